@@ -1,0 +1,3 @@
+"""Face-forgery detection in video, measured on forgeries that training never saw."""
+
+__version__ = "0.1.0"

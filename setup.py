@@ -1,0 +1,66 @@
+"""Packaging: the dependencies with the floors and ceilings that were tested together."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+# jax 0.11 needs Python 3.12; OpenCV 5 dropped the TFLite outputs that the face mesh needs.
+INSTALL_REQUIRES = [
+    "absl-py>=2.5,<3",
+    "array-record>=0.8.6,<0.9",
+    "etils[epath]>=1.15,<2",
+    "flatbuffers>=25.12,<26",  # jax.export serialises with it but does not declare it
+    "flax>=0.12.8,<0.13",
+    "grain>=0.2.18,<0.3",
+    "importlib_resources>=7.1,<8",  # tensorflow-datasets imports it but does not declare it
+    "jax>=0.10.2,<0.11",
+    "jaxtyping>=0.3.11,<0.4",
+    "jinja2>=3.1.6,<4",
+    "matplotlib>=3.11,<4",
+    "ml-collections>=1.1,<1.2",
+    "numpy>=2.4,<3",
+    "opencv-python-headless>=4.14,<5",
+    "optax>=0.2.8,<0.3",
+    "orbax-checkpoint>=0.12.8,<0.13",
+    "safetensors>=0.8,<0.9",
+    "scipy>=1.17,<2",
+    "simplejpeg>=1.9,<2",
+    "tensorboardX>=2.6.5,<3",
+    "tensorflow-datasets>=4.9.10,<4.10",
+    "tqdm>=4.70,<5",
+]
+
+EXTRAS_REQUIRE = {
+    "cuda": ["jax[cuda13]>=0.10.2,<0.11"],
+    "tpu": ["jax[tpu]>=0.10.2,<0.11"],
+    "beam": ["apache-beam>=2.77,<3"],
+    "test": [
+        "hypothesis>=6.170,<7",
+        "pre-commit>=4.7,<5",
+        "pyright>=1.1.414,<1.2",
+        "pytest>=9.2,<10",
+        "pytest-xdist>=3.8,<4",
+        "ruff>=0.15,<0.16",
+        "scikit-learn>=1.9,<2",
+        "torch==2.13.0",
+        "transformers>=5.23,<6",
+    ],
+}
+
+setup(
+    name="fakedetect_jax",
+    version="0.1.0",
+    description="Face-forgery detection in video that is measured on forgeries it never saw (JAX/Flax).",
+    long_description=(ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE", "NOTICE"],
+    python_requires=">=3.11",
+    packages=find_packages(include=["fakedetect_jax*", "configs*", "data_builders*"]),
+    include_package_data=True,
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+    entry_points={"console_scripts": ["fakedetect = fakedetect_jax.cli:main"]},
+)
