@@ -1,0 +1,1 @@
+"""TFDS builders: one folder a dataset, and the base that they share."""

@@ -1,0 +1,1 @@
+"""Records of face sequences in, batches of clips out (numpy only)."""

@@ -1,0 +1,102 @@
+"""A selection of face tracks, and the decoding of clips from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simplejpeg
+
+from fakedetect_jax.data.index import Entry, dataset_folder, load_index, open_split
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracks:
+    """The main tracks of a part of a dataset: `entries[i]` tells what `clip(i, ...)` decodes."""
+
+    entries: list[Entry]
+    records: Sequence[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def clip(self, row: int, positions: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
+        """Decodes the frames of a track that a clip needs, and only those.
+
+        Args:
+          row: which of `entries`.
+          positions: places in the track, int [T]; repeated places are decoded once.
+          valid: which of them count, bool [T].
+
+        Returns:
+          `frames` uint8 [T, S, S, 3], `landmarks` float32 [T, 81, 2] in crop pixels, `valid` bool [T],
+          `label` int32, `weight` float32 (1).
+        """
+        entry = self.entries[row]
+        record = self.records[entry.position]
+        decoded = {
+            place: simplejpeg.decode_jpeg(record["frames"][place]) for place in np.unique(positions).tolist()
+        }
+        return {
+            "frames": np.stack([decoded[place] for place in positions.tolist()]),
+            "landmarks": record["landmarks"][positions],
+            "valid": valid,
+            "label": np.int32(entry.label),
+            "weight": np.float32(1.0),
+        }
+
+
+def select(
+    data_dir: str | Path, dataset: str, split: str, methods: Sequence[str] = (), limit: int = 0
+) -> Tracks:
+    """Selects the main tracks of a split, of the named methods or of all, and the first `limit` or all.
+
+    Raises:
+      DatasetNotBuilt: the dataset is not in `data_dir`.
+      ValueError: no such split or method, or nothing is left.
+    """
+    folder = dataset_folder(data_dir, dataset)
+    entries = [entry for entry in load_index(folder, split) if entry.main]
+    known = sorted({entry.method for entry in entries})
+    unknown = sorted(set(methods) - set(known))
+    if unknown:
+        raise ValueError(f"{dataset}, split {split!r}: no method {unknown}; there are {known}")
+    if methods:
+        entries = [entry for entry in entries if entry.method in methods]
+    if limit:
+        entries = entries[:limit]
+    if not entries:
+        raise ValueError(f"{dataset}, split {split!r}: no face track at all in {folder}")
+    return Tracks(entries, open_split(folder, split))
+
+
+def concatenate(parts: Sequence[Tracks]) -> Tracks:
+    """Joins selections from several datasets into one."""
+    if len(parts) == 1:
+        return parts[0]
+    entries = [
+        dataclasses.replace(entry, position=number * _PART + entry.position)
+        for number, part in enumerate(parts)
+        for entry in part.entries
+    ]
+    return Tracks(entries, _Joined([part.records for part in parts]))
+
+
+_PART = 1 << 40
+
+
+class _Joined(Sequence):
+    """Several sequences of records behind one numbering, in which part n starts at n * 2^40."""
+
+    def __init__(self, parts: list[Sequence]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        part, place = divmod(position, _PART)
+        return self._parts[part][place]
