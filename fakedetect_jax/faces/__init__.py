@@ -1,0 +1,7 @@
+"""A video or a folder of frames -> face sequences, on OpenCV and numpy alone; the weights are in the package."""
+
+from fakedetect_jax.faces.extract import extract
+from fakedetect_jax.faces.sequence import FaceSequence
+from fakedetect_jax.faces.video import VideoError
+
+__all__ = ["FaceSequence", "VideoError", "extract"]

@@ -1,0 +1,107 @@
+"""Stable crops: per-frame boxes smoothed over a short, centred window, in one pass and bounded memory."""
+
+import dataclasses
+from collections import deque
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from fakedetect_jax.faces import warp
+from fakedetect_jax.faces.track import Face
+from fakedetect_jax.faces.video import Frame
+
+LAG = 6
+"""Source frames on either side that smooth a crop's window; also how long frames are held back."""
+
+_SIGMA = 2.5
+_JPEG = [
+    *(cv2.IMWRITE_JPEG_QUALITY, 95),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+]
+
+
+@dataclasses.dataclass
+class CroppedTrack:
+    """One track's kept frames; the crop side of it follows `LAG` source frames later."""
+
+    frame_size: tuple[int, int]
+    frame_index: list[int] = dataclasses.field(default_factory=list)
+    timestamp: list[float] = dataclasses.field(default_factory=list)
+    faces: list[Face] = dataclasses.field(default_factory=list)
+    frames: list[bytes] = dataclasses.field(default_factory=list)
+    affine: list[Float[np.ndarray, "2 3"]] = dataclasses.field(default_factory=list)
+
+
+class Cropper:
+    """Collects frames with their faces, in order, and cuts each face out once its neighbours in time are known."""
+
+    def __init__(self, size: int, margin: float) -> None:
+        self.tracks: dict[int, CroppedTrack] = {}
+        self._size = size
+        self._margin = margin
+        self._waiting: deque[tuple[Frame, list[Face]]] = deque()
+
+    def add(self, frame: Frame, faces: list[Face]) -> None:
+        """Take the next frame; crops of frames at least LAG earlier get made."""
+        for face in faces:
+            track = self.tracks.setdefault(face.track, CroppedTrack(frame.image.shape[:2]))
+            track.frame_index.append(frame.index)
+            track.timestamp.append(frame.timestamp)
+            track.faces.append(face)
+        self._waiting.append((frame, faces))
+        while self._waiting[0][0].index <= frame.index - LAG:
+            self._emit(*self._waiting.popleft())
+
+    def finish(self) -> None:
+        """Make the crops still outstanding."""
+        while self._waiting:
+            self._emit(*self._waiting.popleft())
+
+    def _emit(self, frame: Frame, faces: list[Face]) -> None:
+        for face in faces:
+            track = self.tracks[face.track]
+            position = len(track.frames)
+            near = slice(max(0, position - LAG), position + LAG + 1)
+            window = smooth_window(
+                np.array(track.frame_index[near]),
+                np.array([face.box for face in track.faces[near]]),
+                at=frame.index,
+            )
+            affine = crop_affine(*window, size=self._size, margin=self._margin)
+            track.affine.append(affine)
+            track.frames.append(encode(warp.warp_square(frame.image, affine, self._size, cv2.INTER_CUBIC)))
+
+
+def smooth_window(
+    index: Float[np.ndarray, " n"], box: Float[np.ndarray, "n 4"], *, at: int
+) -> tuple[Float[np.ndarray, " 2"], float]:
+    """The smoothed centre and longer side of a face at source frame `at`, from boxes of the frames around it.
+
+    A line is fitted through centre and log side with Gaussian weights in time (sigma 2.5 source frames, cut at LAG):
+    inside a track this is the Gaussian mean; at its ends, or beside a gap, a moving face is not lagged behind.
+    """
+    time = (index - at).astype(np.float64)
+    near = np.abs(time) <= LAG
+    time, box = time[near], box[near].astype(np.float64)
+    side = (box[:, 2:] - box[:, :2]).max(axis=1)
+    values = np.column_stack([(box[:, :2] + box[:, 2:]) / 2, np.log(side)])
+    weight = np.exp(-0.5 * (time / _SIGMA) ** 2)
+    weight /= weight.sum()
+    mean_time, mean = weight @ time, weight @ values
+    spread = weight @ (time - mean_time) ** 2
+    slope = (weight * (time - mean_time)) @ values / spread if spread > 0 else np.zeros(3)
+    smooth = mean - slope * mean_time
+    return smooth[:2], float(np.exp(smooth[2]))
+
+
+def crop_affine(
+    centre: Float[np.ndarray, " 2"], side: float, *, size: int, margin: float
+) -> Float[np.ndarray, "2 3"]:
+    """Source pixels -> crop pixels: a square (1 + 2 * margin) times `side` around `centre` fills the `size` px crop."""
+    return warp.similarity(centre, (1 + 2 * margin) * side, 0.0, size)
+
+
+def encode(image: UInt8[np.ndarray, "s s 3"]) -> bytes:
+    """A BGR image as JPEG, quality 95, chroma not subsampled."""
+    return cv2.imencode(".jpg", image, _JPEG)[1].tobytes()

@@ -1,0 +1,68 @@
+"""What the face pipeline makes of one tracked face."""
+
+import dataclasses
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Int32, UInt8
+
+NUM_LANDMARKS = 81
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceSequence:
+    """One face followed through a video, as square crops with what it takes to draw results back on the video.
+
+    Pixel coordinates are OpenCV's: (x, y), pixel centres at integers. T counts the kept frames; frames in which
+    the face was lost are absent, and seen as gaps in `frame_index`.
+
+    Attributes:
+        track: number of the track; 0 is the most important of the video.
+        fps: frames a second of the source video, whatever the stride.
+        frame_size: (height, width) of the upright source frame in pixels.
+        frames: T JPEG files (quality 95, 4:4:4) of the square crops.
+        frame_index: [T] position in the source video, rising, from 0.
+        timestamp: [T] seconds since the start of the video.
+        box: [T, 4] x0, y0, x1, y1 of the 81 landmarks in the source frame, not smoothed, not clipped.
+        landmarks: [T, 81, 2] in crop pixels: 0-67 in iBUG order, 68-80 the forehead from image left to right.
+        confidence: [T] probability in [0, 1] that the landmarks lie on a face.
+        affine: [T, 2, 3] maps source (x, y, 1) to crop (x, y).
+    """
+
+    track: int
+    fps: float
+    frame_size: tuple[int, int]
+    frames: list[bytes]
+    frame_index: Int32[np.ndarray, " t"]
+    timestamp: Float32[np.ndarray, " t"]
+    box: Float32[np.ndarray, "t 4"]
+    landmarks: Float32[np.ndarray, "t 81 2"]
+    confidence: Float32[np.ndarray, " t"]
+    affine: Float32[np.ndarray, "t 2 3"]
+
+    def __post_init__(self) -> None:
+        length = len(self.frames)
+        shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
+            "frame_index": (np.int32, (length,)),
+            "timestamp": (np.float32, (length,)),
+            "box": (np.float32, (length, 4)),
+            "landmarks": (np.float32, (length, NUM_LANDMARKS, 2)),
+            "confidence": (np.float32, (length,)),
+            "affine": (np.float32, (length, 2, 3)),
+        }
+        for name, (dtype, shape) in shapes.items():
+            value = getattr(self, name)
+            if value.dtype != dtype or value.shape != shape:
+                raise ValueError(
+                    f"FaceSequence.{name} is {value.dtype}{list(value.shape)}; with {length} frames it must be "
+                    f"{np.dtype(dtype)}{list(shape)}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def decode(self, position: int) -> UInt8[np.ndarray, "s s 3"]:
+        """The crop at `position` of the sequence as RGB."""
+        encoded = np.frombuffer(self.frames[position], np.uint8)
+        return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

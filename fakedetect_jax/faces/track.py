@@ -1,0 +1,196 @@
+"""Following faces from frame to frame: assignment of detections to tracks, and landmarks with or without detection."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from scipy.optimize import linear_sum_assignment
+
+from fakedetect_jax.faces.detect import Detections
+from fakedetect_jax.faces.mesh import Mesh, Region, landmarks_81, region_of_detection, region_of_mesh
+
+MAX_GAP = 12
+"""Source frames that a track outlives its last detection (half a second at 25 frames a second)."""
+
+_MIN_PRESENCE = 0.5
+_MAX_DISTANCE = 0.75  # of the mean box side, between frames
+_MAX_SIZE_RATIO = 2.0
+_STEADY_IOU = 0.6  # the last landmarks still tell where the face is
+_SAME_FACE_IOU = 0.3  # a mesh that meets its detection less has slipped to something else
+_DUPLICATE_IOU = 0.5
+
+
+class Face(NamedTuple):
+    """One face of one frame, in frame pixels."""
+
+    track: int
+    landmarks: Float[np.ndarray, "81 2"]
+    box: Float[np.ndarray, " 4"]
+    confidence: float
+
+
+@dataclasses.dataclass
+class _Live:
+    """A track that may go on: its mesh and box when last seen, and the frames in which it was seen and detected."""
+
+    number: int
+    mesh: Mesh
+    box: Float[np.ndarray, " 4"]
+    seen: int
+    detected: int
+
+
+class Tracker:
+    """Turns frames, given in order, into faces with track numbers.
+
+    Every frame is detected on. A track whose detection is missing goes on from its last landmarks for up to MAX_GAP
+    source frames, as long as the mesh finds a face there; in a frame where it does not, the track is absent.
+
+    Args:
+        detect: frame -> detections.
+        fit: (frame, region) -> mesh.
+        min_face: a new track needs a box with this many pixels along its longer side.
+    """
+
+    def __init__(
+        self,
+        detect: Callable[[UInt8[np.ndarray, "h w 3"]], Detections],
+        fit: Callable[[UInt8[np.ndarray, "h w 3"], Region], Mesh],
+        *,
+        min_face: float,
+    ) -> None:
+        self._detect = detect
+        self._fit = fit
+        self._min_face = min_face
+        self._live: list[_Live] = []
+        self._numbers = itertools.count()
+
+    def reset(self) -> None:
+        """End all tracks: what comes next is another shot."""
+        self._live = []
+
+    def update(self, image: UInt8[np.ndarray, "h w 3"], index: int) -> list[Face]:
+        """The faces of the next frame, the source frame `index`; each track at most once."""
+        found = self._detect(image)
+        pairs, lost, new = associate(_stack([live.box for live in self._live]), found.box)
+        for track, detection in pairs:
+            live = self._live[track]
+            self._advance(live, image, index, found.box[detection], found.points[detection])
+        for track in lost:
+            self._advance(self._live[track], image, index, None, None)
+        for detection in new:
+            self._begin(image, index, found.box[detection], found.points[detection])
+        self._live = [live for live in _without_duplicates(self._live) if index - live.detected <= MAX_GAP]
+        return [
+            Face(live.number, landmarks_81(live.mesh.points), live.box, live.mesh.presence)
+            for live in self._live
+            if live.seen == index
+        ]
+
+    def _advance(
+        self,
+        live: _Live,
+        image: UInt8[np.ndarray, "h w 3"],
+        index: int,
+        box: Float[np.ndarray, " 4"] | None,
+        points: Float[np.ndarray, "5 2"] | None,
+    ) -> None:
+        expected = live.box if box is None else box
+        mesh = None
+        if box is None or iou(live.box[None], box[None]).item() >= _STEADY_IOU:
+            mesh = self._checked(self._fit(image, region_of_mesh(live.mesh.points)), expected)
+        if mesh is None and box is not None and points is not None:
+            mesh = self._fit_detection(image, box, points)
+        if mesh is None:
+            return
+        live.mesh, live.box, live.seen = mesh, bounding_box(landmarks_81(mesh.points)), index
+        if box is not None:
+            live.detected = index
+
+    def _begin(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        index: int,
+        box: Float[np.ndarray, " 4"],
+        points: Float[np.ndarray, "5 2"],
+    ) -> None:
+        if max(box[2] - box[0], box[3] - box[1]) < self._min_face:
+            return
+        mesh = self._fit_detection(image, box, points)
+        if mesh is not None:
+            tight = bounding_box(landmarks_81(mesh.points))
+            self._live.append(_Live(next(self._numbers), mesh, tight, seen=index, detected=index))
+
+    def _fit_detection(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        box: Float[np.ndarray, " 4"],
+        points: Float[np.ndarray, "5 2"],
+    ) -> Mesh | None:
+        """Two passes: the first finds the extent and the roll that the second one's window needs."""
+        first = self._checked(self._fit(image, region_of_detection(box, points)), box)
+        if first is None:
+            return None
+        return self._checked(self._fit(image, region_of_mesh(first.points)), box)
+
+    @staticmethod
+    def _checked(mesh: Mesh, expected: Float[np.ndarray, " 4"]) -> Mesh | None:
+        box = bounding_box(landmarks_81(mesh.points))
+        same = iou(box[None], expected[None]).item() >= _SAME_FACE_IOU
+        return mesh if same and mesh.presence >= _MIN_PRESENCE else None
+
+
+def associate(
+    tracks: Float[np.ndarray, "n 4"], detections: Float[np.ndarray, "m 4"]
+) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """Assign detections to tracks: the least sum of 1 - IoU + centre distance / mean side (Hungarian method).
+
+    A pair further apart than 0.75 of the mean side, or with sides that differ by more than a factor of two, is not one.
+
+    Returns:
+        Pairs (track, detection), tracks without a detection, detections without a track.
+    """
+    side_of = [np.maximum(b[:, 2] - b[:, 0], b[:, 3] - b[:, 1]) for b in (tracks, detections)]
+    mean_side = (side_of[0][:, None] + side_of[1]) / 2
+    ratio = side_of[0][:, None] / side_of[1]
+    centres = [(b[:, :2] + b[:, 2:]) / 2 for b in (tracks, detections)]
+    distance = np.linalg.norm(centres[0][:, None] - centres[1], axis=-1) / mean_side
+    allowed = (distance <= _MAX_DISTANCE) & (np.maximum(ratio, 1 / ratio) <= _MAX_SIZE_RATIO)
+    cost = 1 - iou(tracks, detections) + distance
+    forbidden = 1e3
+    rows, columns = linear_sum_assignment(np.where(allowed, cost, forbidden))
+    pairs = [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if allowed[r, c]]
+    lost = sorted(set(range(len(tracks))) - {r for r, _ in pairs})
+    new = sorted(set(range(len(detections))) - {c for _, c in pairs})
+    return pairs, lost, new
+
+
+def iou(a: Float[np.ndarray, "n 4"], b: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "n m"]:
+    """Intersection over union of boxes x0, y0, x1, y1 that have an area."""
+    low = np.maximum(a[:, None, :2], b[:, :2])
+    high = np.minimum(a[:, None, 2:], b[:, 2:])
+    common = np.prod(np.maximum(high - low, 0), axis=-1)
+    area_a, area_b = (np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a, b))
+    return common / (area_a[:, None] + area_b - common)
+
+
+def bounding_box(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " 4"]:
+    """x0, y0, x1, y1."""
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def _without_duplicates(live: list[_Live]) -> list[_Live]:
+    """Of tracks that came to lie on one face, keep the one detected last, then the older one."""
+    order: Int[np.ndarray, " n"] = np.lexsort(([x.number for x in live], [-x.detected for x in live]))
+    kept: list[_Live] = []
+    for candidate in (live[i] for i in order):
+        if not kept or iou(candidate.box[None], _stack([x.box for x in kept])).max() <= _DUPLICATE_IOU:
+            kept.append(candidate)
+    return sorted(kept, key=lambda x: x.number)
+
+
+def _stack(boxes: list[Float[np.ndarray, " 4"]]) -> Float[np.ndarray, "n 4"]:
+    return np.array(boxes, np.float64).reshape(-1, 4)

@@ -1,0 +1,128 @@
+"""Streaming decode: a video file, or a folder of images in natural order, as upright frames, one at a time."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGES_FPS = 25.0
+
+_LOG = logging.getLogger(__name__)
+
+
+class VideoError(ValueError):
+    """A video that cannot be opened, or that holds no frame that can be decoded."""
+
+
+class Frame(NamedTuple):
+    """One upright frame of a video."""
+
+    index: int
+    timestamp: float
+    image: UInt8[np.ndarray, "h w 3"]
+
+
+class Video(NamedTuple):
+    """An opened video: `fps`, and `frames`, which decodes as it is iterated (once)."""
+
+    fps: float
+    frames: Iterator[Frame]
+
+
+def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int | None = None) -> Video:
+    """Open a video file, an image, or a folder of images for one streaming pass.
+
+    Args:
+        path: a file that FFmpeg can decode, an image (a video of one frame), or a folder whose images are the frames,
+            in natural order of their names (frame2 before frame10), at 25 frames a second.
+        stride: yield the source frames 0, stride, 2 * stride, ...
+        max_frames: stop after this many source frames (before the stride).
+
+    Returns:
+        Frames are BGR, with the rotation of a phone clip's metadata or of an image's EXIF already applied.
+
+    Raises:
+        VideoError: the path is missing, is not a video, or holds no frame that can be decoded. A file that breaks off
+            later yields the frames before the break, with a logged warning. For folders and for files without any
+            frame it is raised as the frames are read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise VideoError(f"{path}: no such file or folder; check the path")
+    if path.is_dir():
+        images = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=_natural_key)
+        if not images:
+            raise VideoError(
+                f"{path}: the folder holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}); name a video file, or the "
+                "folder that directly holds the frames"
+            )
+        return Video(IMAGES_FPS, _image_frames(images[:max_frames:stride], stride))
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return Video(IMAGES_FPS, _image_frames([path], stride))
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise VideoError(
+            f"{path}: not a video that FFmpeg can open ({path.stat().st_size} bytes); if it was cut short or "
+            "downloaded in part, fetch it again, else convert it to mp4"
+        )
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    if not 0 < fps < 1000:
+        _LOG.warning("%s: the file states %s frames a second; assuming %s", path, fps, IMAGES_FPS)
+        fps = IMAGES_FPS
+    return Video(fps, _video_frames(path, capture, fps, stride, max_frames))
+
+
+def _natural_key(path: Path) -> list[tuple[int, str]]:
+    """Digits compare as numbers, the rest as text."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", path.name)]
+
+
+def _image_frames(paths: list[Path], stride: int) -> Iterator[Frame]:
+    for position, path in enumerate(paths):
+        # Not imread: it cannot open names outside the code page on Windows.
+        data = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        if image is None:
+            raise VideoError(
+                f"{path}: not an image that OpenCV can decode; extract the frame again or remove it"
+            )
+        index = position * stride
+        yield Frame(index, index / IMAGES_FPS, image)
+
+
+def _video_frames(
+    path: Path, capture: cv2.VideoCapture, fps: float, stride: int, max_frames: int | None
+) -> Iterator[Frame]:
+    expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    index = 0
+    previous = -1.0
+    try:
+        while (max_frames is None or index < max_frames) and capture.grab():
+            if index % stride == 0:
+                decoded, image = capture.retrieve()
+                if not decoded:
+                    break
+                # Broken containers give no or backward times; the frame rate then tells the time.
+                timestamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                if timestamp <= previous:
+                    timestamp = max(index / fps, previous + 1 / fps)
+                previous = timestamp
+                yield Frame(index, timestamp, image)
+            index += 1
+    finally:
+        capture.release()
+    if index == 0 and max_frames != 0:
+        raise VideoError(
+            f"{path}: no frame could be decoded; the file is cut short or damaged, fetch it again"
+        )
+    wanted = expected if max_frames is None else min(expected, max_frames)
+    # Sound containers overstate the count by a few frames; a real break loses more.
+    if index < wanted - max(5, 0.02 * wanted):
+        _LOG.warning("%s: decoded %d of %d frames; the file is cut short or damaged", path, index, wanted)

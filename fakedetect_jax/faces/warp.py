@@ -1,0 +1,61 @@
+"""Antialiased similarity warps of a frame into a small square."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+
+def similarity(
+    centre: Float[np.ndarray, " 2"], side: float, angle: float, size: int
+) -> Float[np.ndarray, "2 3"]:
+    """The affine from source pixels to the pixels of a `size` square.
+
+    It takes the square window at `centre` with `side` source pixels, turned by `angle` radians (clockwise on screen),
+    onto the whole output: the window's outer edges land on the outer edges of the border pixels.
+    """
+    scale = size / side
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.array([[cos, sin], [-sin, cos]])
+    middle = (size - 1) / 2
+    return np.concatenate([linear, (middle - linear @ centre)[:, None]], axis=1)
+
+
+def apply_affine(
+    affine: Float[np.ndarray, "2 3"], points: Float[np.ndarray, "n 2"]
+) -> Float[np.ndarray, "n 2"]:
+    """Map (x, y) points."""
+    return points @ affine[:, :2].T + affine[:, 2]
+
+
+def warp_square(
+    image: UInt8[np.ndarray, "h w c"], affine: Float[np.ndarray, "2 3"], size: int, interpolation: int
+) -> UInt8[np.ndarray, "size size c"]:
+    """Sample the square that `affine` (a similarity, source to output) describes; black outside the frame.
+
+    When it shrinks by s, the source is first blurred by a Gaussian of sqrt(s^2 - 1) / 2 pixels: what is left is
+    about what an output pixel's area would average, and the amount varies smoothly with s, so that a face that
+    slowly changes its size does not flicker.
+    """
+    shrink = 1 / float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
+    if shrink <= 1.05:
+        return cv2.warpAffine(image, affine, (size, size), flags=interpolation)
+    sigma = 0.5 * float(np.sqrt(shrink**2 - 1))
+    window, corner = _window(image, affine, size, margin=3 * sigma + 2)
+    if window.size == 0:
+        return np.zeros((size, size, image.shape[2]), np.uint8)
+    shifted = affine.copy()
+    shifted[:, 2] += affine[:, :2] @ corner
+    blurred = cv2.GaussianBlur(window, (0, 0), sigma)
+    return cv2.warpAffine(blurred, shifted, (size, size), flags=interpolation)
+
+
+def _window(
+    image: UInt8[np.ndarray, "h w c"], affine: Float[np.ndarray, "2 3"], size: int, margin: float
+) -> tuple[UInt8[np.ndarray, "h2 w2 c"], Float[np.ndarray, " 2"]]:
+    """The part of the image that the output sees, and the x, y of its first pixel."""
+    outline = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64) - 0.5
+    seen = apply_affine(cv2.invertAffineTransform(affine), outline)
+    limit = np.array(image.shape[1::-1])
+    low = np.clip(np.floor(seen.min(axis=0) - margin), 0, limit).astype(int)
+    high = np.clip(np.ceil(seen.max(axis=0) + margin) + 1, 0, limit).astype(int)
+    return image[low[1] : high[1], low[0] : high[0]], low.astype(np.float64)
