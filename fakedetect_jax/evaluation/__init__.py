@@ -1,0 +1,1 @@
+"""How well a detector tells fake from real: metrics, intervals, aggregation and the report."""
