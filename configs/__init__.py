@@ -1,0 +1,1 @@
+"""One experiment a file: get_config() -> ml_collections.ConfigDict."""

@@ -1,0 +1,91 @@
+"""Builds the parts of a run from its config; deeper than here, nothing knows of configs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import optax
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from fakedetect_jax import models
+from fakedetect_jax.augment import SelfBlendRecipe
+from fakedetect_jax.data.pipeline import Loading, Shard
+from fakedetect_jax.data.tracks import Tracks, concatenate, select
+from fakedetect_jax.training.inputs import MakeInputs, augmented, cropped, self_blended
+from fakedetect_jax.training.optimizer import learning_rate_schedule, make_optimizer
+
+
+def model_options(config: ConfigDict) -> dict[str, Any]:
+    """Returns what models.create takes besides the name, as plain Python values."""
+    return config.model.options.to_dict()
+
+
+def make_model(config: ConfigDict) -> nn.Module:
+    """Returns the model that `config.model` describes."""
+    return models.create(config.model.name, **model_options(config))
+
+
+def make_recipe(config: ConfigDict) -> SelfBlendRecipe:
+    """Returns the recipe of `config.input`; JSON and the command line give lists where it wants tuples."""
+    fields = {field.name: config.input.recipe[field.name] for field in dataclasses.fields(SelfBlendRecipe)}
+    return SelfBlendRecipe(**{name: _hashable(value) for name, value in fields.items()})
+
+
+def make_train_inputs(config: ConfigDict) -> MakeInputs:
+    """Returns what turns a batch into examples in training."""
+    recipe = make_recipe(config)
+    return self_blended(recipe) if config.input.fakes == "self_blend" else augmented(recipe)
+
+
+def make_validation_inputs(config: ConfigDict) -> MakeInputs:
+    """Returns what turns a batch into examples in validation."""
+    recipe = make_recipe(config)
+    if config.validation.fakes == "self_blend":
+        return self_blended(recipe)
+    return cropped(size=recipe.size, margin=config.input.margin)
+
+
+def make_schedule_and_optimizer(
+    config: ConfigDict,
+) -> tuple[optax.Schedule, optax.GradientTransformation]:
+    """Returns the learning rate by step, and the optimiser that follows it."""
+    options = config.optimizer
+    schedule = learning_rate_schedule(
+        options.learning_rate, warmup_steps=options.warmup_steps, steps=config.train.steps
+    )
+    optimizer = make_optimizer(
+        schedule,
+        weight_decay=options.weight_decay,
+        clip_norm=options.clip_norm,
+        b1=options.b1,
+        b2=options.b2,
+    )
+    return schedule, optimizer
+
+
+def open_tracks(config: ConfigDict, sources: ConfigDict) -> Tracks:
+    """Opens and joins the parts of datasets that `sources` names, in the order of their keys."""
+    parts = [sources[key] for key in sorted(sources)]
+    return concatenate(
+        [
+            select(config.data.folder, part.dataset, part.split, tuple(part.methods), part.limit)
+            for part in parts
+        ]
+    )
+
+
+def make_loading(config: ConfigDict) -> Loading:
+    """Returns how batches are made ready."""
+    return Loading(config.data.threads, config.data.workers, config.data.prefetch)
+
+
+def this_process() -> Shard:
+    """Returns this process's share of every batch."""
+    return Shard(jax.process_index(), jax.process_count())
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,55 @@
+"""Processes, mesh and shardings: the only file that knows how many devices there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+DATA = "data"
+
+
+def make_mesh() -> Mesh:
+    """Returns a mesh of all devices of all processes, on one axis over which batches are split."""
+    return jax.make_mesh((jax.device_count(),), (DATA,), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole array."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split_by_example(mesh: Mesh) -> NamedSharding:
+    """The first axis, the batch, is split over the devices."""
+    return NamedSharding(mesh, PartitionSpec(DATA))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh, field: str) -> None:
+    """Checks that a global batch divides by the devices.
+
+    Raises:
+      ValueError: names `field`, its value and the nearest value that works.
+    """
+    devices = mesh.size
+    if batch_size < 1 or batch_size % devices:
+        nearest = max(1, round(batch_size / devices)) * devices
+        raise ValueError(
+            f"{field}={batch_size} does not divide by the {devices} devices; use a multiple, e.g. {nearest}"
+        )
+
+
+def to_global(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Puts this process's rows on its devices, as its part of the global batch."""
+    sharding = split_by_example(mesh)
+    return {name: jax.make_array_from_process_local_data(sharding, rows) for name, rows in batch.items()}
+
+
+def to_host(tree: Any) -> Any:
+    """Brings arrays that may be spread over processes to every host, as numpy."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(tree, tiled=True)

@@ -1,0 +1,42 @@
+"""Losses over a padded, weighted batch."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+
+def weighted_mean(values: Float[Array, " *s"], weights: Float[Array, " *s"]) -> Float[Array, ""]:
+    """Returns sum(values * weights) / sum(weights), and 0 where all weights are 0."""
+    total = jnp.sum(weights)
+    return jnp.sum(values * weights) / jnp.where(total > 0, total, 1.0)
+
+
+def detection_loss(
+    logit: Float[Array, " b"],
+    frame_logit: Float[Array, "b t"],
+    *,
+    label: Int[Array, " b"],
+    valid: Bool[Array, "b t"],
+    weight: Float[Array, " b"],
+    frame_weight: float,
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """Binary cross-entropy of the clip, plus `frame_weight` times that of its frames.
+
+    Every clip counts by its `weight`, and the frames of a clip share it; invalid frames count nothing.
+
+    Returns:
+      The loss, and `clip_loss`, `frame_loss` and `accuracy` at P(fake) = 0.5, all weighted means.
+    """
+    target = label.astype(jnp.float32)
+    clip_loss = weighted_mean(optax.sigmoid_binary_cross_entropy(logit, target), weight)
+    shares = valid / jnp.maximum(1, jnp.sum(valid, axis=1, keepdims=True))
+    per_frame = optax.sigmoid_binary_cross_entropy(frame_logit, target[:, None])
+    frame_loss = weighted_mean(jnp.sum(per_frame * shares, axis=1), weight)
+    accuracy = weighted_mean(((logit > 0) == (label == 1)).astype(jnp.float32), weight)
+    return clip_loss + frame_weight * frame_loss, {
+        "clip_loss": clip_loss,
+        "frame_loss": frame_loss,
+        "accuracy": accuracy,
+    }

@@ -1,0 +1,45 @@
+"""AdamW with warm-up and cosine decay, gradient clipping, and no decay where decay does harm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import optax
+
+# By the last name in the parameter's path. Everything else of fewer than two axes is exempt as well.
+_UNDECAYED_NAMES = ("bias", "scale", "layer_scale", "class_token", "positions", "filter")
+
+
+def decay_mask(params: Any) -> Any:
+    """Returns a tree of bools: True where weight decay applies.
+
+    Norms, biases, layer scales, class tokens, positions and spectral filters are not decayed: their natural
+    value is not zero.
+    """
+
+    def decays(path: tuple, leaf: jax.Array) -> bool:
+        return leaf.ndim > 1 and path[-1].key not in _UNDECAYED_NAMES
+
+    return jax.tree_util.tree_map_with_path(decays, params)
+
+
+def learning_rate_schedule(peak: float, *, warmup_steps: int, steps: int) -> optax.Schedule:
+    """Rises linearly from 0 to `peak` over `warmup_steps`, then falls to 0 along a cosine at step `steps`.
+
+    Raises:
+      ValueError: the warm-up does not end before the training does.
+    """
+    if not 0 <= warmup_steps < steps:
+        raise ValueError(f"optimizer.warmup_steps={warmup_steps} must be below train.steps={steps}")
+    return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, decay_steps=steps)
+
+
+def make_optimizer(
+    schedule: optax.Schedule, *, weight_decay: float, clip_norm: float, b1: float, b2: float
+) -> optax.GradientTransformation:
+    """Returns AdamW (Loshchilov & Hutter, 2019) behind clipping of the global gradient norm."""
+    return optax.chain(
+        optax.clip_by_global_norm(clip_norm),
+        optax.adamw(schedule, b1=b1, b2=b2, weight_decay=weight_decay, mask=decay_mask),
+    )

@@ -1,0 +1,84 @@
+"""One training step: fakes from reals, forward, backward, update. All of it on the device, in one program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from fakedetect_jax import parallel
+from fakedetect_jax.training.losses import detection_loss
+from fakedetect_jax.training.state import TrainState
+
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]
+# (per-example keys [B], batch as loaded) -> batch of model inputs: frames float32 in [0, 1]
+Augment = Callable[[jax.Array, Batch], Batch]
+
+
+def make_train_step(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    augment: Augment,
+    *,
+    seed: int,
+    ema_decay: float,
+    frame_weight: float,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """Returns the pure step (state, batch) -> (state, metrics).
+
+    All randomness comes from (seed, state.step) and the example's place in the global batch.
+    """
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        augment_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+        examples = augment(jax.random.split(augment_key, batch["label"].shape[0]), batch)
+
+        def objective(params: dict) -> tuple[jax.Array, Metrics]:
+            logit, out = model.apply(
+                {"params": params},
+                examples["frames"],
+                landmarks=examples["landmarks"],
+                valid=examples["valid"],
+                train=True,
+                rngs={"dropout": dropout_key},
+            )
+            return detection_loss(
+                logit,
+                out["frame_logit"],
+                label=examples["label"],
+                valid=examples["valid"],
+                weight=examples["weight"],
+                frame_weight=frame_weight,
+            )
+
+        (loss, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        # Early on the average must not remember the random initial weights.
+        decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+        average = optax.incremental_update(params, state.average, 1.0 - decay)
+        metrics |= {
+            "loss": loss,
+            "gradient_norm": optax.global_norm(gradients),
+            "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
+        }
+        return TrainState(state.step + 1, params, average, optimizer_state), metrics
+
+    return train_step
+
+
+def compile_step(step: Callable, mesh: Mesh) -> Callable:
+    """Jits a step over `mesh`: state replicated and donated, batch split by example."""
+    whole = parallel.replicated(mesh)
+    return jax.jit(
+        step,
+        in_shardings=(whole, parallel.split_by_example(mesh)),
+        out_shardings=(whole, whole),
+        donate_argnums=0,
+    )

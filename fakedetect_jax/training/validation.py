@@ -1,0 +1,51 @@
+"""How good the model is on the validation split: what the best checkpoint is chosen by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import jax
+import numpy as np
+from flax import linen as nn
+from jax.sharding import Mesh
+
+from fakedetect_jax import parallel
+from fakedetect_jax.evaluation import metrics
+from fakedetect_jax.training.inputs import MakeInputs
+from fakedetect_jax.training.state import TrainState
+
+# The checkpoint with the highest value of it is the best. The log loss tells apart what AUC calls equal.
+SELECTION_METRIC = "negative_log_loss"
+
+
+def make_validation_step(model: nn.Module, inputs: MakeInputs, *, seed: int, mesh: Mesh) -> Callable:
+    """Returns the jitted (params, batch) -> (P(fake), label, weight), each [N], on every device.
+
+    A batch has `place` int32 [B]: its examples' fakes are the same at every validation, and whatever the
+    number of devices.
+    """
+    whole, split = parallel.replicated(mesh), parallel.split_by_example(mesh)
+
+    def step(params: dict, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), batch["place"])
+        examples = inputs(keys, batch)
+        logit, _ = model.apply({"params": params}, examples["frames"], valid=examples["valid"])
+        return jax.nn.sigmoid(logit), examples["label"], examples["weight"]
+
+    return jax.jit(step, in_shardings=(whole, split), out_shardings=(whole, whole, whole))
+
+
+def validate(
+    step: Callable, state: TrainState, batches: Iterable[dict[str, np.ndarray]], mesh: Mesh
+) -> dict[str, float]:
+    """Returns AUC, log loss and accuracy at P(fake) = 0.5 of the averaged weights, by clip, padding left out."""
+    outputs = [step(state.average, parallel.to_global(batch, mesh)) for batch in batches]
+    scores, labels, weights = (np.concatenate(part) for part in zip(*jax.device_get(outputs), strict=True))
+    scores, labels = scores[weights > 0].astype(np.float64), labels[weights > 0]
+    log_loss = metrics.log_loss(labels, scores)
+    return {
+        "auc": metrics.auc(labels, scores),
+        "log_loss": log_loss,
+        "accuracy": metrics.accuracy(labels, scores),
+        SELECTION_METRIC: -log_loss,
+    }
