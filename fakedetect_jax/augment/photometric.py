@@ -1,0 +1,122 @@
+"""Colour and sharpness on planes [3, ...]: additive RGB, HSV, brightness and contrast, sharpening. All elementwise.
+
+Strengths of zero leave the image as it is: whether a change applies is a number, not a branch, because under vmap a branch
+computes both sides.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from fakedetect_jax.augment.resample import Scalar
+
+
+class Photometric(NamedTuple):
+    """Drawn strengths. All zero is the identity."""
+
+    rgb: Float[Array, "3"]
+    hue: Scalar
+    saturation: Scalar
+    value: Scalar
+    brightness: Scalar
+    contrast: Scalar
+
+
+class PhotometricRanges(NamedTuple):
+    """Each strength is uniform in [-range, range]; each of the three groups applies with its own probability.
+
+    `rgb`: added to each channel (unit: the full scale 1). `hue`: added, in turns. `saturation`, `value`: relative change.
+    `brightness`: added, unit full scale. `contrast`: relative gain.
+    """
+
+    rgb: float
+    rgb_probability: float
+    hue: float
+    saturation: float
+    value: float
+    hsv_probability: float
+    brightness: float
+    contrast: float
+    brightness_contrast_probability: float
+
+
+def draw_photometric(key: Key[Array, ""], ranges: PhotometricRanges) -> Photometric:
+    """One set of strengths, to be shared by everything that must look alike."""
+    draws = jax.random.uniform(key, (11,))
+    strength = 2.0 * draws[:8] - 1.0
+    use_rgb = draws[8] < ranges.rgb_probability
+    use_hsv = draws[9] < ranges.hsv_probability
+    use_light = draws[10] < ranges.brightness_contrast_probability
+    return Photometric(
+        rgb=strength[:3] * ranges.rgb * use_rgb,
+        hue=strength[3] * ranges.hue * use_hsv,
+        saturation=strength[4] * ranges.saturation * use_hsv,
+        value=strength[5] * ranges.value * use_hsv,
+        brightness=strength[6] * ranges.brightness * use_light,
+        contrast=strength[7] * ranges.contrast * use_light,
+    )
+
+
+def apply_photometric(planes: Float[Array, "3 ..."], strengths: Photometric) -> Float[Array, "3 ..."]:
+    """RGB shift, then HSV, then brightness and contrast, each clipped to [0, 1] as 8-bit images would be."""
+    shift = strengths.rgb.reshape((3,) + (1,) * (planes.ndim - 1))
+    planes = jnp.clip(planes + shift, 0.0, 1.0)
+    planes = shift_hsv(planes, hue=strengths.hue, saturation=strengths.saturation, value=strengths.value)
+    return jnp.clip(planes * (1.0 + strengths.contrast) + strengths.brightness, 0.0, 1.0)
+
+
+def shift_hsv(
+    planes: Float[Array, "3 ..."], *, hue: Scalar, saturation: Scalar, value: Scalar
+) -> Float[Array, "3 ..."]:
+    """Add `hue` (turns) and scale saturation and value by 1 + their argument, in exact HSV.
+
+    Scaling, unlike the usual addition, keeps a grey pixel grey.
+    """
+    old_hue, old_saturation, old_value = rgb_to_hsv(planes)
+    return hsv_to_rgb(
+        old_hue + hue,
+        jnp.clip(old_saturation * (1.0 + saturation), 0.0, 1.0),
+        jnp.clip(old_value * (1.0 + value), 0.0, 1.0),
+    )
+
+
+def rgb_to_hsv(
+    planes: Float[Array, "3 ..."],
+) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
+    """Hue in turns [0, 1) (0 for grey), saturation and value in [0, 1]."""
+    red, green, blue = planes[0], planes[1], planes[2]
+    value = jnp.maximum(jnp.maximum(red, green), blue)
+    chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
+    divisor = jnp.where(chroma > 0.0, chroma, 1.0)
+    sextant = jnp.where(
+        value == red,
+        (green - blue) / divisor,
+        jnp.where(value == green, 2.0 + (blue - red) / divisor, 4.0 + (red - green) / divisor),
+    )
+    hue = sextant / 6.0
+    hue = jnp.where(chroma > 0.0, hue - jnp.floor(hue), 0.0)
+    return hue, chroma / jnp.where(value > 0.0, value, 1.0), value
+
+
+def hsv_to_rgb(
+    hue: Float[Array, "..."], saturation: Float[Array, "..."], value: Float[Array, "..."]
+) -> Float[Array, "3 ..."]:
+    """Planes [3, ...] of any hue in turns (periodic), saturation and value in [0, 1]."""
+    turn = (hue - jnp.floor(hue)) * 6.0
+    chroma = saturation * value
+    red = jnp.clip(jnp.abs(turn - 3.0) - 1.0, 0.0, 1.0)
+    green = jnp.clip(2.0 - jnp.abs(turn - 2.0), 0.0, 1.0)
+    blue = jnp.clip(2.0 - jnp.abs(turn - 4.0), 0.0, 1.0)
+    return jnp.stack([value - chroma * (1.0 - channel) for channel in (red, green, blue)])
+
+
+def sharpen(planes: Float[Array, "... h w"], *, alpha: Scalar, lightness: Scalar) -> Float[Array, "... h w"]:
+    """3x3 kernel (1 - alpha) * identity + alpha * (-1 all around, 8 + lightness in the middle), clipped to [0, 1]."""
+    margin = [(0, 0)] * (planes.ndim - 2) + [(1, 1), (1, 1)]
+    padded = jnp.pad(planes, margin, mode="reflect")
+    rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
+    around = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    sharp = planes * (1.0 - alpha + alpha * (9.0 + lightness)) - alpha * around
+    return jnp.clip(sharp, 0.0, 1.0)

@@ -1,0 +1,127 @@
+"""Self-blended images: a clip blended with a slightly changed copy of itself (Shiohara and Yamasaki, CVPR 2022)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from fakedetect_jax.augment.crop import (
+    Face,
+    Window,
+    landmarks_in_window,
+    locate_face,
+    to_crop_x,
+    to_crop_y,
+)
+from fakedetect_jax.augment.mask import Motion, blend_mask, draw_motion, pick
+from fakedetect_jax.augment.photometric import apply_photometric, draw_photometric, sharpen
+from fakedetect_jax.augment.recipe import SelfBlendRecipe
+from fakedetect_jax.augment.resample import (
+    compose,
+    degradation_matrix,
+    interpolation_matrix,
+    resample_frames,
+)
+from fakedetect_jax.augment.view import random_window, shared_change
+
+
+class Blend(NamedTuple):
+    """A pair that differs only by the forgery. `mask` is the opacity of the source, 0 where fake and real agree."""
+
+    real: Float[Array, "t size size 3"]
+    fake: Float[Array, "t size size 3"]
+    mask: Float[Array, "t size size 1"]
+
+
+def self_blend(
+    key: Key[Array, ""],
+    frames: Float[Array, "t h w 3"],
+    landmarks: Float[Array, "t 81 2"],
+    *,
+    recipe: SelfBlendRecipe,
+    valid: Bool[Array, " t"] | None = None,
+) -> Blend:
+    """Make a (real, fake) pair from a real clip.
+
+    `frames` are stored face crops, RGB in [0, 1]; `landmarks` their crop pixels (81 points, 0-67 in iBUG order);
+    `valid` tells frames from padding (default: all are frames). Everything is drawn once for the clip; the mask follows
+    each frame's landmarks. A frame without usable landmarks gets a mask of zeros, and its fake equals its real.
+
+    The face window is resampled to `recipe.size` first and all later steps run at that size, with lengths scaled to the
+    face: the released code blends at the video's resolution and shrinks last. One example: use `jax.vmap` for a batch.
+    """
+    view_key, source_key, mask_key, shared_key = jax.random.split(key, 4)
+    height, width = frames.shape[1:3]
+    face = locate_face(landmarks, valid, height=height, width=width)
+    window = random_window(view_key, face, height=height, width=width, recipe=recipe)
+    centre, extent = _face_in_window(face, window, recipe.size)
+
+    motion_key, mask_key = jax.random.split(mask_key)
+    motion = draw_motion(motion_key, centre=centre, face=extent, recipe=recipe)
+    source, target = _source_and_target(source_key, frames, window, motion, extent[0], recipe)
+
+    sane = jnp.where(face.usable[:, None, None], landmarks, 0.0)
+    points = landmarks_in_window(window, sane, size=recipe.size)
+    mask = blend_mask(mask_key, points, motion=motion, face=extent, recipe=recipe)
+    mask = mask * face.usable[:, None, None]
+
+    fake = target + mask * (source - target)
+    # Concatenated over time, so that one draw of the shared change serves both.
+    pair = shared_change(shared_key, jnp.concatenate([target, fake], axis=1), recipe=recipe)
+    real, fake = jnp.split(jnp.transpose(pair, (1, 2, 3, 0)), 2)
+    return Blend(real, fake, mask[..., None])
+
+
+def _face_in_window(face: Face, window: Window, size: int) -> tuple[Float[Array, "2"], Float[Array, "2"]]:
+    """Centre and (width, height) of the face box in output pixels."""
+    scale = size / window.side
+    centre_x = (face.left + face.width / 2.0 - window.left) * scale - 0.5
+    centre_x = jnp.where(window.mirror > 0.5, size - 1.0 - centre_x, centre_x)
+    centre_y = (face.top + face.height / 2.0 - window.top) * scale - 0.5
+    return jnp.stack([centre_x, centre_y]), jnp.stack([face.width, face.height]) * scale
+
+
+def _source_and_target(
+    key: Key[Array, ""],
+    frames: Float[Array, "t h w 3"],
+    window: Window,
+    motion: Motion,
+    face_width: Float[Array, ""],
+    recipe: SelfBlendRecipe,
+) -> tuple[Float[Array, "3 t size size"], Float[Array, "3 t size size"]]:
+    """The moved source and the unmoved target in the window; colour and resolution of one of the two are changed.
+
+    The source is sampled from the stored crop in one step, so that moving it does not blur it a second time.
+    """
+    size = recipe.size
+    height, width = frames.shape[1:3]
+    colour_key, draw_key = jax.random.split(key)
+    draws = jax.random.uniform(draw_key, (5,))
+    on_source = draws[0] < recipe.change_source
+    shrink = draws[1] < recipe.downscale
+
+    grid = jnp.arange(size, dtype=jnp.float32)
+    step = window.side / size
+    moved_y, moved_x = motion.origin(grid, 1), motion.origin(grid, 0)
+
+    def sampler(moved: Bool[Array, ""], degrade: Float[Array, "size size"] | None) -> list[Array]:
+        y = to_crop_y(window, jnp.where(moved, moved_y, grid), size=size)
+        x = to_crop_x(window, jnp.where(moved, moved_x, grid), size=size)
+        matrices = [
+            interpolation_matrix(y, height, step=step / jnp.where(moved, motion.scale[1], 1.0)),
+            interpolation_matrix(x, width, step=step / jnp.where(moved, motion.scale[0], 1.0)),
+        ]
+        return matrices if degrade is None else [compose(degrade, matrix) for matrix in matrices]
+
+    factor = pick(draws[2], recipe.downscale_factors) * face_width / recipe.reference_face
+    degrade = degradation_matrix(size, jnp.where(shrink, jnp.maximum(factor, 1.0), 1.0))
+    changed = resample_frames(*sampler(on_source, degrade), frames)
+    plain = resample_frames(*sampler(~on_source, None), frames)
+
+    changed = apply_photometric(changed, draw_photometric(colour_key, recipe.source))
+    low, high = recipe.sharpen_alpha
+    alpha = jnp.where(shrink, 0.0, low + draws[3] * (high - low))
+    low, high = recipe.sharpen_lightness
+    changed = sharpen(changed, alpha=alpha, lightness=low + draws[4] * (high - low))
+    return jnp.where(on_source, changed, plain), jnp.where(on_source, plain, changed)
