@@ -1,4 +1,4 @@
-"""A video or a folder of frames -> face sequences, on OpenCV and numpy alone; the weights are in the package."""
+"""A video or a folder of frames -> face sequences, on OpenCV and numpy alone, with its weights."""
 
 from fakedetect_jax.faces.extract import extract
 from fakedetect_jax.faces.sequence import FaceSequence

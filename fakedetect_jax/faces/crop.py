@@ -34,7 +34,7 @@ class CroppedTrack:
 
 
 class Cropper:
-    """Collects frames with their faces, in order, and cuts each face out once its neighbours in time are known."""
+    """Collects frames with their faces and cuts each face out once its neighbours in time are known."""
 
     def __init__(self, size: int, margin: float) -> None:
         self.tracks: dict[int, CroppedTrack] = {}
@@ -78,8 +78,9 @@ def smooth_window(
 ) -> tuple[Float[np.ndarray, " 2"], float]:
     """The smoothed centre and longer side of a face at source frame `at`, from boxes of the frames around it.
 
-    A line is fitted through centre and log side with Gaussian weights in time (sigma 2.5 source frames, cut at LAG):
-    inside a track this is the Gaussian mean; at its ends, or beside a gap, a moving face is not lagged behind.
+    A line is fitted through centre and log side with Gaussian weights in time (sigma 2.5 source frames, cut
+    at LAG): inside a track this is the Gaussian mean; at its ends, or beside a gap, a moving face is not
+    lagged behind.
     """
     time = (index - at).astype(np.float64)
     near = np.abs(time) <= LAG
@@ -98,7 +99,7 @@ def smooth_window(
 def crop_affine(
     centre: Float[np.ndarray, " 2"], side: float, *, size: int, margin: float
 ) -> Float[np.ndarray, "2 3"]:
-    """Source pixels -> crop pixels: a square (1 + 2 * margin) times `side` around `centre` fills the `size` px crop."""
+    """Source to crop pixels: a square of (1 + 2 * margin) times `side` around `centre` fills the crop."""
     return warp.similarity(centre, (1 + 2 * margin) * side, 0.0, size)
 
 

@@ -25,7 +25,7 @@ class Detections(NamedTuple):
 
 
 class FaceDetector:
-    """YuNet on a copy of the frame whose long side is at most 480 px; holds buffers, so one thread at a time."""
+    """YuNet on a copy of the frame with a long side of at most 480 px. Holds buffers: for one thread."""
 
     def __init__(self) -> None:
         self._net = cv2.FaceDetectorYN.create(

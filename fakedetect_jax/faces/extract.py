@@ -26,22 +26,24 @@ def extract(
 ) -> list[FaceSequence]:
     """Find, follow and crop the faces of a video.
 
-    One streaming pass. Memory holds a few decoded frames and, for every face and kept frame, one encoded crop (about
-    20 kB at 256 px): for very long videos give `stride` or `max_frames`.
+    One streaming pass. Memory holds a few decoded frames and, for every face and kept frame, one encoded crop
+    (about 20 kB at 256 px): for very long videos give `stride` or `max_frames`.
 
     Args:
-        video: a video file, an image, or a folder of frames (natural order of names, taken as 25 frames a second).
+        video: a video file, an image, or a folder of frames (natural order of names, taken as 25 frames a
+            second).
         size: side of the square crops in pixels.
-        margin: the crop's side is (1 + 2 * margin) times the longer side of the 81 landmarks' box, smoothed in time.
+        margin: the crop's side is (1 + 2 * margin) times the longer side of the 81 landmarks' box, smoothed
+            in time.
         stride: keep every stride-th source frame.
         max_frames: look at this many source frames at most.
         min_face: a face must have been this large once (longer side of its detected box, in source pixels).
         min_length: leave out tracks with fewer kept frames.
 
     Returns:
-        One sequence a track, the most important (largest sum of box areas over time) first; empty when there is no
-        face. A hard cut, a change of frame size, or half a second without the face ends a track. A file that
-        breaks off gives the sequences up to there, and a logged warning.
+        One sequence a track, the most important (largest sum of box areas over time) first; empty when there
+        is no face. A hard cut, a change of frame size, or half a second without the face ends a track. A file
+        that breaks off gives the sequences up to there, and a logged warning.
 
     Raises:
         VideoError: nothing there, not a video, or no frame that can be decoded.

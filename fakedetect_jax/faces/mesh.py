@@ -1,4 +1,4 @@
-"""Landmarks: MediaPipe's FaceMesh (Kartynnik et al., arXiv 1907.06724) and its reduction to the 81-point layout."""
+"""Landmarks: MediaPipe's FaceMesh (Kartynnik et al., arXiv 1907.06724), reduced to the 81-point layout."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class Mesh(NamedTuple):
 
 
 class FaceMesh:
-    """The landmark net; holds buffers, so one thread at a time."""
+    """The landmark net. Holds buffers: for one thread."""
 
     def __init__(self) -> None:
         self._net = cv2.dnn.readNetFromTFLite(str(_WEIGHTS))
@@ -68,14 +68,14 @@ class FaceMesh:
 
 
 def region_of_detection(box: Float[np.ndarray, " 4"], points: Float[np.ndarray, "5 2"]) -> Region:
-    """The first region, from a detector's box (x0, y0, x1, y1) and five points: 1.25 times the box's longer side."""
+    """The first region: 1.25 times the longer side of a detector's box, level with its eyes."""
     box = box.astype(np.float64)
     side = _DETECTION_SCALE * max(box[2] - box[0], box[3] - box[1])
     return Region((box[:2] + box[2:]) / 2, float(side), _angle(points[0], points[1]))
 
 
 def region_of_mesh(points: Float[np.ndarray, "468 2"]) -> Region:
-    """The region for a second pass or the next frame: 1.5 times the mesh's extent along the eye line or across it."""
+    """The region for a second pass or the next frame: 1.5 times the extent, level with the eyes."""
     angle = _angle(points[_EYE_LEFT], points[_EYE_RIGHT])
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     level = points @ turn.T
@@ -86,10 +86,11 @@ def region_of_mesh(points: Float[np.ndarray, "468 2"]) -> Region:
 def landmarks_81(points: Float[np.ndarray, "468 2"]) -> Float[np.ndarray, "81 2"]:
     """Reduce the mesh to the 81-point layout.
 
-    0-67 follow iBUG's order: 0-16 jaw, 17-21 and 22-26 brows, 27-30 nose ridge, 31-35 nose bottom, 36-41 and 42-47
-    eyes, 48-59 outer lips, 60-67 inner lips. The jaw lies slightly inside dlib's. 68-80 are the upper ring of
-    the mesh's face oval from image left to image right (of an upright face), as the mesh gives it: below the hairline.
-    The ring's ends are the jaw's ends, so 68 and 80 lie halfway to the next vertex: all 81 points are distinct.
+    0-67 follow iBUG's order: 0-16 jaw, 17-21 and 22-26 brows, 27-30 nose ridge, 31-35 nose bottom, 36-41 and
+    42-47 eyes, 48-59 outer lips, 60-67 inner lips. The jaw lies slightly inside dlib's. 68-80 are the upper
+    ring of the mesh's face oval from image left to image right (of an upright face), as the mesh gives it:
+    below the hairline. The ring's ends are the jaw's ends, so 68 and 80 lie halfway to the next vertex: all
+    81 points are distinct.
     """
     forehead = points[_UPPER_RING]
     forehead[[0, -1]] = (forehead[[0, -1]] + forehead[[1, -2]]) / 2

@@ -12,10 +12,10 @@ NUM_LANDMARKS = 81
 
 @dataclasses.dataclass(frozen=True)
 class FaceSequence:
-    """One face followed through a video, as square crops with what it takes to draw results back on the video.
+    """One face followed through a video: square crops, and what it takes to draw results back on the video.
 
-    Pixel coordinates are OpenCV's: (x, y), pixel centres at integers. T counts the kept frames; frames in which
-    the face was lost are absent, and seen as gaps in `frame_index`.
+    Pixel coordinates are OpenCV's: (x, y), pixel centres at integers. T counts the kept frames; frames in
+    which the face was lost are absent, and seen as gaps in `frame_index`.
 
     Attributes:
         track: number of the track; 0 is the most important of the video.
@@ -55,8 +55,8 @@ class FaceSequence:
             value = getattr(self, name)
             if value.dtype != dtype or value.shape != shape:
                 raise ValueError(
-                    f"FaceSequence.{name} is {value.dtype}{list(value.shape)}; with {length} frames it must be "
-                    f"{np.dtype(dtype)}{list(shape)}"
+                    f"FaceSequence.{name} is {value.dtype}{list(value.shape)}; with {length} frames it must "
+                    f"be {np.dtype(dtype)}{list(shape)}"
                 )
 
     def __len__(self) -> int:

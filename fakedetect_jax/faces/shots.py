@@ -13,9 +13,10 @@ _MIN_HISTOGRAM_DISTANCE = 0.25
 class ShotDetector:
     """Tells, frame by frame, whether another shot began.
 
-    A cut changes both where the colours are (mean difference of 32 x 24 thumbnails) and which colours there are
-    (one minus the intersection of 8 x 8 x 8 histograms); camera motion and gestures change only the former, and
-    a flicker of exposure mostly the latter. A cut between takes of one scene may pass: the tracker then decides.
+    A cut changes both where the colours are (mean difference of 32 x 24 thumbnails) and which colours there
+    are (one minus the intersection of 8 x 8 x 8 histograms); camera motion and gestures change only the
+    former, and a flicker of exposure mostly the latter. A cut between takes of one scene may pass: the
+    tracker then decides.
     """
 
     def __init__(self) -> None:

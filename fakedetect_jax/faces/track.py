@@ -1,4 +1,4 @@
-"""Following faces from frame to frame: assignment of detections to tracks, and landmarks with or without detection."""
+"""Following faces from frame to frame: detections assigned to tracks, landmarks with or without detection."""
 
 import dataclasses
 import itertools
@@ -34,7 +34,7 @@ class Face(NamedTuple):
 
 @dataclasses.dataclass
 class _Live:
-    """A track that may go on: its mesh and box when last seen, and the frames in which it was seen and detected."""
+    """A track that may go on: mesh and box when last seen, the frames when it was last seen and detected."""
 
     number: int
     mesh: Mesh
@@ -46,8 +46,9 @@ class _Live:
 class Tracker:
     """Turns frames, given in order, into faces with track numbers.
 
-    Every frame is detected on. A track whose detection is missing goes on from its last landmarks for up to MAX_GAP
-    source frames, as long as the mesh finds a face there; in a frame where it does not, the track is absent.
+    Every frame is detected on. A track whose detection is missing goes on from its last landmarks for up to
+    MAX_GAP source frames, as long as the mesh finds a face there; in a frame where it does not, the track is
+    absent.
 
     Args:
         detect: frame -> detections.
@@ -148,7 +149,8 @@ def associate(
 ) -> tuple[list[tuple[int, int]], list[int], list[int]]:
     """Assign detections to tracks: the least sum of 1 - IoU + centre distance / mean side (Hungarian method).
 
-    A pair further apart than 0.75 of the mean side, or with sides that differ by more than a factor of two, is not one.
+    A pair further apart than 0.75 of the mean side, or with sides that differ by more than a factor of two,
+    is not one.
 
     Returns:
         Pairs (track, detection), tracks without a detection, detections without a track.

@@ -1,4 +1,4 @@
-"""Streaming decode: a video file, or a folder of images in natural order, as upright frames, one at a time."""
+"""Streaming decode: a video file or a folder of images as upright frames, one at a time."""
 
 import logging
 import os
@@ -40,8 +40,8 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
     """Open a video file, an image, or a folder of images for one streaming pass.
 
     Args:
-        path: a file that FFmpeg can decode, an image (a video of one frame), or a folder whose images are the frames,
-            in natural order of their names (frame2 before frame10), at 25 frames a second.
+        path: a file that FFmpeg can decode, an image (a video of one frame), or a folder whose images are the
+            frames, in natural order of their names (frame2 before frame10), at 25 frames a second.
         stride: yield the source frames 0, stride, 2 * stride, ...
         max_frames: stop after this many source frames (before the stride).
 
@@ -49,21 +49,21 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
         Frames are BGR, with the rotation of a phone clip's metadata or of an image's EXIF already applied.
 
     Raises:
-        VideoError: the path is missing, is not a video, or holds no frame that can be decoded. A file that breaks off
-            later yields the frames before the break, with a logged warning. For folders and for files without any
-            frame it is raised as the frames are read.
+        VideoError: the path is missing, is not a video, or holds no frame that can be decoded. A file that
+            breaks off later yields the frames before the break, with a logged warning. For folders and for
+            files without any frame it is raised as the frames are read.
     """
     path = Path(path)
     if not path.exists():
         raise VideoError(f"{path}: no such file or folder; check the path")
     if path.is_dir():
-        images = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=_natural_key)
+        images = [entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES]
         if not images:
             raise VideoError(
-                f"{path}: the folder holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}); name a video file, or the "
-                "folder that directly holds the frames"
+                f"{path}: the folder holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}); "
+                "name a video file, or the folder that directly holds the frames"
             )
-        return Video(IMAGES_FPS, _image_frames(images[:max_frames:stride], stride))
+        return Video(IMAGES_FPS, _image_frames(sorted(images, key=_natural_key)[:max_frames:stride], stride))
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return Video(IMAGES_FPS, _image_frames([path], stride))
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)

@@ -10,8 +10,8 @@ def similarity(
 ) -> Float[np.ndarray, "2 3"]:
     """The affine from source pixels to the pixels of a `size` square.
 
-    It takes the square window at `centre` with `side` source pixels, turned by `angle` radians (clockwise on screen),
-    onto the whole output: the window's outer edges land on the outer edges of the border pixels.
+    It takes the square window at `centre` with `side` source pixels, turned by `angle` radians (clockwise on
+    screen), onto the whole output: the window's outer edges land on the outer edges of the border pixels.
     """
     scale = size / side
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
@@ -32,9 +32,9 @@ def warp_square(
 ) -> UInt8[np.ndarray, "size size c"]:
     """Sample the square that `affine` (a similarity, source to output) describes; black outside the frame.
 
-    When it shrinks by s, the source is first blurred by a Gaussian of sqrt(s^2 - 1) / 2 pixels: what is left is
-    about what an output pixel's area would average, and the amount varies smoothly with s, so that a face that
-    slowly changes its size does not flicker.
+    When it shrinks by s, the source is first blurred by a Gaussian of sqrt(s^2 - 1) / 2 pixels: what is left
+    is about what an output pixel's area would average, and the amount varies smoothly with s, so that a face
+    that slowly changes its size does not flicker.
     """
     shrink = 1 / float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
     if shrink <= 1.05:
