@@ -1,0 +1,151 @@
+"""The evaluation as one HTML file that needs nothing else: figures, clips and how it was measured."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from fakedetect_jax.evaluation import atomic, figures, metrics
+from fakedetect_jax.evaluation.gallery import THRESHOLD, GalleryItem, choose, film_strip
+from fakedetect_jax.evaluation.scores import REAL, Failure, Score, VideoScore, aggregate
+from fakedetect_jax.evaluation.summary import LEVELS
+
+_NAMES = {
+    "auc": ("AUC", "area under the ROC curve; 1 is perfect, 0.5 is chance"),
+    "average_precision": ("AP", "average precision; rises with the share of fakes"),
+    "equal_error_rate": ("EER", "equal error rate; 0 is perfect, 0.5 is chance"),
+    "accuracy": ("Accuracy", f"right verdicts at the threshold {THRESHOLD}"),
+    "log_loss": ("Log loss", "natural logarithm; lower is better, 0.693 is an undecided 0.5"),
+}
+# Percentile intervals from so few independent units come out too narrow.
+_FEW_CLUSTERS = 20
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the numbers cannot say themselves.
+
+    Attributes:
+        trained_on: a plain phrase, as in "real clips of 12 people; fakes made by self-blending".
+        tested_on: a plain phrase, as in "three manipulation methods and 8 people that training never saw".
+        provenance: name -> value, shown as a list: version, step, seed, config name, date, device.
+        config: the full configuration as text, shown folded.
+    """
+
+    trained_on: str
+    tested_on: str
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    config: str = ""
+
+
+def write_report(
+    folder: str | os.PathLike[str],
+    *,
+    summary: Mapping[str, Any],
+    scores: Sequence[Score],
+    gallery: Sequence[GalleryItem],
+    title: str,
+    context: Context,
+) -> Path:
+    """Writes `report.html` into `folder`, atomically, and returns its path.
+
+    Args:
+        folder: made when missing.
+        summary: what `summarise` gave for these scores.
+        scores: the rows; for curves and histograms.
+        gallery: videos to choose the shown clips from; `choose(aggregate(scores))` names the wanted ones.
+        title: heading of the page.
+        context: training, test and provenance in words.
+    """
+    measured = summary["measured"]
+    videos = aggregate(
+        scores,
+        failures=[Failure(**row) for row in summary["failures"]],
+        failure_policy=measured["failure_policy"],
+    )
+    sections = [
+        _section(name, levels, [video for video in videos if video.dataset == name])
+        for name, levels in summary["datasets"].items()
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("report.html.j2").render(
+        title=title,
+        context=context,
+        sections=sections,
+        groups=_gallery(gallery),
+        failures=summary["failures"],
+        measured=measured,
+        names=_NAMES,
+        dashes=figures.DASHES,
+        series=figures.SERIES,
+        threshold=THRESHOLD,
+        few_clusters=_FEW_CLUSTERS,
+    )
+    return atomic.write_text(Path(folder) / "report.html", html)
+
+
+def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> dict[str, Any]:
+    methods = list(levels["video"]["methods"])
+    return {
+        "name": name,
+        "levels": levels,
+        "methods": methods,
+        "curves": {level: _curves(methods, videos, level) for level in LEVELS},
+        "histograms": {
+            method: Markup(
+                figures.histogram(_points(videos, REAL, "video"), _points(videos, method, "video"))
+            )
+            for method in methods
+        },
+    }
+
+
+def _points(videos: list[VideoScore], method: str, level: str) -> np.ndarray:
+    chosen = [video for video in videos if video.method == method]
+    if level == "video":
+        return np.array([video.score for video in chosen], np.float64)
+    return np.array([score for video in chosen for score in video.frame_scores], np.float64)
+
+
+def _curves(methods: list[str], videos: list[VideoScore], level: str) -> Markup | None:
+    """The ROC figure of one level; None when reals or a method's fakes are missing there."""
+    real = _points(videos, REAL, level)
+    fakes = [_points(videos, method, level) for method in methods]
+    if not (len(real) and fakes and all(map(len, fakes))):
+        return None
+    overall = _curve(real, np.concatenate(fakes)) if len(fakes) > 1 else None
+    # The template holds nothing but what matplotlib drew: no text of the user's is in it.
+    return Markup(figures.roc([_curve(real, fake) for fake in fakes], overall))
+
+
+def _curve(real: np.ndarray, fake: np.ndarray) -> metrics.RocCurve:
+    labels = np.repeat([0, 1], [len(real), len(fake)])
+    return metrics.roc_curve(labels, np.concatenate([real, fake]))
+
+
+def _gallery(items: Sequence[GalleryItem]) -> list[dict[str, Any]]:
+    choice = choose(items)
+    about = [
+        ("Sure and right", "the most confident correct verdicts, reals and fakes in turn", choice.right),
+        ("Sure and wrong", "the most confident errors: look here first", choice.wrong),
+        ("Least sure", f"the scores closest to {THRESHOLD}", choice.uncertain),
+    ]
+    return [
+        {
+            "title": title,
+            "note": note,
+            "cards": [{"item": item, "image": film_strip(item.frames)} for item in shown],
+        }
+        for title, note, shown in about
+    ]
