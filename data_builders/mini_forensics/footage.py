@@ -1,0 +1,192 @@
+"""The vendored footage: which clips are made (`plan`) and their pixels before any forgery (`read`).
+
+A video segment is decoded as it is. A photograph becomes a clip by a hand-held camera: a smooth path of translation,
+rotation and zoom, exposure drift and sensor noise, all drawn from the names of the shot and the seed. A fake starts from
+exactly the frames of its real counterpart, so that camera, noise and background are the same under both labels.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+ASSETS = Path(__file__).parent / "assets"
+METHODS = ("mesh_swap", "poisson_swap", "reenact")
+SPLITS = ("train", "validation", "test")
+
+PHOTO_FRAMES = 24
+PHOTO_FPS = 15.0
+_WINDOW = 0.86  # share of the photograph that one frame shows; the rest is room for the camera to move in
+_FAKE_EVERY = {"train": 3, "validation": 1, "test": 1}  # every n-th real clip is forged with each method
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One real clip: an asset and, for a photograph, which of its camera motions."""
+
+    asset: str
+    take: int
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """Everything that decides the pixels of one rendered clip."""
+
+    video_id: str
+    split: str
+    method: str
+    """'real' or one of METHODS."""
+    label: int
+    """1 = fake, 0 = real."""
+    identity: str
+    """Whose video it is."""
+    source_identity: str
+    """Whose face or expression was put in; '' for a real clip."""
+    target: Shot
+    donor: Shot | None
+    seed: int
+
+
+class Footage(NamedTuple):
+    """Frames of one real clip, BGR."""
+
+    frames: UInt8[np.ndarray, "t h w 3"]
+    fps: float
+
+
+class _Take(NamedTuple):
+    identity: str
+    video_id: str
+    shot: Shot
+
+
+def manifest() -> list[dict]:
+    """The vendored files: file, identity, split, takes, licence, origin."""
+    return json.loads((ASSETS / "manifest.json").read_text())
+
+
+def plan(seed: int = 0) -> list[ClipPlan]:
+    """All clips of the dataset, reals first within each split; the seed moves the cameras and deals the donors.
+
+    Donors come from the target's own split. Each method deals them evenly: the least used identity comes next.
+    """
+    clips = []
+    for split in SPLITS:
+        takes = _takes(split)
+        clips += [
+            ClipPlan(take.video_id, split, "real", 0, take.identity, "", take.shot, None, seed)
+            for take in takes
+        ]
+        for method in METHODS:
+            clips += _fakes(split, method, takes, seed)
+    return clips
+
+
+def read(shot: Shot, *, seed: int = 0) -> Footage:
+    """Pixels of a shot: a decoded segment, or the photograph seen by a moving camera.
+
+    Raises:
+        ValueError: the asset is missing or cannot be decoded.
+    """
+    path = ASSETS / shot.asset
+    if path.suffix == ".mp4":
+        return _decode(path)
+    photograph = cv2.imread(str(path))
+    if photograph is None:
+        raise ValueError(f"{path} cannot be read: restore it from version control")
+    return Footage(_hand_held(photograph, rng_for("camera", shot.asset, shot.take, seed)), PHOTO_FPS)
+
+
+def rng_for(*names: object) -> np.random.Generator:
+    """A generator that depends on the names alone, not on the process or on the order of calls."""
+    digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+
+def smooth_noise(
+    rng: np.random.Generator, seconds: Float[np.ndarray, " t"], fastest: float = 0.9
+) -> Float[np.ndarray, " t"]:
+    """Three random sinusoids up to `fastest` Hz, in [-1, 1]: a band-limited path without jumps."""
+    frequency = rng.uniform(0.15, fastest, 3)
+    phase = rng.uniform(0, 2 * np.pi, 3)
+    weight = rng.dirichlet(np.ones(3))
+    return (weight * np.sin(2 * np.pi * frequency * seconds[:, None] + phase)).sum(axis=1)
+
+
+def _takes(split: str) -> list[_Take]:
+    counts: Counter[str] = Counter()
+    takes = []
+    for row in manifest():
+        if row["split"] != split:
+            continue
+        for take in range(row["takes"]):
+            identity = row["identity"]
+            takes.append(_Take(identity, f"{split}_{identity}_{counts[identity]}", Shot(row["file"], take)))
+            counts[identity] += 1
+    return takes
+
+
+def _fakes(split: str, method: str, takes: list[_Take], seed: int) -> list[ClipPlan]:
+    rng = rng_for("donors", split, method, seed)
+    used: Counter[str] = Counter()
+    clips = []
+    for target in takes[METHODS.index(method) % _FAKE_EVERY[split] :: _FAKE_EVERY[split]]:
+        others = sorted({take.identity for take in takes} - {target.identity})
+        rng.shuffle(others)
+        identity = min(others, key=lambda name: used[name])
+        used[identity] += 1
+        donors = [take for take in takes if take.identity == identity]
+        donor = donors[rng.integers(len(donors))]
+        video_id = f"{target.video_id}__{method}__{identity}"
+        clips.append(
+            ClipPlan(video_id, split, method, 1, target.identity, identity, target.shot, donor.shot, seed)
+        )
+    return clips
+
+
+def _decode(path: Path) -> Footage:
+    video = cv2.VideoCapture(str(path))
+    fps = video.get(cv2.CAP_PROP_FPS)
+    frames = []
+    while (grabbed := video.read())[0]:
+        frames.append(grabbed[1])
+    video.release()
+    if not frames:
+        raise ValueError(f"{path} cannot be decoded: restore it from version control")
+    return Footage(np.stack(frames), fps)
+
+
+def _hand_held(
+    photograph: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator
+) -> UInt8[np.ndarray, "t h2 w2 3"]:
+    full = np.array(photograph.shape[1::-1])
+    width, height = (int(side * _WINDOW) // 8 * 8 for side in full)
+    seconds = np.arange(PHOTO_FRAMES) / PHOTO_FPS
+    shift = np.stack([smooth_noise(rng, seconds), smooth_noise(rng, seconds)], axis=1) * 0.035 * full
+    degrees = rng.uniform(-1.5, 1.5) + smooth_noise(rng, seconds) * 1.5
+    zoom = rng.uniform(1.0, 1.08) * (1 + 0.015 * smooth_noise(rng, seconds))
+    exposure = rng.uniform(0.92, 1.08) * (1 + 0.02 * smooth_noise(rng, seconds))
+    white_balance = rng.uniform(0.97, 1.03, 3)
+    gamma = rng.uniform(0.9, 1.1)
+    tone = 255 * np.linspace(0, 1, 256) ** gamma
+    noise_level = np.float32(rng.uniform(1.0, 2.2))
+    frames = []
+    for i in range(PHOTO_FRAMES):
+        camera = cv2.getRotationMatrix2D(tuple((full - 1) / 2 + shift[i]), degrees[i], zoom[i])
+        camera[:, 2] += (np.array([width, height]) - full) / 2 - shift[i]
+        view = cv2.warpAffine(
+            photograph, camera, (width, height), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
+        )
+        light = (tone[:, None] * (exposure[i] * white_balance)).astype(np.float32)
+        # Shot noise grows with the light, read noise does not.
+        spread = noise_level * np.sqrt(0.3 + 0.7 * light / 128)
+        noise = rng.standard_normal(view.shape, np.float32)
+        noisy = cv2.LUT(view, light[:, None]) + cv2.LUT(view, spread[:, None]) * noise
+        frames.append(cv2.convertScaleAbs(np.maximum(noisy, 0)))
+    return np.stack(frames)

@@ -1,0 +1,70 @@
+"""What the forgeries know of the 468-point face mesh: its outline, and masks and alignments made from it."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, Int
+
+# MediaPipe's face oval, clockwise from the top of the forehead.
+OVAL = np.array(
+    [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377]
+    + [152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109]
+)
+EYE_CORNERS = np.array([33, 133, 362, 263])
+
+
+def eye_distance(points: Float[np.ndarray, "468 2"]) -> float:
+    """Distance between the middles of the two eyes, in pixels."""
+    corners = points[EYE_CORNERS]
+    return float(np.linalg.norm(corners[:2].mean(axis=0) - corners[2:].mean(axis=0)))
+
+
+def polygon_mask(points: Float[np.ndarray, "n 2"], size: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
+    """1 inside the convex hull of the points, 0 outside; size is (height, width)."""
+    mask = np.zeros(size, np.uint8)
+    hull = cv2.convexHull(np.rint(points * 16).astype(np.int32))
+    cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_AA, shift=4)
+    return mask.astype(np.float32) / 255
+
+
+def inner_face_mask(
+    points: Float[np.ndarray, "468 2"], size: tuple[int, int], *, inset: float
+) -> Float32[np.ndarray, "h w"]:
+    """The hull of the oval, shrunk by `inset` eye distances on every side; size is (height, width)."""
+    mask = polygon_mask(points[OVAL], size)
+    radius = max(1, round(inset * eye_distance(points)))
+    # The frame's own border must erode too, or a face that touches it gets a hard edge.
+    return cv2.erode(
+        mask,
+        cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)),
+        borderType=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+
+
+def feather(mask: Float32[np.ndarray, "h w"], sigma: float) -> Float32[np.ndarray, "h w"]:
+    """Gaussian blur of a mask, sigma in pixels."""
+    return cv2.GaussianBlur(mask, (0, 0), max(sigma, 0.5))
+
+
+def similarity(
+    source: Float[np.ndarray, "n 2"], destination: Float[np.ndarray, "n 2"]
+) -> Float[np.ndarray, "2 3"]:
+    """Least-squares rotation, scale and shift from source to destination.
+
+    In the complex plane it is one linear regression; see Umeyama, "Least-squares estimation of transformation parameters
+    between two point patterns", PAMI 1991, for the general case.
+    """
+    a, b = (points[:, 0] + 1j * points[:, 1] for points in (source, destination))
+    turn = np.vdot(a - a.mean(), b - b.mean()) / np.vdot(a - a.mean(), a - a.mean()).real
+    shift = b.mean() - turn * a.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def triangles(points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "m 3"]:
+    """Delaunay triangulation: indices of the points, three a triangle."""
+    low = np.floor(points.min(axis=0)).astype(int) - 2
+    extent = np.ceil(points.max(axis=0)).astype(int) + 3 - low
+    subdivision = cv2.Subdiv2D((int(low[0]), int(low[1]), int(extent[0]), int(extent[1])))
+    subdivision.insert(points.astype(np.float32).tolist())
+    corners = subdivision.getTriangleList().reshape(-1, 3, 1, 2)
+    return np.linalg.norm(corners - points.astype(np.float32), axis=-1).argmin(axis=-1)

@@ -1,0 +1,108 @@
+"""Landmark-mesh face swap: every triangle of the donor's face mesh is moved onto the target's."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, Int, UInt8
+
+from data_builders.mini_forensics.forgeries.face_shape import (
+    eye_distance,
+    feather,
+    inner_face_mask,
+    similarity,
+    triangles,
+)
+
+_INSET = 0.10  # eye distances between the face oval and the mask
+_FEATHER = 0.08  # sigma of the seam, in eye distances
+_STATISTICS_MEMORY = 0.8  # colour statistics are averaged over time, or the face flickers
+
+
+def mesh_swap(
+    target_frames: UInt8[np.ndarray, "t h w 3"],
+    target_landmarks: Float[np.ndarray, "t 468 2"],
+    donor_frames: UInt8[np.ndarray, "s h2 w2 3"],
+    donor_landmarks: Float[np.ndarray, "s 468 2"],
+    *,
+    seed: int,
+) -> UInt8[np.ndarray, "t h w 3"]:
+    """Put the donor's face on the target by a piecewise-affine warp, colour transfer and a feathered mask.
+
+    The pipeline of FaceSwap (github.com/MarekKowalski/FaceSwap, the graphics-based method of FaceForensics++, Rössler et
+    al., ICCV 2019) with the Delaunay triangles of the image points in place of a rendered 3-D model. Colours: Reinhard
+    et al., "Color transfer between images", 2001, in CIE Lab, within the mask. Frames are BGR, landmarks in pixels; the
+    donor's clip is played from a start that the seed chooses and loops.
+    """
+    start = int(np.random.default_rng(seed).integers(len(donor_frames)))
+    mesh = triangles(_mean_shape(target_landmarks[0], donor_landmarks[start]))
+    statistics = None
+    frames = []
+    for t, (frame, points) in enumerate(zip(target_frames, target_landmarks, strict=True)):
+        s = (start + t) % len(donor_frames)
+        mask = inner_face_mask(points, frame.shape[:2], inset=_INSET)
+        x, y, w, h = cv2.boundingRect((mask > 0).astype(np.uint8))
+        window = np.s_[max(y - 8, 0) : y + h + 8, max(x - 8, 0) : x + w + 8]
+        patch, mask, corner = frame[window], mask[window], np.array([max(x - 8, 0), max(y - 8, 0)])
+        warped = _warp_mesh(donor_frames[s], donor_landmarks[s], points - corner, mesh, patch.shape[:2])
+        now = _lab_statistics(patch, warped, mask)
+        statistics = (
+            now if statistics is None else _STATISTICS_MEMORY * statistics + (1 - _STATISTICS_MEMORY) * now
+        )
+        coloured = _transfer_colour(warped, statistics)
+        alpha = feather(mask, _FEATHER * eye_distance(points))[..., None]
+        out = frame.copy()
+        out[window] = np.rint(alpha * coloured + (1 - alpha) * patch)
+        frames.append(out)
+    return np.stack(frames)
+
+
+def _mean_shape(
+    target: Float[np.ndarray, "468 2"], donor: Float[np.ndarray, "468 2"]
+) -> Float[np.ndarray, "468 2"]:
+    """Half-way between the aligned faces: triangles there are well shaped in both."""
+    onto = similarity(donor, target)
+    return (target + donor @ onto[:, :2].T + onto[:, 2]) / 2
+
+
+def _warp_mesh(
+    donor: UInt8[np.ndarray, "h2 w2 3"],
+    donor_points: Float[np.ndarray, "468 2"],
+    points: Float[np.ndarray, "468 2"],
+    mesh: Int[np.ndarray, "m 3"],
+    size: tuple[int, int],
+) -> UInt8[np.ndarray, "h w 3"]:
+    owner = np.full(size, -1, np.int32)
+    for i, corners in enumerate(np.rint(points[mesh] * 16).astype(np.int32)):
+        cv2.fillConvexPoly(owner, corners, i, shift=4)
+    # Each triangle's affine, from the target's pixels to the donor's: [x, y, 1] @ affine.
+    homogeneous = np.concatenate([points[mesh], np.ones((len(mesh), 3, 1))], axis=2)
+    homogeneous += 1e-6 * np.eye(3)  # a triangle seen edge-on has no inverse
+    affine = np.linalg.solve(homogeneous, donor_points[mesh]).astype(np.float32)
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    chosen = affine[owner]
+    where = x[..., None] * chosen[:, :, 0] + y[..., None] * chosen[:, :, 1] + chosen[:, :, 2]
+    where[owner < 0] = -1
+    return cv2.remap(donor, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _lab(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
+    return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2Lab)
+
+
+def _lab_statistics(
+    patch: UInt8[np.ndarray, "h w 3"],
+    warped: UInt8[np.ndarray, "h w 3"],
+    mask: Float32[np.ndarray, "h w"],
+) -> Float32[np.ndarray, "4 3"]:
+    """Means of target and donor, then standard deviations of target and donor, within the mask."""
+    inside = mask > 0.5
+    target, donor = _lab(patch)[inside], _lab(warped)[inside]
+    return np.stack([target.mean(axis=0), donor.mean(axis=0), target.std(axis=0), donor.std(axis=0)])
+
+
+def _transfer_colour(
+    image: UInt8[np.ndarray, "h w 3"], statistics: Float32[np.ndarray, "4 3"]
+) -> Float32[np.ndarray, "h w 3"]:
+    target_mean, donor_mean, target_std, donor_std = statistics
+    gain = np.clip(target_std / np.maximum(donor_std, 1e-3), 0.5, 2.0)
+    lab = (_lab(image) - donor_mean) * gain + target_mean
+    return np.clip(cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2BGR) * 255, 0, 255)

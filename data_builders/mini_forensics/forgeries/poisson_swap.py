@@ -1,0 +1,51 @@
+"""Gradient-domain face swap: the donor's gradients, solved to meet the target's colours at the seam."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from data_builders.mini_forensics.forgeries.face_shape import inner_face_mask, similarity
+
+_INSET = 0.14  # eye distances between the face oval and the seam
+
+
+def poisson_swap(
+    target_frames: UInt8[np.ndarray, "t h w 3"],
+    target_landmarks: Float[np.ndarray, "t 468 2"],
+    donor_frames: UInt8[np.ndarray, "s h2 w2 3"],
+    donor_landmarks: Float[np.ndarray, "s 468 2"],
+    *,
+    seed: int,
+) -> UInt8[np.ndarray, "t h w 3"]:
+    """Align the donor's face to the target's by a similarity and clone it with Poisson's equation.
+
+    Pérez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003 (OpenCV's seamlessClone, importing gradients). Shape and
+    expression stay the donor's. Frames are BGR, landmarks in pixels; the donor's clip is played from a start that the
+    seed chooses and loops.
+    """
+    start = int(np.random.default_rng(seed).integers(len(donor_frames)))
+    frames = []
+    for t, (frame, points) in enumerate(zip(target_frames, target_landmarks, strict=True)):
+        s = (start + t) % len(donor_frames)
+        size = frame.shape[:2]
+        onto = similarity(donor_landmarks[s], points)
+        moved = donor_landmarks[s] @ onto[:, :2].T + onto[:, 2]
+        aligned = cv2.warpAffine(
+            donor_frames[s], onto, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        mask = np.minimum(
+            inner_face_mask(points, size, inset=_INSET), inner_face_mask(moved, size, inset=_INSET)
+        )
+        frames.append(_clone(aligned, frame, (mask > 0.5).astype(np.uint8) * 255))
+    return np.stack(frames)
+
+
+def _clone(
+    source: UInt8[np.ndarray, "h w 3"], frame: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """seamlessClone with the masked region left where it is."""
+    # It needs a ring of free pixels around the mask.
+    mask[:2], mask[-2:], mask[:, :2], mask[:, -2:] = 0, 0, 0, 0
+    x, y, w, h = cv2.boundingRect(mask)
+    centre = (x + w // 2, y + h // 2)
+    return cv2.seamlessClone(source, frame, mask, centre, cv2.NORMAL_CLONE)
