@@ -6,7 +6,7 @@ from jaxtyping import UInt8
 
 _THUMB = (32, 24)
 _BINS = 8
-_MIN_DIFFERENCE = 12.0
+_MIN_DIFFERENCE = 20.0
 _MIN_HISTOGRAM_DISTANCE = 0.25
 
 

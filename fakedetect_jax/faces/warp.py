@@ -30,16 +30,16 @@ def apply_affine(
 def warp_square(
     image: UInt8[np.ndarray, "h w c"], affine: Float[np.ndarray, "2 3"], size: int, interpolation: int
 ) -> UInt8[np.ndarray, "size size c"]:
-    """Sample the square that `affine` (a similarity, source to output) describes; black outside the frame.
+    """Sample the square that `affine` (a similarity, source to output) describes, black beyond the frame.
 
-    When it shrinks by s, the source is first blurred by a Gaussian of sqrt(s^2 - 1) / 2 pixels: what is left
-    is about what an output pixel's area would average, and the amount varies smoothly with s, so that a face
-    that slowly changes its size does not flicker.
+    When it shrinks by s, the source is first blurred by a Gaussian of 0.4 * sqrt(s^2 - 1) pixels: slightly
+    softer than the mean over an output pixel's area, without its aliasing. The blur grows smoothly with s,
+    so a face that slowly changes its size does not flicker.
     """
     shrink = 1 / float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
     if shrink <= 1.05:
         return cv2.warpAffine(image, affine, (size, size), flags=interpolation)
-    sigma = 0.5 * float(np.sqrt(shrink**2 - 1))
+    sigma = 0.4 * float(np.sqrt(shrink**2 - 1))
     window, corner = _window(image, affine, size, margin=3 * sigma + 2)
     if window.size == 0:
         return np.zeros((size, size, image.shape[2]), np.uint8)
