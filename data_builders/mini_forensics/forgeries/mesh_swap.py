@@ -2,19 +2,20 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
+from data_builders.mini_forensics.forgeries import colour
 from data_builders.mini_forensics.forgeries.face_shape import (
     eye_distance,
+    face_window,
     feather,
     inner_face_mask,
     similarity,
     triangles,
 )
 
-_INSET = 0.10  # eye distances between the face oval and the mask
+_INSET = 0.12  # eye distances between the face oval and the mask
 _FEATHER = 0.08  # sigma of the seam, in eye distances
-_STATISTICS_MEMORY = 0.8  # colour statistics are averaged over time, or the face flickers
 
 
 def mesh_swap(
@@ -38,16 +39,13 @@ def mesh_swap(
     frames = []
     for t, (frame, points) in enumerate(zip(target_frames, target_landmarks, strict=True)):
         s = (start + t) % len(donor_frames)
-        mask = inner_face_mask(points, frame.shape[:2], inset=_INSET)
-        x, y, w, h = cv2.boundingRect((mask > 0).astype(np.uint8))
-        window = np.s_[max(y - 8, 0) : y + h + 8, max(x - 8, 0) : x + w + 8]
-        patch, mask, corner = frame[window], mask[window], np.array([max(x - 8, 0), max(y - 8, 0)])
-        warped = _warp_mesh(donor_frames[s], donor_landmarks[s], points - corner, mesh, patch.shape[:2])
-        now = _lab_statistics(patch, warped, mask)
-        statistics = (
-            now if statistics is None else _STATISTICS_MEMORY * statistics + (1 - _STATISTICS_MEMORY) * now
-        )
-        coloured = _transfer_colour(warped, statistics)
+        window = face_window(points, frame.shape[:2])
+        patch, points = frame[window], points - [window[1].start, window[0].start]
+        mask = inner_face_mask(points, patch.shape[:2], inset=_INSET)
+        warped = _warp_mesh(donor_frames[s], donor_landmarks[s], points, mesh, patch.shape[:2])
+        now = colour.statistics(patch, warped, mask)
+        statistics = now if statistics is None else colour.blend(statistics, now)
+        coloured = colour.transfer(warped, statistics)
         alpha = feather(mask, _FEATHER * eye_distance(points))[..., None]
         out = frame.copy()
         out[window] = np.rint(alpha * coloured + (1 - alpha) * patch)
@@ -82,27 +80,3 @@ def _warp_mesh(
     where = x[..., None] * chosen[:, :, 0] + y[..., None] * chosen[:, :, 1] + chosen[:, :, 2]
     where[owner < 0] = -1
     return cv2.remap(donor, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _lab(image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "h w 3"]:
-    return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_BGR2Lab)
-
-
-def _lab_statistics(
-    patch: UInt8[np.ndarray, "h w 3"],
-    warped: UInt8[np.ndarray, "h w 3"],
-    mask: Float32[np.ndarray, "h w"],
-) -> Float32[np.ndarray, "4 3"]:
-    """Means of target and donor, then standard deviations of target and donor, within the mask."""
-    inside = mask > 0.5
-    target, donor = _lab(patch)[inside], _lab(warped)[inside]
-    return np.stack([target.mean(axis=0), donor.mean(axis=0), target.std(axis=0), donor.std(axis=0)])
-
-
-def _transfer_colour(
-    image: UInt8[np.ndarray, "h w 3"], statistics: Float32[np.ndarray, "4 3"]
-) -> Float32[np.ndarray, "h w 3"]:
-    target_mean, donor_mean, target_std, donor_std = statistics
-    gain = np.clip(target_std / np.maximum(donor_std, 1e-3), 0.5, 2.0)
-    lab = (_lab(image) - donor_mean) * gain + target_mean
-    return np.clip(cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_Lab2BGR) * 255, 0, 255)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data_builders.mini_forensics.forgeries.face_shape import inner_face_mask, similarity
+from data_builders.mini_forensics.forgeries import colour
+from data_builders.mini_forensics.forgeries.face_shape import face_window, inner_face_mask, similarity
 
 _INSET = 0.14  # eye distances between the face oval and the seam
 
@@ -19,15 +20,19 @@ def poisson_swap(
 ) -> UInt8[np.ndarray, "t h w 3"]:
     """Align the donor's face to the target's by a similarity and clone it with Poisson's equation.
 
-    Pérez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003 (OpenCV's seamlessClone, importing gradients). Shape and
+    Pérez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003 (OpenCV's seamlessClone, importing gradients). The
+    donor's contrast is first brought to the target's, or a harshly lit donor burns out a dark target. Shape and
     expression stay the donor's. Frames are BGR, landmarks in pixels; the donor's clip is played from a start that the
     seed chooses and loops.
     """
     start = int(np.random.default_rng(seed).integers(len(donor_frames)))
+    statistics = None
     frames = []
     for t, (frame, points) in enumerate(zip(target_frames, target_landmarks, strict=True)):
         s = (start + t) % len(donor_frames)
-        size = frame.shape[:2]
+        window = face_window(points, frame.shape[:2])
+        patch, points = frame[window], points - [window[1].start, window[0].start]
+        size = patch.shape[:2]
         onto = similarity(donor_landmarks[s], points)
         moved = donor_landmarks[s] @ onto[:, :2].T + onto[:, 2]
         aligned = cv2.warpAffine(
@@ -36,7 +41,12 @@ def poisson_swap(
         mask = np.minimum(
             inner_face_mask(points, size, inset=_INSET), inner_face_mask(moved, size, inset=_INSET)
         )
-        frames.append(_clone(aligned, frame, (mask > 0.5).astype(np.uint8) * 255))
+        now = colour.statistics(patch, aligned, mask)
+        statistics = now if statistics is None else colour.blend(statistics, now)
+        coloured = np.rint(colour.transfer(aligned, statistics)).astype(np.uint8)
+        out = frame.copy()
+        out[window] = _clone(coloured, patch, (mask > 0.5).astype(np.uint8) * 255)
+        frames.append(out)
     return np.stack(frames)
 
 

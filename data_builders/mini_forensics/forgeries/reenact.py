@@ -9,6 +9,7 @@ from data_builders.mini_forensics.forgeries import expression
 from data_builders.mini_forensics.forgeries.face_shape import (
     OVAL,
     eye_distance,
+    face_window,
     feather,
     polygon_mask,
     similarity,
@@ -45,14 +46,18 @@ def reenact(
     own = expression.measure(target_landmarks)
     frames = []
     for t, (frame, points) in enumerate(zip(target_frames, target_landmarks, strict=True)):
+        window = face_window(points, frame.shape[:2])
+        patch, points = frame[window], points - [window[1].start, window[0].start]
         onto = _upright(points)
         level = points @ onto[:, :2].T + onto[:, 2]
-        face = cv2.warpAffine(frame, onto, (_SIZE, _SIZE), borderMode=cv2.BORDER_REPLICATE)
+        face = cv2.warpAffine(patch, onto, (_SIZE, _SIZE), borderMode=cv2.BORDER_REPLICATE)
         moved = expression.pose(level, mouth_drop=drop[t], mouth_widen=widen[t], eye_scale=eyes[t])
         warped = _deform(face, level[_CONTROLS], moved[_CONTROLS]).astype(np.float32)
         parted = np.clip((drop[t] - 0.02) / 0.06, 0, 1) * np.clip(1 - (own.mouth_open[t] - 0.03) / 0.06, 0, 1)
         warped = _fill_mouth(warped, moved, float(parted))
-        frames.append(_paste(frame, warped, _regions(level, moved), onto))
+        out = frame.copy()
+        out[window] = _paste(patch, warped, _regions(level, moved), onto)
+        frames.append(out)
     return np.stack(frames)
 
 
@@ -77,8 +82,8 @@ def _motion(
 def _upright(points: Float[np.ndarray, "468 2"]) -> Float[np.ndarray, "2 3"]:
     """Affine from the frame to the square: eyes level, face centred."""
     eyes = np.stack([points[[33, 133]].mean(axis=0), points[[362, 263]].mean(axis=0)])
-    half = _UNIT * _SIZE / 2
-    return similarity(eyes, np.array([[-half, 0.0], [half, 0.0]]) + [_SIZE / 2, 0.36 * _SIZE])
+    left, right, height = (0.5 - _UNIT / 2) * _SIZE, (0.5 + _UNIT / 2) * _SIZE, 0.36 * _SIZE
+    return similarity(eyes, np.array([[left, height], [right, height]]))
 
 
 def _deform(
