@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 from fakedetect_jax.faces import warp
+from fakedetect_jax.faces.appearance import thumbnail
 from fakedetect_jax.faces.crop import CroppedTrack, Cropper
 from fakedetect_jax.faces.detect import FaceDetector
 from fakedetect_jax.faces.mesh import FaceMesh
@@ -61,7 +62,7 @@ def extract(
             raise ValueError(f"extract: {name}={value} is too small; give at least {least}")
     opened = open_video(video, stride=stride, max_frames=max_frames)
     shots = ShotDetector()
-    tracker = Tracker(FaceDetector(), FaceMesh(), min_face=min_face)
+    tracker = Tracker(FaceDetector(), FaceMesh(), thumbnail, min_face=min_face)
     cropper = Cropper(size, margin)
     for frame in opened.frames:
         if shots.is_cut(frame.image):

@@ -15,8 +15,8 @@ class ShotDetector:
 
     A cut changes both where the colours are (mean difference of 32 x 24 thumbnails) and which colours there
     are (one minus the intersection of 8 x 8 x 8 histograms); camera motion and gestures change only the
-    former, and a flicker of exposure mostly the latter. A cut between takes of one scene may pass: the
-    tracker then decides.
+    former, and a flicker of exposure mostly the latter. A cut within one scene may
+    pass: the tracker then decides, face by face.
     """
 
     def __init__(self) -> None:

@@ -129,6 +129,15 @@ def test_a_hard_cut_starts_new_tracks(save, man, woman):
     assert spans == [(0, 7), (8, 14), (15, 20)]
 
 
+def test_another_person_in_the_same_place_is_a_new_track(save, man, woman):
+    """A cut that leaves the background as it is."""
+    replaced = [f.copy() for f in man[:12]]
+    for f in replaced[5:]:
+        f[0:170, 60:230] = cv2.resize(woman, (170, 170))
+    spans = [(int(s.frame_index[0]), int(s.frame_index[-1])) for s in extract(save("replaced", replaced))]
+    assert sorted(spans) == [(0, 4), (5, 11)]
+
+
 def test_a_face_lost_for_a_moment_leaves_a_gap(save, man):
     covered = [f.copy() for f in man]
     for i in range(8, 12):

@@ -47,6 +47,10 @@ def fit(scene: Scene, region) -> Mesh:
     return Mesh(near[:2] + (near[2:] - near[:2]) * _TEMPLATE, 0.99)
 
 
+def look(scene: Scene, mesh: Mesh) -> np.ndarray:
+    return np.full((24, 24), 1 / 24)
+
+
 @st.composite
 def histories(draw):
     """Per object [frames, 4] boxes and [frames] states: 0 away, 1 there, 2 there but missed by the detector.
@@ -75,7 +79,7 @@ def histories(draw):
 @given(histories())
 @settings(max_examples=25, deadline=None)
 def test_tracks_follow_their_objects(objects):
-    tracker = Tracker(detect, fit, min_face=20)
+    tracker = Tracker(detect, fit, look, min_face=20)
     number_of = [None] * len(objects)
     detected = [-1] * len(objects)
     used = set()
@@ -101,7 +105,7 @@ def test_tracks_follow_their_objects(objects):
 
 
 def test_a_track_without_detections_ends():
-    tracker = Tracker(detect, fit, min_face=20)
+    tracker = Tracker(detect, fit, look, min_face=20)
     box = np.array([[100.0, 100, 160, 160]])
     none = np.zeros((0, 4))
     assert len(tracker.update(Scene(box, box), 0)) == 1
@@ -110,27 +114,42 @@ def test_a_track_without_detections_ends():
 
 
 def test_a_wide_stride_keeps_the_track():
-    tracker = Tracker(detect, fit, min_face=20)
+    tracker = Tracker(detect, fit, look, min_face=20)
     box = np.array([[100.0, 100, 160, 160]])
     numbers = [face.track for t in range(0, 200, 40) for face in tracker.update(Scene(box, box), t)]
     assert numbers == [0] * 5
 
 
 def test_reset_starts_new_tracks():
-    tracker = Tracker(detect, fit, min_face=20)
+    tracker = Tracker(detect, fit, look, min_face=20)
     scene = Scene(*[np.array([[100.0, 100, 160, 160]])] * 2)
     first = tracker.update(scene, 0)
     tracker.reset()
     assert [f.track for f in first + tracker.update(scene, 1)] == [0, 1]
 
 
+def test_another_face_in_the_same_place_is_a_new_track():
+    looks = iter([1.0, 0.95, 0.1, 0.1, 1.0])
+    side = np.array([[1.0, 0.0], [0.0, 0.0]])
+
+    def turning(scene, mesh):
+        cosine = next(looks)
+        return cosine * side + np.sqrt(1 - cosine**2) * side[::-1]
+
+    tracker = Tracker(detect, fit, turning, min_face=20)
+    scene = Scene(*[np.array([[100.0, 100, 160, 160]])] * 2)
+    # The last one comes after a longer pause, in which a face may turn.
+    numbers = [tracker.update(scene, t)[0].track for t in (0, 1, 2, 3, 9)]
+    assert numbers == [0, 0, 1, 1, 1]
+
+
 def test_a_detection_that_is_no_face_makes_no_track():
-    tracker = Tracker(detect, fit, min_face=20)
+    tracker = Tracker(detect, fit, look, min_face=20)
     assert tracker.update(Scene(np.zeros((0, 4)), np.array([[10.0, 10, 90, 90]])), 0) == []
 
 
 def test_small_faces_wait_until_they_are_large_enough():
-    tracker = Tracker(detect, fit, min_face=30)
+    tracker = Tracker(detect, fit, look, min_face=30)
     sizes = [24, 28, 32, 28, 24]
     seen = []
     for t, size in enumerate(sizes):
@@ -140,7 +159,7 @@ def test_small_faces_wait_until_they_are_large_enough():
 
 
 def test_two_detections_of_one_face_make_one_track():
-    tracker = Tracker(detect, fit, min_face=20)
+    tracker = Tracker(detect, fit, look, min_face=20)
     face = np.array([[100.0, 100, 160, 160]])
     faces = tracker.update(Scene(face, np.concatenate([face, face + 10])), 0)
     assert len(faces) == 1
