@@ -127,9 +127,9 @@ def face_crop(
 ) -> Float[Array, "t size size 3"]:
     """The fixed evaluation crop: the clip's mean face box, `margin` wider on each side, square, at `size` pixels.
 
-    `frames` are stored crops in [0, 1], `landmarks` their crop pixels, `valid` the frames that count (default all).
-    One window serves the whole clip, so that it adds no motion. Landmarks that no frame can use (NaN, a point,
-    outside the crop) give the whole stored crop. The margin is that of the published SBI evaluation.
+    `frames` are stored crops in [0, 1], `landmarks` their crop pixels, `valid` the frames that count (default
+    all). One window serves the whole clip, so that it adds no motion. Landmarks that no frame can use (NaN, a
+    point, outside the crop) give the whole stored crop. The margin is that of the published SBI evaluation.
     """
     height, width = frames.shape[1:3]
     face = locate_face(landmarks, valid, height=height, width=width)

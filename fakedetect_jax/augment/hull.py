@@ -1,48 +1,64 @@
 """Antialiased convex hulls of landmarks, evaluated analytically at any coordinates.
 
-The hull is the intersection of half-planes {x : <x, d> <= h(d)} with the support function h(d) = max_i <p_i, d>, here over
-64 fixed directions d: no sorting, no gather, a fixed size. The intersection contains the hull and exceeds an edge of
-length L by at most L/2 tan(pi/64): a quarter of a pixel on an edge of 10 pixels.
+The hull is the intersection of half-planes {x : <x, d> <= h(d)} with the support function h(d) = max_i <p_i,
+d>, here over 64 fixed directions d: no sorting, no gather, a fixed size. The intersection contains the hull
+and exceeds an edge of length L by at most L/2 tan(pi/64): a quarter of a pixel on an edge of 10 pixels.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fakedetect_jax.augment.resample import Scalar
+
 _DIRECTIONS = 64
 
 
-def _membership(*spans: tuple[int, int]) -> np.ndarray:
-    row = np.zeros(81, np.float32)
-    for start, stop in spans:
-        row[start:stop] = 1.0
-    return row
+class Hull(NamedTuple):
+    """Index spans of the landmarks that make a hull, and how far it grows beyond them (unit: the face's width)."""
+
+    spans: tuple[tuple[int, int], ...]
+    growth: float = 0.0
 
 
-# Which points span the hull of each kind. The regions are where mouth and eye reenactment leaves its seams.
+# The regions are where mouth and eye reenactment leaves its seams; without growth the erosion would take most of them.
 HULLS = {
-    "face": _membership((0, 81)),
-    "no_forehead": _membership((0, 68)),
-    "lower_face": _membership((3, 14), (31, 36), (48, 68)),
-    "eyes": _membership((17, 28), (36, 48)),
+    "face": Hull(((0, 81),)),
+    "no_forehead": Hull(((0, 68),)),
+    "lower_face": Hull(((3, 14), (31, 36), (48, 68)), growth=0.05),
+    "mouth": Hull(((48, 68),), growth=0.15),
+    "eyes": Hull(((17, 28), (36, 48)), growth=0.10),
 }
-_MEMBERSHIP = np.stack(list(HULLS.values()))
 
 
-def hull_points(kind: Float[Array, " kinds"]) -> Float[Array, "81"]:
-    """Membership (0 or 1) of each landmark in the hull that the one-hot `kind` selects, in the order of HULLS."""
-    return kind @ _MEMBERSHIP
+def _membership() -> np.ndarray:
+    table = np.zeros((len(HULLS), 81), np.float32)
+    for row, hull in zip(table, HULLS.values(), strict=True):
+        for start, stop in hull.spans:
+            row[start:stop] = 1.0
+    return table
+
+
+_MEMBERSHIP = _membership()
+_GROWTH = np.array([hull.growth for hull in HULLS.values()], np.float32)
 
 
 def hull_support(
-    landmarks: Float[Array, "t 81 2"], member: Float[Array, "81"]
+    landmarks: Float[Array, "t 81 2"], kind: Float[Array, " kinds"], *, face_width: Scalar
 ) -> Float[Array, "t directions"]:
-    """Support function of the member landmarks, in their unit, for each fixed direction."""
+    """Support function, for each fixed direction, of the hull that the one-hot `kind` selects in the order of HULLS.
+
+    `landmarks`, `face_width` and the result share one unit.
+    """
     angle = np.arange(_DIRECTIONS) * (2.0 * np.pi / _DIRECTIONS)
     directions = np.stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
     projected = jnp.matmul(landmarks, directions, precision=jax.lax.Precision.HIGHEST)
-    return jnp.max(projected + (member[:, None] - 1.0) * 1e9, axis=1)
+    member = jnp.sum(kind[:, None] * _MEMBERSHIP, axis=0)
+    growth = jnp.sum(kind * _GROWTH) * face_width
+    return jnp.max(projected + (member[:, None] - 1.0) * 1e9, axis=1) + growth
 
 
 def hull_mask(

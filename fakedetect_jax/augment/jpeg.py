@@ -1,7 +1,7 @@
 """JPEG compression and decompression as matrix products: what the codec loses, without the entropy coding.
 
-8x8 DCT, the tables of ITU-T T.81 annex K scaled by quality as libjpeg does, chroma at half resolution (4:2:0) averaged down
-and interpolated up with libjpeg's triangle filter.
+8x8 DCT, the tables of ITU-T T.81 annex K scaled by quality as libjpeg does, chroma at half resolution (4:2:0)
+averaged down and interpolated up with libjpeg's triangle filter.
 """
 
 import jax.numpy as jnp

@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from fakedetect_jax.augment.blur import automatic_sigma, blur_matrix
+from fakedetect_jax.augment.draws import Draws
 from fakedetect_jax.augment.elastic import elastic_displacement
-from fakedetect_jax.augment.hull import hull_mask, hull_points, hull_support
+from fakedetect_jax.augment.hull import hull_mask, hull_support
 from fakedetect_jax.augment.recipe import SelfBlendRecipe
 from fakedetect_jax.augment.resample import apply_separable
 
@@ -19,6 +19,8 @@ LOOSE_HEIGHT = 2.4
 LOOSE_RISE = 0.3
 # Below this share of the maximum a pixel felt the outside through the first blur, and is eroded.
 _FULL = 1.0 - 1e-3
+# Border around the window in which the mask is made too, as a share of the window.
+_PAD = 0.15
 
 
 class Motion(NamedTuple):
@@ -34,17 +36,16 @@ class Motion(NamedTuple):
         return centre + (position - centre - self.shift[axis]) / self.scale[axis]
 
 
-def draw_motion(
-    key: Key[Array, ""], *, centre: Float[Array, "2"], face: Float[Array, "2"], recipe: SelfBlendRecipe
+def scale_motion(
+    draws: Float[Array, "4"], *, centre: Float[Array, "2"], face: Float[Array, "2"], recipe: SelfBlendRecipe
 ) -> Motion:
     """Scale and shift within the recipe; `centre` and `face` (width, height) of the face box in output pixels."""
-    draws = jax.random.uniform(key, (2, 2))
     low, high = recipe.scale
     loose = face * jnp.array([LOOSE_WIDTH, LOOSE_HEIGHT])
     return Motion(
         centre=centre - jnp.array([0.0, LOOSE_RISE]) * face,
-        scale=low + draws[0] * (high - low),
-        shift=(2.0 * draws[1] - 1.0) * jnp.array(recipe.translate) * loose,
+        scale=low + draws[:2] * (high - low),
+        shift=(2.0 * draws[2:] - 1.0) * jnp.array(recipe.translate) * loose,
     )
 
 
@@ -58,46 +59,55 @@ def _integer(draw: Float[Array, ""], low: int, high: int) -> Float[Array, ""]:
     return jnp.floor(low + draw * (high + 1 - low))
 
 
-def _blur_matrices(
-    radius: Float[Array, ""], sigma: Float[Array, ""], scale: Float[Array, "2"], size: int
-) -> tuple[Float[Array, "size size"], Float[Array, "size size"]]:
-    """Rows' and columns' matrices for a kernel given in canvas pixels; `scale` (x, y) turns them into output pixels."""
-    columns = blur_matrix(size, sigma=sigma * scale[0], radius=radius * scale[0])
-    rows = blur_matrix(size, sigma=sigma * scale[1], radius=radius * scale[1])
-    return rows, columns
-
-
 def _normalised(planes: Float[Array, "t h w"]) -> Float[Array, "t h w"]:
     highest = jnp.max(planes, axis=(1, 2), keepdims=True)
     return planes / jnp.maximum(highest, 1e-6)
 
 
 def soften(
-    key: Key[Array, ""], mask: Float[Array, "t h w"], *, face: Float[Array, "2"], recipe: SelfBlendRecipe
-) -> Float[Array, "t h w"]:
-    """Erode by a first blur of which only the plateau stays, then feather by a second one, with a maximum of 1 a frame.
+    draws: Float[Array, "5"],
+    mask: Float[Array, "t padded padded"],
+    *,
+    pad: int,
+    face: Float[Array, "2"],
+    recipe: SelfBlendRecipe,
+) -> Float[Array, "t size size"]:
+    """Erode by a first blur of which only the plateau stays, feather by a second one; the maximum of a frame is 1.
 
-    `face` is the (width, height) of the face box in pixels of the mask. A mask of zeros stays zero.
+    `face` is the (width, height) of the face box in pixels of the mask; the result has lost `pad` pixels on
+    each side. A mask of zeros stays zero.
     """
-    size = mask.shape[-1]
-    draws = jax.random.uniform(key, (5,))
     canvas = jnp.stack([_integer(draws[i], *recipe.mask_canvas) for i in range(2)])
     scale = face * jnp.array([LOOSE_WIDTH, LOOSE_HEIGHT]) / canvas
 
+    def blur(planes: Array, radius: Array, sigma: Array, size: int, pad: int) -> Array:
+        columns, rows = (
+            blur_matrix(size, sigma=sigma * scale[axis], radius=radius * scale[axis], pad=pad)
+            for axis in (0, 1)
+        )
+        return apply_separable(rows, columns, planes)
+
+    padded = mask.shape[-1]
     radius = _integer(draws[2], recipe.erode_kernel[0] // 2, recipe.erode_kernel[1] // 2)
-    blurred = _normalised(
-        apply_separable(*_blur_matrices(radius, automatic_sigma(radius), scale, size), mask)
-    )
+    plateau = _normalised(blur(mask, radius, automatic_sigma(radius), padded, 0))
     # A short ramp in place of the released code's `< 1` keeps the eroded edge antialiased and safe from rounding.
-    eroded = jnp.clip((blurred - _FULL) / (1.0 - _FULL) * 2.0, 0.0, 1.0)
+    eroded = jnp.clip((plateau - _FULL) / (1.0 - _FULL) * 2.0, 0.0, 1.0)
 
     radius = _integer(draws[3], recipe.blur_kernel[0] // 2, recipe.blur_kernel[1] // 2)
     sigma = _integer(draws[4], *recipe.blur_sigma)
-    return _normalised(apply_separable(*_blur_matrices(radius, sigma, scale, size), eroded))
+    return _normalised(blur(eroded, radius, sigma, padded - 2 * pad, pad))
+
+
+def _one_hot(draw: Float[Array, ""], probabilities: tuple[float, ...]) -> Float[Array, " kinds"]:
+    ends = np.cumsum(probabilities)[:-1]
+    # The last one takes what rounding leaves of the unit interval.
+    starts = jnp.array([0.0, *ends], jnp.float32)
+    stops = jnp.array([*ends, 2.0], jnp.float32)
+    return ((draw >= starts) & (draw < stops)).astype(jnp.float32)
 
 
 def blend_mask(
-    key: Key[Array, ""],
+    draws: Draws,
     landmarks: Float[Array, "t 81 2"],
     *,
     motion: Motion,
@@ -106,22 +116,19 @@ def blend_mask(
 ) -> Float[Array, "t size size"]:
     """One draw of hull, displacement, softness and opacity for the clip; the hull follows each frame's landmarks.
 
-    `landmarks` and `face` are in output pixels. Values lie in [0, the largest blend ratio].
+    `landmarks` and `face` (width, height) are in output pixels. Values lie in [0, the largest blend ratio].
     """
-    draw_key, elastic_key, soften_key = jax.random.split(key, 3)
-    draws = jax.random.uniform(draw_key, (2,))
-    ends = np.cumsum(recipe.hulls)
-    # The last hull takes what rounding leaves of the unit interval.
-    starts = jnp.array([0.0, *ends[:-1]], jnp.float32)
-    stops = jnp.array([*ends[:-1], 2.0], jnp.float32)
-    kind = ((draws[0] >= starts) & (draws[0] < stops)).astype(jnp.float32)
-
+    # The forehead may reach beyond the window: there the mask must be known for erosion and blur to be right inside.
+    pad = round(_PAD * recipe.size)
+    padded = recipe.size + 2 * pad
     scale = face[0] / recipe.reference_face
     dx, dy = elastic_displacement(
-        elastic_key, size=recipe.size, alpha=recipe.elastic_alpha * scale, sigma=recipe.elastic_sigma * scale
+        draws.elastic, size=padded, alpha=recipe.elastic_alpha * scale, sigma=recipe.elastic_sigma * scale
     )
-    grid = jnp.arange(recipe.size, dtype=jnp.float32)
+    grid = jnp.arange(padded, dtype=jnp.float32) - pad
     x = motion.origin(grid[None, :] + dx, 0)
     y = motion.origin(grid[:, None] + dy, 1)
-    mask = hull_mask(hull_support(landmarks, hull_points(kind)), x, y)
-    return soften(soften_key, mask, face=face, recipe=recipe) * pick(draws[1], recipe.blend_ratios)
+    kind = _one_hot(draws.mask[0], recipe.hulls)
+    mask = hull_mask(hull_support(landmarks, kind, face_width=face[0]), x, y)
+    opacity = pick(draws.mask[1], recipe.blend_ratios)
+    return soften(draws.mask[2:], mask, pad=pad, face=face, recipe=recipe) * opacity

@@ -1,14 +1,13 @@
-"""Colour and sharpness on planes [3, ...]: additive RGB, HSV, brightness and contrast, sharpening. All elementwise.
+"""Colour and sharpness on planes [3, ...]: additive RGB, HSV, brightness and contrast, sharpening; all elementwise.
 
-Strengths of zero leave the image as it is: whether a change applies is a number, not a branch, because under vmap a branch
-computes both sides.
+Strengths of zero leave the image as it is: whether a change applies is a number, not a branch, because under
+vmap a branch computes both sides.
 """
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from fakedetect_jax.augment.resample import Scalar
 
@@ -27,8 +26,8 @@ class Photometric(NamedTuple):
 class PhotometricRanges(NamedTuple):
     """Each strength is uniform in [-range, range]; each of the three groups applies with its own probability.
 
-    `rgb`: added to each channel (unit: the full scale 1). `hue`: added, in turns. `saturation`, `value`: relative change.
-    `brightness`: added, unit full scale. `contrast`: relative gain.
+    `rgb`: added to each channel (unit: the full scale 1). `hue`: added, in turns. `saturation`, `value`:
+    relative change. `brightness`: added, unit full scale. `contrast`: relative gain.
     """
 
     rgb: float
@@ -42,9 +41,8 @@ class PhotometricRanges(NamedTuple):
     brightness_contrast_probability: float
 
 
-def draw_photometric(key: Key[Array, ""], ranges: PhotometricRanges) -> Photometric:
-    """One set of strengths, to be shared by everything that must look alike."""
-    draws = jax.random.uniform(key, (11,))
+def scale_photometric(draws: Float[Array, "11"], ranges: PhotometricRanges) -> Photometric:
+    """Strengths from uniform draws in [0, 1), to be shared by everything that must look alike."""
     strength = 2.0 * draws[:8] - 1.0
     use_rgb = draws[8] < ranges.rgb_probability
     use_hsv = draws[9] < ranges.hsv_probability
@@ -112,11 +110,18 @@ def hsv_to_rgb(
     return jnp.stack([value - chroma * (1.0 - channel) for channel in (red, green, blue)])
 
 
-def sharpen(planes: Float[Array, "... h w"], *, alpha: Scalar, lightness: Scalar) -> Float[Array, "... h w"]:
-    """3x3 kernel (1 - alpha) * identity + alpha * (-1 all around, 8 + lightness in the middle), clipped to [0, 1]."""
+def sharpen(
+    planes: Float[Array, "... h w"], *, alpha: Scalar, lightness: Scalar, resolution: Scalar = 1.0
+) -> Float[Array, "... h w"]:
+    """Kernel (1 - alpha) * identity + alpha * (-1 all around, 8 + lightness in the middle) of 3x3, clipped to [0, 1].
+
+    `resolution` in (0, 1] is the scale of the planes against the image that the kernel is meant for: its
+    second derivative, and with it the boost of what the smaller image can show, shrinks with the square.
+    """
     margin = [(0, 0)] * (planes.ndim - 2) + [(1, 1), (1, 1)]
     padded = jnp.pad(planes, margin, mode="reflect")
     rows = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
     around = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
-    sharp = planes * (1.0 - alpha + alpha * (9.0 + lightness)) - alpha * around
+    detail = 9.0 * planes - around
+    sharp = (1.0 - alpha + alpha * lightness) * planes + alpha * jnp.square(resolution) * detail
     return jnp.clip(sharp, 0.0, 1.0)

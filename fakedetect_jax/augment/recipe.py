@@ -10,9 +10,10 @@ from fakedetect_jax.augment.photometric import PhotometricRanges
 class SelfBlendRecipe:
     """Self-blended images (Shiohara and Yamasaki, CVPR 2022); the defaults follow the paper and its released values.
 
-    Lengths "in reference pixels" are those of the released code, at whose scale a face is `reference_face` pixels wide;
-    they are scaled to the face's width in the output, so that the recipe means the same at every `size`.
-    Raises ValueError for a probability outside [0, 1], a range that is not ordered or a size below 16.
+    Lengths "in reference pixels" are those of the released code, at whose scale a face is `reference_face`
+    pixels wide; they are scaled to the face's width in the output, so that the recipe means the same at every
+    `size`. Raises ValueError for a probability outside [0, 1], a range that is not ordered or a size below
+    16.
     """
 
     size: int = 224
@@ -51,7 +52,7 @@ class SelfBlendRecipe:
     """Largest shift of the source along x and y, as a fraction of the loose crop (2 x 2.4 faces)."""
     scale: tuple[float, float] = (0.95, 1.0 / 0.95)
     """Range of the source's scale, for each axis on its own."""
-    hulls: tuple[float, ...] = (0.525, 0.175, 0.15, 0.15)
+    hulls: tuple[float, ...] = (0.525, 0.175, 0.1, 0.1, 0.1)
     """Probability of each hull, in the order of `fakedetect_jax.augment.hull.HULLS`."""
     elastic_alpha: float = 50.0
     elastic_sigma: float = 7.0

@@ -1,7 +1,7 @@
 """Resampling as two small matrices: every scale and translation of the recipe is separable.
 
-A matrix multiplication runs on the matrix unit, shards over the batch without communication and needs no gather.
-Precision is fixed to float32: the traces a forgery leaves are smaller than what bfloat16 rounds away.
+A matrix multiplication runs on the matrix unit, shards over the batch without communication and needs no
+gather. Precision is fixed to float32: the traces a forgery leaves are smaller than what bfloat16 rounds away.
 """
 
 import jax
@@ -16,8 +16,9 @@ def interpolation_matrix(
 ) -> Float[Array, "n length"]:
     """Rows that sample a signal of `length` pixels at `positions` (pixel centres at integer coordinates).
 
-    `step` is the distance between samples in source pixels: up to 1 this is linear interpolation, above 1 the triangle
-    kernel widens to `step` and averages what it skips (antialiasing). Positions outside repeat the edge pixel.
+    `step` is the distance between samples in source pixels: up to 1 this is linear interpolation, above 1 the
+    triangle kernel widens to `step` and averages what it skips (antialiasing). Positions outside repeat the
+    edge pixel.
     """
     width = jnp.maximum(step, 1.0)
     inside = jnp.clip(positions, 0.0, length - 1.0)
@@ -29,8 +30,8 @@ def interpolation_matrix(
 def degradation_matrix(size: int, factor: Scalar) -> Float[Array, "size size"]:
     """Shrink by `factor` (>= 1, any real) taking the nearest pixel, then enlarge linearly: the low-quality source of SBI.
 
-    A factor of 1 is the identity. Pixel `j` of the small signal is pixel floor(j * factor) of the large one, as in
-    OpenCV's INTER_NEAREST; enlarging aligns the pixel corners, as its INTER_LINEAR.
+    A factor of 1 is the identity. Pixel `j` of the small signal is pixel floor(j * factor) of the large one,
+    as in OpenCV's INTER_NEAREST; enlarging aligns the pixel corners, as its INTER_LINEAR.
     """
     coarse_length = jnp.maximum(jnp.floor(size / factor + 1e-4), 1.0)
     ratio = size / coarse_length

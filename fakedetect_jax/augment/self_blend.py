@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
@@ -14,8 +13,9 @@ from fakedetect_jax.augment.crop import (
     to_crop_x,
     to_crop_y,
 )
-from fakedetect_jax.augment.mask import Motion, blend_mask, draw_motion, pick
-from fakedetect_jax.augment.photometric import apply_photometric, draw_photometric, sharpen
+from fakedetect_jax.augment.draws import Draws, draw
+from fakedetect_jax.augment.mask import Motion, blend_mask, pick, scale_motion
+from fakedetect_jax.augment.photometric import apply_photometric, scale_photometric, sharpen
 from fakedetect_jax.augment.recipe import SelfBlendRecipe
 from fakedetect_jax.augment.resample import (
     compose,
@@ -44,31 +44,31 @@ def self_blend(
 ) -> Blend:
     """Make a (real, fake) pair from a real clip.
 
-    `frames` are stored face crops, RGB in [0, 1]; `landmarks` their crop pixels (81 points, 0-67 in iBUG order);
-    `valid` tells frames from padding (default: all are frames). Everything is drawn once for the clip; the mask follows
-    each frame's landmarks. A frame without usable landmarks gets a mask of zeros, and its fake equals its real.
+    `frames` are stored face crops, RGB in [0, 1]; `landmarks` their crop pixels (81 points, 0-67 in iBUG
+    order); `valid` tells frames from padding (default: all are frames). Everything is drawn once for the
+    clip; the mask follows each frame's landmarks. A frame without usable landmarks gets a mask of zeros, and
+    its fake equals its real.
 
-    The face window is resampled to `recipe.size` first and all later steps run at that size, with lengths scaled to the
-    face: the released code blends at the video's resolution and shrinks last. One example: use `jax.vmap` for a batch.
+    The face window is resampled to `recipe.size` first and all later steps run at that size, with lengths
+    scaled to the face: the released code blends at the video's resolution and shrinks last. One example: use
+    `jax.vmap` for a batch.
     """
-    view_key, source_key, mask_key, shared_key = jax.random.split(key, 4)
+    draws = draw(key)
     height, width = frames.shape[1:3]
     face = locate_face(landmarks, valid, height=height, width=width)
-    window = random_window(view_key, face, height=height, width=width, recipe=recipe)
+    window = random_window(draws, face, height=height, width=width, recipe=recipe)
     centre, extent = _face_in_window(face, window, recipe.size)
-
-    motion_key, mask_key = jax.random.split(mask_key)
-    motion = draw_motion(motion_key, centre=centre, face=extent, recipe=recipe)
-    source, target = _source_and_target(source_key, frames, window, motion, extent[0], recipe)
+    motion = scale_motion(draws.motion, centre=centre, face=extent, recipe=recipe)
+    source, target = _source_and_target(draws, frames, window, motion, extent[0], recipe)
 
     sane = jnp.where(face.usable[:, None, None], landmarks, 0.0)
     points = landmarks_in_window(window, sane, size=recipe.size)
-    mask = blend_mask(mask_key, points, motion=motion, face=extent, recipe=recipe)
+    mask = blend_mask(draws, points, motion=motion, face=extent, recipe=recipe)
     mask = mask * face.usable[:, None, None]
 
     fake = target + mask * (source - target)
     # Concatenated over time, so that one draw of the shared change serves both.
-    pair = shared_change(shared_key, jnp.concatenate([target, fake], axis=1), recipe=recipe)
+    pair = shared_change(draws, jnp.concatenate([target, fake], axis=1), recipe=recipe)
     real, fake = jnp.split(jnp.transpose(pair, (1, 2, 3, 0)), 2)
     return Blend(real, fake, mask[..., None])
 
@@ -83,7 +83,7 @@ def _face_in_window(face: Face, window: Window, size: int) -> tuple[Float[Array,
 
 
 def _source_and_target(
-    key: Key[Array, ""],
+    draws: Draws,
     frames: Float[Array, "t h w 3"],
     window: Window,
     motion: Motion,
@@ -96,10 +96,8 @@ def _source_and_target(
     """
     size = recipe.size
     height, width = frames.shape[1:3]
-    colour_key, draw_key = jax.random.split(key)
-    draws = jax.random.uniform(draw_key, (5,))
-    on_source = draws[0] < recipe.change_source
-    shrink = draws[1] < recipe.downscale
+    on_source = draws.change[0] < recipe.change_source
+    shrink = draws.change[1] < recipe.downscale
 
     grid = jnp.arange(size, dtype=jnp.float32)
     step = window.side / size
@@ -114,14 +112,18 @@ def _source_and_target(
         ]
         return matrices if degrade is None else [compose(degrade, matrix) for matrix in matrices]
 
-    factor = pick(draws[2], recipe.downscale_factors) * face_width / recipe.reference_face
+    # What the reference does at its resolution, seen at this one: less resolution is lost, and less is sharpened.
+    resolution = face_width / recipe.reference_face
+    factor = pick(draws.change[2], recipe.downscale_factors) * resolution
     degrade = degradation_matrix(size, jnp.where(shrink, jnp.maximum(factor, 1.0), 1.0))
     changed = resample_frames(*sampler(on_source, degrade), frames)
     plain = resample_frames(*sampler(~on_source, None), frames)
 
-    changed = apply_photometric(changed, draw_photometric(colour_key, recipe.source))
+    changed = apply_photometric(changed, scale_photometric(draws.change_colour, recipe.source))
     low, high = recipe.sharpen_alpha
-    alpha = jnp.where(shrink, 0.0, low + draws[3] * (high - low))
+    alpha = low + draws.change[3] * (high - low)
     low, high = recipe.sharpen_lightness
-    changed = sharpen(changed, alpha=alpha, lightness=low + draws[4] * (high - low))
+    lightness = low + draws.change[4] * (high - low)
+    sharp = sharpen(changed, alpha=alpha, lightness=lightness, resolution=jnp.minimum(resolution, 1.0))
+    changed = jnp.where(shrink, changed, sharp)
     return jnp.where(on_source, changed, plain), jnp.where(on_source, plain, changed)
