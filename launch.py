@@ -9,6 +9,7 @@ python launch.py --config configs/demo.py --workdir runs/demo --mode evaluate
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from absl import app, flags
 from ml_collections import config_flags
@@ -36,8 +37,9 @@ def main(_: list[str]) -> None:
         print(f"detector: {export(config, workdir)}")
     else:
         from fakedetect_jax.evaluation.evaluate import evaluate
+        from fakedetect_jax.export import FOLDER
 
-        print(f"report: {evaluate(config, workdir)}")
+        print(f"report: {evaluate(config, workdir, detector_folder=Path(workdir) / FOLDER)}")
 
 
 def run() -> None:

@@ -69,9 +69,13 @@ class Checkpoints:
         self._manager.save(step, args=items, metrics=metrics, force=True)
 
     def about(self, step: int) -> dict[str, Any]:
-        """Returns the JSON document of a checkpoint, and its validation metrics under `metrics`."""
+        """Returns the JSON document of a checkpoint."""
         restored = self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))
         return restored["about"]
+
+    def metrics(self, step: int) -> dict[str, float]:
+        """Returns the validation metrics of a checkpoint."""
+        return dict(self._manager.metrics(step))
 
     def restore(self, step: int, template: TrainState) -> TrainState:
         """Reads a state onto the shardings of `template`.

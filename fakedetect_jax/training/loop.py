@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ class _Run:
                 progress.set_postfix_str(f"loss {values['loss']:.3f}")
             if saving:
                 self._save(done, self._validate(done) if last or validating else None)
-                window = _Window(done)
+                window = _Window(done)  # what validation and saving took is not the steps' time
 
     def close(self) -> None:
         """Waits for what is being written."""
@@ -175,9 +176,12 @@ class _Run:
 
 
 class _Window:
-    """Metrics of the steps since the last log line, left on the device until it is written."""
+    """Metrics of the steps since the last log line, left on the device until that line is written."""
 
     def __init__(self, step: int) -> None:
+        self._begin(step)
+
+    def _begin(self, step: int) -> None:
         self._first = step + 1
         self._metrics: list[dict[str, jax.Array]] = []
         self._waited = 0.0
@@ -198,25 +202,23 @@ class _Window:
         Raises:
           FloatingPointError: a step's loss or gradient norm is not finite; names the first such step.
         """
-        rows = parallel.to_host(self._metrics)
+        rows = jax.device_get(self._metrics)
         for step, row in enumerate(rows, self._first):
             for name in ("loss", "gradient_norm"):
                 if not np.isfinite(row[name]):
                     raise FloatingPointError(
-                        f"{name} is {row[name]} at step {step}; nothing of it was saved. Lower "
-                        "config.optimizer.learning_rate, or look at the batch of that step"
+                        f"{name} is {row[name]} at step {step}; nothing since the last checkpoint was saved. "
+                        "Lower config.optimizer.learning_rate, or look at the batch of that step"
                     )
         elapsed = time.perf_counter() - self._since
         values = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         values["examples_per_second"] = examples * len(rows) / elapsed
         values["data_wait"] = self._waited / elapsed
-        self.__init__(self._first + len(rows) - 1)
+        self._begin(self._first + len(rows) - 1)
         return values
 
 
 def _fingerprint(tracks: Tracks) -> dict[str, Any]:
     """Tells whether two selections hold the same records in the same order, without reading frames."""
-    import hashlib
-
     rows = [str(sorted(dataclasses.asdict(entry).items())) for entry in tracks.entries]
     return {"tracks": len(rows), "sha256": hashlib.sha256("\n".join(rows).encode()).hexdigest()}
