@@ -35,8 +35,8 @@ _TABLE_DETECTOR = {"spatial": {"variant": "tiny"}, "frequency": {}, "temporal": 
 class Row:
     """One model of the table.
 
-    `parameters` and `flops` (two per multiply-add, one forward pass) are those of the model made with `options` on a
-    float32 input of shape `input`; `source` is the paper.
+    `parameters` and `flops` (two per multiply-add, one forward pass) are those of the model made with
+    `options`, on a float32 input of shape `input`; `source` is the paper.
     """
 
     name: str
@@ -68,7 +68,7 @@ def create(name: str, **options: Any) -> nn.Module:
 
 
 def table(*, frames: int = 1, size: int = 224) -> list[Row]:
-    """Size and cost of every model on one clip of `frames` frames of `size` px, counted without running it."""
+    """Size and cost of every model on a clip of `frames` frames of `size` px, counted without running it."""
     shape = (1, frames, size, size, 3)
     rows = []
     for name, (options, source) in _MODELS.items():
@@ -78,5 +78,5 @@ def table(*, frames: int = 1, size: int = 224) -> list[Row]:
         variables = jax.eval_shape(model.init, jax.random.key(0), clip)
         cost = jax.jit(model.apply).lower(variables, clip).cost_analysis()
         parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
-        rows.append(Row(name, options, shape, parameters, float(cost["flops"]), source))
+        rows.append(Row(name, options, shape, parameters, float(cost["flops"] if cost else math.nan), source))
     return rows

@@ -70,7 +70,7 @@ class DropPath(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *rest"], *, train: bool) -> Float[Array, "n *rest"]:
-        """Draw from the rng stream 'dropout'; flax folds the module's path into the key: each block has its own."""
+        """Draw from the rng stream 'dropout'; flax folds the module's path in: each block has its own key."""
         if not train or self.rate == 0:
             return x
         keep = 1 - self.rate

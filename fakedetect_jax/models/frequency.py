@@ -17,108 +17,91 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-_truncated_normal = nn.initializers.truncated_normal(0.02)
 
+def rfft2(x: Float[Array, "n h w c"]) -> Float[Array, "n c k h 2"]:
+    """Orthonormal spectrum over h and w, as `numpy.fft.rfft2`: k = w // 2 + 1, real and imaginary part last.
 
-def rfft2(x: Float[Array, "n h w c"]) -> tuple[Float[Array, "n h k c"], Float[Array, "n h k c"]]:
-    """Real and imaginary part of the orthonormal spectrum over h and w, k = w // 2 + 1, as `numpy.fft.rfft2`."""
-    h, w = x.shape[1:3]
-    real_w, imag_w = _row_matrices(w)
-    # Default precision on TPU and GPU would round the picture to 8-11 bits and drown the faint residuals.
-    dot = lambda v, m, spec: jnp.einsum(spec, v, m, precision="highest")  # noqa: E731
-    a, b = dot(x, real_w, "nhwc,wk->nhkc"), dot(x, imag_w, "nhwc,wk->nhkc")
-    real_h, imag_h = _column_matrices(h)
-    real = dot(a, real_h, "nhkc,hg->ngkc") - dot(b, imag_h, "nhkc,hg->ngkc")
-    imag = dot(a, imag_h, "nhkc,hg->ngkc") + dot(b, real_h, "nhkc,hg->ngkc")
-    return real, imag
-
-
-def irfft2(
-    real: Float[Array, "n h k c"], imag: Float[Array, "n h k c"], width: int
-) -> Float[Array, "n h {width} c"]:
-    """Inverse of `rfft2` for frames of `width` columns. As `numpy.fft.irfft2`."""
-    h = real.shape[1]
-    dot = lambda v, m, spec: jnp.einsum(spec, v, m, precision="highest")  # noqa: E731
-    real_h, imag_h = _column_matrices(h)
-    # The inverse matrix over rows is the conjugate.
-    a = dot(real, real_h, "nhkc,hg->ngkc") + dot(imag, imag_h, "nhkc,hg->ngkc")
-    b = dot(imag, real_h, "nhkc,hg->ngkc") - dot(real, imag_h, "nhkc,hg->ngkc")
-    real_w, imag_w = _row_matrices(width)
-    # Columns 1 .. ceil(width / 2) - 1 stand for their mirrored twins, too.
-    twice = np.full(width // 2 + 1, 2.0, np.float32)
-    twice[0] = 1
-    if width % 2 == 0:
-        twice[-1] = 1
-    return dot(a, real_w.T * twice[:, None], "nhkc,kw->nhwc") + dot(
-        b, imag_w.T * twice[:, None], "nhkc,kw->nhwc"
-    )
-
-
-def _row_matrices(width: int) -> tuple[np.ndarray, np.ndarray]:
-    angle = 2 * np.pi * np.outer(np.arange(width), np.arange(width // 2 + 1)) / width
-    return _scaled(np.cos(angle), width), _scaled(-np.sin(angle), width)
-
-
-def _column_matrices(height: int) -> tuple[np.ndarray, np.ndarray]:
-    angle = 2 * np.pi * np.outer(np.arange(height), np.arange(height)) / height
-    return _scaled(np.cos(angle), height), _scaled(-np.sin(angle), height)
-
-
-def _scaled(matrix: np.ndarray, length: int) -> np.ndarray:
-    return (matrix / np.sqrt(length)).astype(np.float32)
-
-
-def base_response(height: int, width: int, filters: int) -> np.ndarray:
-    """Initial response [filters, height, width // 2 + 1] of the filters: identity, then Gaussian high-passes.
-
-    Filter i > 0 is half open at 1/2, 1/4, ... of the Nyquist frequency (the
-    last filter is the widest). Each is scaled to give unit variance for a natural image of unit variance,
-    whose power falls as 1/f^2.
+    The layout is the one in which each of the two transforms is a single matmul.
     """
-    fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-    radius = np.hypot(fy, fx) / 0.5
+    h, w = x.shape[1:3]
+    # Default precision on TPU and GPU would round the picture to 8-11 bits and drown the faint residuals.
+    rows = jnp.einsum("nhwc,wkr->nchkr", x, _row_transform(w), precision="highest")
+    return jnp.einsum("nchkr,hrgs->nckgs", rows, _column_transform(h), precision="highest")
+
+
+def irfft2(spectrum: Float[Array, "n c k h 2"], width: int) -> Float[Array, "n h {width} c"]:
+    """Inverse of `rfft2` for frames of `width` columns, as `numpy.fft.irfft2`."""
+    # The transform over columns is orthogonal as a real matrix, so its transpose inverts it.
+    rows = jnp.einsum(
+        "nckgs,hrgs->nchkr", spectrum, _column_transform(spectrum.shape[3]), precision="highest"
+    )
+    # Frequencies that have a mirrored twin in the whole spectrum count twice.
+    twins = np.where((np.arange(width // 2 + 1) * 2) % width == 0, 1, 2)[:, None]
+    inverse = (_row_transform(width) * twins).astype(np.float32)
+    return jnp.einsum("nchkr,wkr->nhwc", rows, inverse, precision="highest")
+
+
+def _row_transform(width: int) -> np.ndarray:
+    """[w, k, real or imaginary] matrix from real columns to the half spectrum."""
+    angle = 2 * np.pi * np.outer(np.arange(width), np.arange(width // 2 + 1)) / width
+    return (np.stack([np.cos(angle), -np.sin(angle)], axis=-1) / np.sqrt(width)).astype(np.float32)
+
+
+def _column_transform(height: int) -> np.ndarray:
+    """[h, in real or imaginary, g, out real or imaginary] matrix of the complex transform over rows."""
+    angle = 2 * np.pi * np.outer(np.arange(height), np.arange(height)) / height
+    from_real = np.stack([np.cos(angle), -np.sin(angle)], axis=-1)
+    from_imag = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+    return (np.stack([from_real, from_imag], axis=1) / np.sqrt(height)).astype(np.float32)
+
+
+def high_passes(height: int, width: int, filters: int) -> np.ndarray:
+    """Initial responses [filters, width // 2 + 1, height]: Gaussian high-passes.
+
+    Filter i is half open at 1/2, 1/4, 1/8, ... of the Nyquist frequency. Each is scaled to give unit variance
+    for a natural image of unit variance, whose power falls as 1 / frequency^2.
+    """
+    radius = np.hypot(np.fft.rfftfreq(width)[:, None], np.fft.fftfreq(height)[None]) / 0.5
     power = np.where(radius > 0, 1 / np.maximum(radius, 1e-9) ** 2, 0)
-    bank = [np.ones_like(radius)]
-    for index in range(1, filters):
-        cutoff = 0.5**index
-        response = 1 - np.exp(-np.log(2) * (radius / cutoff) ** 2)
+    bank = []
+    for index in range(filters):
+        response = 1 - np.exp2(-((radius / 0.5 ** (index + 1)) ** 2))
         bank.append(response * np.sqrt(power.sum() / (power * response**2).sum()))
     return np.stack(bank).astype(np.float32)
 
 
 class SpectralFilter(nn.Module):
-    """A bank of learnable filters, each a complex gain per frequency and colour channel.
+    """Learnable high-pass filters, each a complex gain per frequency and colour channel.
 
-    Response = base x (1 + gain), where the gain starts as small noise and the base is `base_response`:
-    weight decay pulls towards the base, and a high-pass stays closed at low frequencies, where pictures are
-    a thousand times stronger.
+    Response = base x (1 + gain), where the gain starts as small noise and the base is `high_passes`: weight
+    decay pulls towards the base, and a filter stays closed at low frequencies, where pictures are a thousand
+    times stronger.
 
     Attributes:
-        filters: number of filters; outputs are filters x channels maps. The size of the first input fixes
-            that of the filters.
+        filters: number of filters. The size of the frames given to `init` fixes that of the filters.
     """
 
-    filters: int = 2
+    filters: int = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w filters*c"]:
         """Return the filtered frames in float32; filtering is circular, so opposite edges touch."""
-        h, w, c = x.shape[1:]
-        noise = nn.initializers.normal(0.02)
-        shape = (h, w // 2 + 1, self.filters * c)
-        gain_real, gain_imag = self.param("gain_real", noise, shape), self.param("gain_imag", noise, shape)
-        base = jnp.asarray(np.repeat(np.moveaxis(base_response(h, w, self.filters), 0, -1), c, axis=-1))
-        response_real, response_imag = (base * (1 + gain_real))[None], (base * gain_imag)[None]
-        real, imag = (
-            jnp.concatenate([part] * self.filters, axis=-1) for part in rfft2(x.astype(jnp.float32))
+        n, h, w, c = x.shape
+        base = high_passes(h, w, self.filters)[:, None, ..., None]
+        gain = self.param("gain", nn.initializers.normal(0.02), (self.filters, c, w // 2 + 1, h, 2))
+        response = base * (gain + np.array([1, 0], np.float32)[None, None, None, None])
+        spectrum = rfft2(x.astype(jnp.float32))[:, None]
+        real, imag = spectrum[..., 0], spectrum[..., 1]
+        response_real, response_imag = response[None, ..., 0], response[None, ..., 1]
+        filtered = jnp.stack(
+            [real * response_real - imag * response_imag, real * response_imag + imag * response_real],
+            axis=-1,
         )
-        return irfft2(
-            real * response_real - imag * response_imag, real * response_imag + imag * response_real, width=w
-        )
+        return irfft2(filtered.reshape((n, self.filters * c, w // 2 + 1, h, 2)), width=w)
 
 
 class FrequencyBranch(nn.Module):
-    """Spectral filters, then a stride-2 conv per width, each with a residual conv behind it.
+    """The frame beside its filtered versions, then a stride-2 conv per width, each with residual convs.
 
     Attributes:
         widths: channels of each stage; stage i has stride 2^(i+1).
@@ -129,7 +112,7 @@ class FrequencyBranch(nn.Module):
 
     widths: Sequence[int] = (24, 48, 96)
     depth: int = 1
-    filters: int = 2
+    filters: int = 1
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -146,7 +129,8 @@ class FrequencyBranch(nn.Module):
         self, images: Float[Array, "n h w c"], *, train: bool = False
     ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
         """Return features [n, widths[-1]] in float32 and the map of each stage in the compute dtype."""
-        x, maps = SpectralFilter(self.filters, name="filter")(images).astype(self.dtype), []
+        residuals = SpectralFilter(self.filters, name="filter")(images)
+        x, maps = jnp.concatenate([images, residuals], axis=-1).astype(self.dtype), []
         for stage, width in enumerate(self.widths):
             x = self._conv(width, stride=2, name=f"stage{stage}")(x)
             x = jax.nn.gelu(self._norm(f"stage{stage}_norm")(x))

@@ -45,7 +45,7 @@ class TransformerBlock(nn.Module):
 
 
 class TemporalTransformer(nn.Module):
-    """Frame features to one clip feature, read from a class token that attends to itself and all valid frames.
+    """Frame features to one clip feature: a class token that attends to itself and all valid frames.
 
     Attributes:
         layers, heads, dim: size of the encoder; frame features are projected to `dim`, a multiple of `heads`.
