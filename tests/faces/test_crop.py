@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import PIL.Image
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakedetect_jax.faces import crop, warp
@@ -14,6 +14,7 @@ side = st.floats(8, 2000)
 
 
 @given(coordinate, coordinate, side, st.floats(0, 1), st.integers(16, 512))
+@settings(deadline=None)
 def test_crop_affine_is_a_square_that_holds_the_face(x, y, side, margin, size):
     centre = np.array([x, y])
     affine = crop.crop_affine(centre, side, size=size, margin=margin)
@@ -27,6 +28,7 @@ def test_crop_affine_is_a_square_that_holds_the_face(x, y, side, margin, size):
 
 
 @given(coordinate, coordinate, side, st.floats(-np.pi, np.pi))
+@settings(deadline=None)
 def test_similarity_levels_the_window(x, y, side, angle):
     centre = np.array([x, y])
     right = centre + side / 2 * np.array([np.cos(angle), np.sin(angle)])
@@ -82,6 +84,7 @@ def test_outside_the_frame_is_black():
     st.floats(-0.02, 0.02),
     st.sets(st.integers(0, 40), min_size=2, max_size=20),
 )
+@settings(deadline=None)
 def test_smoothing_does_not_lag_steady_motion(vx, vy, growth, kept):
     """Centre moving on a line and side growing exponentially pass exactly, at ends and gaps too."""
     index = np.array(sorted(kept))
