@@ -139,6 +139,27 @@ def test_thin_results_still_make_a_page(tmp_path, methods, policy):
     assert ("no interval: " in html) == (not methods or policy == "omit")
 
 
+@pytest.mark.parametrize("policy", ["half", "omit"])
+def test_area_under_the_drawn_curves_is_the_auc_in_the_tables(tmp_path, monkeypatch, policy):
+    drawn = []
+
+    def keep(curves, overall):
+        drawn.append(
+            [np.trapezoid(one.true_positive_rate, one.false_positive_rate) for one in (*curves, overall)]
+        )
+        return ""
+
+    monkeypatch.setattr("fakedetect_jax.evaluation.figures.roc", keep)
+    failures = [Failure("mini", "real", f"lost{number}", 0, "no face") for number in range(3)]
+    _, summary, _ = make_report(
+        tmp_path, make_scores(("mouth", "swap")), failures=failures, failure_policy=policy
+    )
+    levels = summary["datasets"]["mini"]
+    for areas, level in zip(drawn, (levels["video"], levels["frame"]), strict=True):
+        parts = [level["methods"]["mouth"], level["methods"]["swap"], level["overall"]]
+        assert areas == pytest.approx([part["metrics"]["auc"]["value"] for part in parts], abs=1e-12)
+
+
 def test_two_datasets_have_two_headlines(tmp_path):
     html, _, _ = make_report(tmp_path, make_scores(("swap",)) + make_scores(("swap",), dataset="celeb"))
     assert "Headline for mini" in html
