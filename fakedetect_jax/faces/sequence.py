@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int32, UInt8
 NUM_LANDMARKS = 81
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class FaceSequence:
     """One face followed through a video: square crops, and what it takes to draw results back on the video.
 
