@@ -1,8 +1,9 @@
 """The vendored footage: which clips are made (`plan`) and their pixels before any forgery (`read`).
 
-A video segment is decoded as it is. A photograph becomes a clip by a hand-held camera: a smooth path of translation,
-rotation and zoom, exposure drift and sensor noise, all drawn from the names of the shot and the seed. A fake starts from
-exactly the frames of its real counterpart, so that camera, noise and background are the same under both labels.
+A video segment is decoded as it is. A photograph becomes a clip by a hand-held camera: a smooth path of
+translation, rotation and zoom, exposure drift and sensor noise, all drawn from the names of the shot and
+the seed. A fake starts from exactly the frames of its real counterpart, so that camera, noise and
+background are the same under both labels.
 """
 
 import hashlib
@@ -72,12 +73,12 @@ class _Take(NamedTuple):
 
 
 def manifest() -> list[dict]:
-    """The vendored files: file, identity, split, takes, licence, origin, and yaw (-1 to 1, > 0: to image right)."""
+    """The vendored files: file, identity, split, takes, licence, origin, yaw (-1..1, > 0: to image right)."""
     return json.loads((ASSETS / "manifest.json").read_text())
 
 
 def plan(seed: int = 0) -> list[ClipPlan]:
-    """All clips of the dataset, reals first within each split; the seed moves the cameras and deals the donors.
+    """All clips, the reals first within each split; the seed moves the cameras and deals the donors.
 
     Donors come from the target's own split; one that looks the same way and was used little is preferred.
     """

@@ -12,7 +12,8 @@ _LOST = 0.5
 
 
 def track_mesh(frames: UInt8[np.ndarray, "t h w 3"]) -> Float32[np.ndarray, "t 468 2"]:
-    """Landmarks in frame pixels: detected in the first frame, then followed; a short binomial filter calms the jitter.
+    """Landmarks in frame pixels: detected in the first frame, then followed; a binomial filter calms the
+    jitter.
 
     Raises:
         ValueError: a frame without a face.

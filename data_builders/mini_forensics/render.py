@@ -6,14 +6,13 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from data_builders.mini_forensics import footage, forgeries
+from data_builders.mini_forensics import footage
+from data_builders.mini_forensics.forgeries.mesh_swap import mesh_swap
+from data_builders.mini_forensics.forgeries.poisson_swap import poisson_swap
+from data_builders.mini_forensics.forgeries.reenact import reenact
 from data_builders.mini_forensics.landmarks import track_mesh
 
-_FORGE = {
-    "mesh_swap": forgeries.mesh_swap,
-    "poisson_swap": forgeries.poisson_swap,
-    "reenact": forgeries.reenact,
-}
+_FORGE = {"mesh_swap": mesh_swap, "poisson_swap": poisson_swap, "reenact": reenact}
 _CODEC = "mp4v"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 _MEMORY = 0.8
-_WEAKEST, _STRONGEST = 0.5, 1.6  # limits of the contrast gain, or a flat face is blown up to noise
+_WEAKEST, _STRONGEST = 0.5, 1.4  # limits of the contrast gain, or a flat face is blown up to noise
 
 
 class Statistics(NamedTuple):

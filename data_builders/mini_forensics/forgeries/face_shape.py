@@ -6,9 +6,15 @@ from jaxtyping import Float, Float32, Int
 
 # MediaPipe's face oval, clockwise from the top of the forehead.
 OVAL = np.array(
-    [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377]
-    + [152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109]
+    [
+        *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+        *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+    ]
 )
+_BROWS = np.array([70, 63, 105, 66, 107, 336, 296, 334, 293, 300])
+_JAW = OVAL[7:30]
+_MID_BROW, _NOSE_TIP = 9, 1
+_BROW_MARGIN = 0.35
 EYE_CORNERS = np.array([33, 133, 362, 263])
 
 
@@ -29,8 +35,12 @@ def polygon_mask(points: Float[np.ndarray, "n 2"], size: tuple[int, int]) -> Flo
 def inner_face_mask(
     points: Float[np.ndarray, "468 2"], size: tuple[int, int], *, inset: float
 ) -> Float32[np.ndarray, "h w"]:
-    """The hull of the oval, shrunk by `inset` eye distances on every side; size is (height, width)."""
-    mask = polygon_mask(points[OVAL], size)
+    """The hull of jaw and brows, shrunk by `inset` eye distances on every side; size is (height, width).
+
+    The forehead above the brows stays outside: there the donor's hair would come along.
+    """
+    lift = _BROW_MARGIN * (points[_MID_BROW] - points[_NOSE_TIP])
+    mask = polygon_mask(np.concatenate([points[_JAW], points[_BROWS] + lift]), size)
     radius = max(1, round(inset * eye_distance(points)))
     # The frame's own border must erode too, or a face that touches it gets a hard edge.
     return cv2.erode(
@@ -59,8 +69,8 @@ def similarity(
 ) -> Float[np.ndarray, "2 3"]:
     """Least-squares rotation, scale and shift from source to destination.
 
-    In the complex plane it is one linear regression; see Umeyama, "Least-squares estimation of transformation parameters
-    between two point patterns", PAMI 1991, for the general case.
+    In the complex plane it is one linear regression; see Umeyama, "Least-squares estimation of
+    transformation parameters between two point patterns", PAMI 1991, for the general case.
     """
     a, b = (points[:, 0] + 1j * points[:, 1] for points in (source, destination))
     turn = np.vdot(a - a.mean(), b - b.mean()) / np.vdot(a - a.mean(), a - a.mean()).real

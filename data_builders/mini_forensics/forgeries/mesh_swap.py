@@ -28,10 +28,10 @@ def mesh_swap(
 ) -> UInt8[np.ndarray, "t h w 3"]:
     """Put the donor's face on the target by a piecewise-affine warp, colour transfer and a feathered mask.
 
-    The pipeline of FaceSwap (github.com/MarekKowalski/FaceSwap, the graphics-based method of FaceForensics++, Rössler et
-    al., ICCV 2019) with the Delaunay triangles of the image points in place of a rendered 3-D model. Colours: Reinhard
-    et al., "Color transfer between images", 2001, in CIE Lab, within the mask. Frames are BGR, landmarks in pixels; the
-    donor's clip is played from a start that the seed chooses and loops.
+    The pipeline of FaceSwap (github.com/MarekKowalski/FaceSwap, the graphics-based method of
+    FaceForensics++, Rössler et al., ICCV 2019) with the Delaunay triangles of the image points in place of
+    a rendered 3-D model. Colours after Reinhard et al., "Color transfer between images", 2001. Frames are
+    BGR, landmarks in pixels; the donor's clip is played from a start that the seed chooses and loops.
     """
     start = int(np.random.default_rng(seed).integers(len(donor_frames)))
     mesh = triangles(_mean_shape(target_landmarks[0], donor_landmarks[start]))
@@ -68,9 +68,11 @@ def _warp_mesh(
     mesh: Int[np.ndarray, "m 3"],
     size: tuple[int, int],
 ) -> UInt8[np.ndarray, "h w 3"]:
-    owner = np.full(size, -1, np.int32)
+    owner = np.full(size, -1, np.float32)
     for i, corners in enumerate(np.rint(points[mesh] * 16).astype(np.int32)):
         cv2.fillConvexPoly(owner, corners, i, shift=4)
+    # A pixel that rounding left between two triangles belongs to a neighbour.
+    owner = np.where(owner < 0, cv2.dilate(owner, np.ones((3, 3))), owner).astype(np.int32)
     # Each triangle's affine, from the target's pixels to the donor's: [x, y, 1] @ affine.
     homogeneous = np.concatenate([points[mesh], np.ones((len(mesh), 3, 1))], axis=2)
     homogeneous += 1e-6 * np.eye(3)  # a triangle seen edge-on has no inverse
@@ -78,5 +80,7 @@ def _warp_mesh(
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     chosen = affine[owner]
     where = x[..., None] * chosen[:, :, 0] + y[..., None] * chosen[:, :, 1] + chosen[:, :, 2]
-    where[owner < 0] = -1
+    # A triangle seen edge-on extrapolates: keep to its own box in the donor.
+    low, high = (edge(donor_points[mesh], axis=1).astype(np.float32) for edge in (np.min, np.max))
+    where = np.clip(where, low[owner], high[owner])
     return cv2.remap(donor, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -20,10 +20,10 @@ def poisson_swap(
 ) -> UInt8[np.ndarray, "t h w 3"]:
     """Align the donor's face to the target's by a similarity and clone it with Poisson's equation.
 
-    Pérez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003 (OpenCV's seamlessClone, importing gradients). The
-    donor's contrast is first brought to the target's, or a harshly lit donor burns out a dark target. Shape and
-    expression stay the donor's. Frames are BGR, landmarks in pixels; the donor's clip is played from a start that the
-    seed chooses and loops.
+    Pérez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003 (OpenCV's seamlessClone, importing
+    gradients). The donor's contrast is first brought to the target's, or a harshly lit donor burns out a
+    dark target. Shape and expression stay the donor's. Frames are BGR, landmarks in pixels; the donor's
+    clip is played from a start that the seed chooses and loops.
     """
     start = int(np.random.default_rng(seed).integers(len(donor_frames)))
     statistics = None

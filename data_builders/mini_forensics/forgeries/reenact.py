@@ -15,13 +15,12 @@ from data_builders.mini_forensics.forgeries.face_shape import (
     similarity,
 )
 
-_SIZE = (
-    160  # the face is warped in an upright square of this side, as reenactment renders at a fixed resolution
-)
+# The face is warped in an upright square of this side, as reenactment renders at a fixed resolution.
+_SIZE = 160
 _UNIT = 0.30  # eye distance there, as a share of the side
 _GRID = 5
 _DONOR_SHARE = 0.6
-_TALK = 0.16
+_TALK = 0.14
 _CONTROLS = expression.control_points(OVAL)
 _FRAME_RATE = 15.0
 
@@ -34,12 +33,13 @@ def reenact(
     *,
     seed: int,
 ) -> UInt8[np.ndarray, "t h w 3"]:
-    """Give the target the donor's mouth and eye opening, and talk over it; only mouth and eye regions are replaced.
+    """Give the target the donor's mouth and eye opening, and talk over it; only those regions are replaced.
 
-    Expression transfer after Face2Face (Thies et al., CVPR 2016), done in the image: moving least squares (Schaefer,
-    McPhail, Warren, "Image deformation using moving least squares", SIGGRAPH 2006, similarity form) of the landmarks,
-    a synthesised mouth cavity where closed lips part, and a feathered blend. The warp runs in an aligned square of 160 px
-    and back, and softens the region. Frames are BGR, landmarks in pixels. The donor gives motion, no pixels.
+    Expression transfer after Face2Face (Thies et al., CVPR 2016), done in the image: moving least squares
+    (Schaefer, McPhail, Warren, "Image deformation using moving least squares", SIGGRAPH 2006, similarity
+    form) of the landmarks, a synthesised mouth cavity where closed lips part, and a feathered blend. The
+    warp runs in an aligned square of 160 px and back, and softens the region. Frames are BGR, landmarks in
+    pixels. The donor gives motion, no pixels.
     """
     del donor_frames
     drop, widen, eyes = _motion(target_landmarks, donor_landmarks, np.random.default_rng(seed))
@@ -64,14 +64,14 @@ def reenact(
 def _motion(
     target: Float[np.ndarray, "t 468 2"], donor: Float[np.ndarray, "s 468 2"], rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-    """Mouth drop, corner shift (eye distances) and lid factor per frame: the donor's expression and a smooth babble."""
+    """Mouth drop, corner shift (eye distances), lid factor per frame: the donor's expression and a babble."""
     count = len(target)
     own, other = expression.measure(target), expression.measure(donor)
     played = (int(rng.integers(len(donor))) + np.arange(count)) % len(donor)
     seconds = np.arange(count) / _FRAME_RATE
     talk = _TALK * np.clip(0.5 + 1.2 * smooth_noise(rng, seconds, fastest=2.5), 0, 1)
     goal = (1 - _DONOR_SHARE) * own.mouth_open + _DONOR_SHARE * other.mouth_open[played] + talk
-    drop = np.clip(goal, 0.01, 0.4) - own.mouth_open
+    drop = np.clip(goal, 0.01, 0.3) - own.mouth_open
     widen = 0.3 * (other.mouth_width[played] - own.mouth_width) + 0.05 * smooth_noise(
         rng, seconds, fastest=1.5
     )
