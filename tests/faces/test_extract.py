@@ -1,4 +1,3 @@
-import gc
 import weakref
 
 import cv2
@@ -180,7 +179,6 @@ def test_few_frames_are_held_whatever_the_length():
         images.append(weakref.ref(image))
         cropper.add(Frame(index, index / 25, image), [face])
         del image
-        gc.collect()
         assert sum(ref() is not None for ref in images) <= LAG + 1
     cropper.finish()
     assert len(cropper.tracks[0].frames) == 100
