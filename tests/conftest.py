@@ -1,0 +1,71 @@
+"""Small in-memory face tracks, so that most tests need no video."""
+
+from __future__ import annotations
+
+import os
+
+# Before jax is imported anywhere: eight devices on one CPU, as the sharded tests need them.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+
+import numpy as np
+import pytest
+import simplejpeg
+
+from fakedetect_jax.data.index import Entry
+from fakedetect_jax.data.tracks import Tracks
+
+CROP = 64
+
+
+def face_landmarks(rng: np.random.Generator, size: int = CROP) -> np.ndarray:
+    """81 points on two ellipses around the centre of a crop, slightly jittered: [81, 2]."""
+    jaw = np.linspace(0.1, np.pi - 0.1, 17)
+    inner = np.linspace(0, 2 * np.pi, 51, endpoint=False)
+    forehead = np.linspace(np.pi + 0.2, 2 * np.pi - 0.2, 13)
+    angles = np.concatenate([jaw[::-1], inner, forehead])
+    radius = np.concatenate([np.full(17, 0.3), np.full(51, 0.18), np.full(13, 0.3)]) * size
+    points = size / 2 + radius[:, None] * np.stack([np.cos(angles), np.sin(angles)], -1)
+    return (points + rng.normal(0, 0.3, points.shape)).astype(np.float32)
+
+
+def make_record(number: int, frames: int, *, label: int = 0, size: int = CROP) -> dict:
+    """A record as read from disk, with frames that tell which track and place they are from."""
+    rng = np.random.default_rng(number)
+    base = rng.integers(40, 200, (size // 8, size // 8, 3)).repeat(8, 0).repeat(8, 1)
+    images = [np.clip(base + 3 * place, 0, 255).astype(np.uint8) for place in range(frames)]
+    return {
+        "frames": [simplejpeg.encode_jpeg(np.ascontiguousarray(image)) for image in images],
+        "landmarks": np.stack([face_landmarks(rng, size) for _ in range(frames)]),
+        "frame_index": np.arange(frames, dtype=np.int32),
+        "label": label,
+    }
+
+
+def make_tracks(lengths: list[int], *, split: str = "train", labels: list[int] | None = None) -> Tracks:
+    """Tracks of the given lengths, real unless `labels` says otherwise."""
+    labels = labels or [0] * len(lengths)
+    entries = [
+        Entry(
+            position=number,
+            video_id=f"v{number}",
+            dataset="memory",
+            split=split,
+            method="swap" if labels[number] else "real",
+            compression="",
+            identity=f"p{number}",
+            source_identity="",
+            label=labels[number],
+            main=True,
+            track=0,
+            frames=length,
+        )
+        for number, length in enumerate(lengths)
+    ]
+    records = [make_record(n, length, label=labels[n]) for n, length in enumerate(lengths)]
+    return Tracks(entries, records)
+
+
+@pytest.fixture
+def tracks() -> Tracks:
+    """Eleven real tracks of different lengths, some too short for a clip."""
+    return make_tracks([1, 2, 3, 5, 8, 9, 12, 12, 15, 20, 30])

@@ -1,0 +1,104 @@
+import grain
+import numpy as np
+import pytest
+from absl import flags
+
+from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, train_batches
+from fakedetect_jax.data.tracks import concatenate
+from tests.conftest import make_tracks
+
+OPTIONS = {"batch_size": 4, "frames": 3, "stride": 2, "seed": 7}
+
+
+def stack(batches):
+    return [{name: np.asarray(rows) for name, rows in batch.items()} for batch in batches]
+
+
+def assert_same(left, right):
+    assert len(left) == len(right)
+    for one, other in zip(left, right, strict=True):
+        assert one.keys() == other.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_shapes_types_and_padding_of_short_tracks(tracks):
+    batch = next(train_batches(tracks, steps=1, **OPTIONS))
+    assert batch["frames"].shape == (4, 3, 64, 64, 3)
+    assert batch["frames"].dtype == np.uint8
+    assert batch["landmarks"].shape == (4, 3, 81, 2)
+    assert batch["valid"].dtype == bool
+    assert batch["label"].dtype == np.int32
+    assert batch["weight"].dtype == np.float32
+
+
+def test_a_later_start_gives_the_same_batches(tracks):
+    whole = stack(train_batches(tracks, steps=9, **OPTIONS))
+    assert_same(whole[5:], stack(train_batches(tracks, steps=9, start=5, **OPTIONS)))
+
+
+def test_every_epoch_sees_every_track_once_in_another_order(tracks):
+    order = [row for batch in train_batches(tracks, steps=11, **OPTIONS) for row in batch["frames"][:, 0, 0, 0]]
+    colours = [tuple(row) for row in order]
+    epochs = [colours[11 * number : 11 * (number + 1)] for number in range(4)]
+    # The first frame of a clip depends on its random start; the track's base colour is what tells tracks apart.
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_threads_and_processes_do_not_change_the_batches(tracks):
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    plain = stack(train_batches(tracks, steps=5, loading=Loading(threads=1), **OPTIONS))
+    threads = stack(train_batches(tracks, steps=5, loading=Loading(threads=4), **OPTIONS))
+    workers = stack(train_batches(tracks, steps=5, loading=Loading(workers=2), **OPTIONS))
+    assert_same(plain, threads)
+    assert_same(plain, workers)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_the_batch_of_one(tracks, count):
+    whole = stack(train_batches(tracks, steps=3, **OPTIONS))
+    parts = [
+        stack(train_batches(tracks, steps=3, shard=Shard(index, count), **OPTIONS)) for index in range(count)
+    ]
+    joined = [
+        {name: np.concatenate([part[step][name] for part in parts]) for name in whole[0]} for step in range(3)
+    ]
+    assert_same(whole, joined)
+
+
+def test_evaluation_sees_every_clip_once_and_pads_alike_on_every_process(tracks):
+    parts = [
+        stack(evaluation_batches(tracks, batch_size=4, frames=2, clips=3, shard=Shard(index, 2)))
+        for index in range(2)
+    ]
+    assert len(parts[0]) == len(parts[1]) == 9
+    places = np.concatenate([batch["place"] for part in parts for batch in part])
+    weights = np.concatenate([batch["weight"] for part in parts for batch in part])
+    assert sorted(places[places >= 0].tolist()) == list(range(33))
+    np.testing.assert_array_equal(weights, (places >= 0).astype(np.float32))
+
+
+def test_a_batch_that_does_not_divide_by_the_processes_is_refused(tracks):
+    with pytest.raises(ValueError, match="batch_size=4 does not divide by the 3 processes"):
+        next(train_batches(tracks, steps=1, shard=Shard(0, 3), **OPTIONS))
+
+
+def test_joined_selections_read_from_their_own_records():
+    first, second = make_tracks([4, 4]), make_tracks([4, 4, 4])
+    joined = concatenate([first, second])
+    assert len(joined) == 5
+    positions, valid = np.arange(2), np.ones(2, bool)
+    np.testing.assert_array_equal(
+        joined.clip(3, positions, valid)["frames"], second.clip(1, positions, valid)["frames"]
+    )
+
+
+def test_the_stream_is_a_grain_iterator_that_knows_its_place(tracks):
+    batches = train_batches(tracks, steps=4, **OPTIONS)
+    assert isinstance(batches, grain.DatasetIterator)
+    next(batches)
+    state = batches.get_state()
+    second = next(batches)
+    batches.set_state(state)
+    assert_same([second], [next(batches)])
