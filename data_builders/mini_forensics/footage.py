@@ -38,6 +38,11 @@ class Shot:
     mirrored: bool = False
     """Left and right exchanged: how a donor is made to look the target's way."""
 
+    @property
+    def is_photograph(self) -> bool:
+        """Whether the motion is the camera's alone."""
+        return Path(self.asset).suffix != ".mp4"
+
 
 @dataclass(frozen=True)
 class ClipPlan:
@@ -94,23 +99,23 @@ def plan(seed: int = 0) -> list[ClipPlan]:
     return clips
 
 
-def read(shot: Shot, *, seed: int = 0) -> Footage:
-    """Pixels of a shot: a decoded segment, or the photograph seen by a moving camera.
+def read(shot: Shot, *, seed: int = 0, count: int | None = None) -> Footage:
+    """Pixels of a shot: a decoded segment, or the photograph seen by a moving camera; `count` frames or all.
 
     Raises:
         ValueError: the asset is missing or cannot be decoded.
     """
     path = ASSETS / shot.asset
-    if path.suffix == ".mp4":
+    if not shot.is_photograph:
         clip = _decode(path)
     else:
         photograph = cv2.imread(str(path))
         if photograph is None:
             raise ValueError(f"{path} cannot be read: restore it from version control")
-        clip = Footage(_hand_held(photograph, rng_for("camera", shot.asset, shot.take, seed)), PHOTO_FPS)
-    if shot.mirrored:
-        clip = clip._replace(frames=np.ascontiguousarray(clip.frames[:, :, ::-1]))
-    return clip
+        rng = rng_for("camera", shot.asset, shot.take, seed)
+        clip = Footage(_hand_held(photograph, rng, count or PHOTO_FRAMES), PHOTO_FPS)
+    frames = clip.frames[:count, :, ::-1] if shot.mirrored else clip.frames[:count]
+    return Footage(np.ascontiguousarray(frames), clip.fps)
 
 
 def rng_for(*names: object) -> np.random.Generator:
@@ -177,7 +182,7 @@ def _decode(path: Path) -> Footage:
 
 
 def _hand_held(
-    photograph: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator
+    photograph: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator, count: int
 ) -> UInt8[np.ndarray, "t h2 w2 3"]:
     full = np.array(photograph.shape[1::-1])
     width, height = (int(side * _WINDOW) // 8 * 8 for side in full)
@@ -193,7 +198,7 @@ def _hand_held(
     # One sheet of grain, seen through another window in each frame: as good as new noise, and much quicker.
     grain = rng.standard_normal((height + _GRAIN_MARGIN, width + _GRAIN_MARGIN, 3), np.float32)
     frames = []
-    for i in range(PHOTO_FRAMES):
+    for i in range(count):
         camera = cv2.getRotationMatrix2D(tuple((full - 1) / 2 + shift[i]), degrees[i], zoom[i])
         camera[:, 2] += (np.array([width, height]) - full) / 2 - shift[i]
         view = cv2.warpAffine(

@@ -35,7 +35,8 @@ def pixels(clip: footage.ClipPlan) -> footage.Footage:
     target = footage.read(clip.target, seed=clip.seed)
     if clip.donor is None:
         return target
-    donor = footage.read(clip.donor, seed=clip.seed)
+    # A photograph gives no more than one picture of a donor, however long the camera moves over it.
+    donor = footage.read(clip.donor, seed=clip.seed, count=1 if clip.donor.is_photograph else None)
     forged = _FORGE[clip.method](
         target.frames,
         track_mesh(target.frames),

@@ -84,5 +84,5 @@ def triangles(points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "m 3"]:
     extent = np.ceil(points.max(axis=0)).astype(int) + 3 - low
     subdivision = cv2.Subdiv2D((int(low[0]), int(low[1]), int(extent[0]), int(extent[1])))
     subdivision.insert(points.astype(np.float32).tolist())
-    corners = subdivision.getTriangleList().reshape(-1, 3, 1, 2)
+    corners = np.asarray(subdivision.getTriangleList()).reshape(-1, 3, 1, 2)
     return np.linalg.norm(corners - points.astype(np.float32), axis=-1).argmin(axis=-1)
