@@ -15,7 +15,7 @@ _SMALLEST_FACE = 4.0
 
 
 class Face(NamedTuple):
-    """Mean bounding box of a clip's landmarks 0-67 in crop pixels; `usable` says which frames have sane landmarks."""
+    """Mean box of a clip's landmarks 0-67 in crop pixels; `usable` says which frames have sane landmarks."""
 
     left: Float[Array, ""]
     top: Float[Array, ""]
@@ -25,7 +25,7 @@ class Face(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A square in crop pixels (`left`, `top` are its outer edges: the whole crop starts at -0.5), mirrored if 1."""
+    """A square in crop pixels; `left`, `top` are outer edges (the crop starts at -0.5); mirrored if 1."""
 
     left: Float[Array, ""]
     top: Float[Array, ""]
@@ -45,7 +45,7 @@ class Margins(NamedTuple):
 def locate_face(
     landmarks: Float[Array, "t 81 2"], valid: Bool[Array, " t"] | None, *, height: int, width: int
 ) -> Face:
-    """Average the landmark boxes of the frames that are valid, finite, of sane extent and centred inside the crop.
+    """Average the landmark boxes of frames that are valid, finite, sane in extent and centred in the crop.
 
     Without any such frame the box is the whole crop.
     """
@@ -73,7 +73,7 @@ def locate_face(
 def face_window(
     face: Face, margins: Margins, *, height: int, width: int, mirror: Float[Array, ""] | float = 0.0
 ) -> Window:
-    """The face box widened by `margins` and made square about its centre; the whole crop if no frame is usable."""
+    """The face box widened by `margins`, made square about its centre; the whole crop if none is usable."""
     left = face.left - margins.left * face.width
     right = face.left + (1.0 + margins.right) * face.width
     top = face.top - margins.top * face.height
@@ -125,7 +125,7 @@ def face_crop(
     margin: float = 0.125,
     valid: Bool[Array, " t"] | None = None,
 ) -> Float[Array, "t size size 3"]:
-    """The fixed evaluation crop: the clip's mean face box, `margin` wider on each side, square, at `size` pixels.
+    """The evaluation crop: the clip's mean face box, `margin` wider on each side, square, at `size` pixels.
 
     `frames` are stored crops in [0, 1], `landmarks` their crop pixels, `valid` the frames that count (default
     all). One window serves the whole clip, so that it adds no motion. Landmarks that no frame can use (NaN, a

@@ -1,5 +1,6 @@
-"""Every random number of one clip, made in one go: each call of the generator costs about a second to compile."""
+"""Every random number of one clip, made in one go: each call of the generator costs seconds to compile."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ from fakedetect_jax.augment.elastic import KNOTS
 
 
 class Draws(NamedTuple):
-    """Uniform numbers in [0, 1) for each stage, and normal ones for the elastic displacement."""
+    """Uniform numbers in [0, 1) for each stage; those of `elastic` have mean 0 and variance 1."""
 
     view: Float[Array, "5"]
     change: Float[Array, "5"]
@@ -23,8 +24,7 @@ class Draws(NamedTuple):
 
 def draw(key: Key[Array, ""]) -> Draws:
     """The numbers of one clip. They depend on the key alone, not on the recipe."""
-    uniform_key, normal_key = jax.random.split(key)
-    uniform = jax.random.uniform(uniform_key, (45,))
+    uniform = jax.random.uniform(key, (45 + 2 * KNOTS * KNOTS,))
     return Draws(
         view=uniform[0:5],
         change=uniform[5:10],
@@ -33,5 +33,5 @@ def draw(key: Key[Array, ""]) -> Draws:
         mask=uniform[25:32],
         shared_colour=uniform[32:43],
         jpeg=uniform[43:45],
-        elastic=jax.random.normal(normal_key, (2, KNOTS, KNOTS)),
+        elastic=math.sqrt(12.0) * (uniform[45:].reshape(2, KNOTS, KNOTS) - 0.5),
     )

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from fakedetect_jax.augment.resample import Scalar, apply_separable
 
-# Noise knots along each axis, spread over the image and a tenth of it beyond each edge. They lie closer together than
+# Noise knots along each axis, spread over the image and a tenth of it beyond each edge: closer together than
 # the recipe's sigma for any face that fills the window.
 KNOTS = 48
 _OVERHANG = 0.1
@@ -15,12 +15,11 @@ _OVERHANG = 0.1
 def elastic_displacement(
     noise: Float[Array, "2 knots knots"], *, size: int, alpha: Scalar, sigma: Scalar
 ) -> tuple[Float[Array, "size size"], Float[Array, "size size"]]:
-    """Displacements (dx, dy) in pixels, with the variance and correlation length of the classical elastic transform.
+    """Displacements (dx, dy) in pixels: variance and correlation length of the classical elastic transform.
 
-    The classical one (Simard et al. 2003) blurs uniform noise in [-1, 1] by a Gaussian of `sigma` pixels and
-    multiplies by `alpha`, which leaves a standard deviation of alpha / (sqrt(12 pi) sigma). Here standard
-    normal `noise` on a coarse grid goes through the same Gaussian; rows of unit norm give every pixel exactly
-    that deviation.
+    The classical one (Simard et al. 2003) blurs uniform noise in [-1, 1] by a Gaussian of `sigma` pixels,
+    times `alpha`: its standard deviation is alpha / (sqrt(12 pi) sigma). Here `noise` of mean 0 and variance 1
+    on a coarse grid goes through the same Gaussian; rows of unit norm give every pixel exactly that deviation.
     """
     span = 1.0 + 2.0 * _OVERHANG
     knots = (np.arange(KNOTS) / (KNOTS - 1) * span - _OVERHANG) * size - 0.5

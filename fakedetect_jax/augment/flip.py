@@ -27,7 +27,7 @@ _PERMUTATION = np.eye(81, dtype=np.float32)[MIRROR_ORDER]
 
 
 def mirror_landmarks(landmarks: Float[Array, "t 81 2"], *, width: int) -> Float[Array, "t 81 2"]:
-    """Finite landmarks of the horizontally mirrored image of `width` pixels (pixel centres at integer coordinates)."""
+    """Finite landmarks of the mirrored image of `width` pixels (pixel centres at integer coordinates)."""
     # A matrix, because a gather along a sharded batch may cost communication.
     renamed = jnp.einsum("ij,tjc->tic", _PERMUTATION, landmarks, precision=jax.lax.Precision.HIGHEST)
     return jnp.stack([width - 1.0 - renamed[..., 0], renamed[..., 1]], axis=-1)

@@ -18,13 +18,14 @@ _DIRECTIONS = 64
 
 
 class Hull(NamedTuple):
-    """Index spans of the landmarks that make a hull, and how far it grows beyond them (unit: the face's width)."""
+    """Index spans of the landmarks that make a hull; its growth beyond them in units of the face's width."""
 
     spans: tuple[tuple[int, int], ...]
     growth: float = 0.0
 
 
-# The regions are where mouth and eye reenactment leaves its seams; without growth the erosion would take most of them.
+# The regions are where mouth and eye reenactment leaves its seams. They grow because erosion would take most
+# of them away.
 HULLS = {
     "face": Hull(((0, 81),)),
     "no_forehead": Hull(((0, 68),)),
@@ -49,7 +50,7 @@ _GROWTH = np.array([hull.growth for hull in HULLS.values()], np.float32)
 def hull_support(
     landmarks: Float[Array, "t 81 2"], kind: Float[Array, " kinds"], *, face_width: Scalar
 ) -> Float[Array, "t directions"]:
-    """Support function, for each fixed direction, of the hull that the one-hot `kind` selects in the order of HULLS.
+    """Support function, for each direction, of the hull that the one-hot `kind` selects in order of HULLS.
 
     `landmarks`, `face_width` and the result share one unit.
     """
@@ -64,7 +65,7 @@ def hull_support(
 def hull_mask(
     support: Float[Array, "t directions"], x: Float[Array, "h w"], y: Float[Array, "h w"]
 ) -> Float[Array, "t h w"]:
-    """Coverage in [0, 1] of pixels with centres (x, y), shared by all frames: 1 inside, a ramp one pixel wide."""
+    """Coverage in [0, 1] of pixels with centres (x, y), shared by all frames; the edge is a pixel wide."""
     # Unrolled, so that it compiles to one fused elementwise loop: a reduction would keep 64 planes in memory.
     inside = support[:, 0, None, None] - x
     for k in range(1, _DIRECTIONS):

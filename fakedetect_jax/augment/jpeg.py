@@ -65,7 +65,7 @@ def _through(
 
 
 def jpeg(planes: Float[Array, "3 t h w"], *, quality: Scalar) -> Float[Array, "3 t h w"]:
-    """RGB planes in [0, 1] as they come back from a JPEG file of `quality` (an integer value in [1, 100]), 8 bits deep."""
+    """RGB planes in [0, 1] as they come back from an 8-bit JPEG file of integer `quality` in [1, 100]."""
     height, width = planes.shape[-2:]
     tall, wide = -(-height // 16) * 16, -(-width // 16) * 16
     whole = jnp.round(jnp.clip(planes, 0.0, 1.0) * 255.0)

@@ -24,7 +24,7 @@ _PAD = 0.15
 
 
 class Motion(NamedTuple):
-    """Scale and shift of the source about a centre, in output pixels: p -> centre + scale * (p - centre) + shift."""
+    """Motion of the source in output pixels: p -> centre + scale * (p - centre) + shift."""
 
     centre: Float[Array, "2"]
     scale: Float[Array, "2"]
@@ -39,7 +39,7 @@ class Motion(NamedTuple):
 def scale_motion(
     draws: Float[Array, "4"], *, centre: Float[Array, "2"], face: Float[Array, "2"], recipe: SelfBlendRecipe
 ) -> Motion:
-    """Scale and shift within the recipe; `centre` and `face` (width, height) of the face box in output pixels."""
+    """Motion within the recipe for a face box of this `centre` and size (width, height) in output pixels."""
     low, high = recipe.scale
     loose = face * jnp.array([LOOSE_WIDTH, LOOSE_HEIGHT])
     return Motion(
@@ -72,7 +72,7 @@ def soften(
     face: Float[Array, "2"],
     recipe: SelfBlendRecipe,
 ) -> Float[Array, "t size size"]:
-    """Erode by a first blur of which only the plateau stays, feather by a second one; the maximum of a frame is 1.
+    """Erode by a blur of which only the plateau stays, feather by a second one; each frame's maximum is 1.
 
     `face` is the (width, height) of the face box in pixels of the mask; the result has lost `pad` pixels on
     each side. A mask of zeros stays zero.
@@ -90,7 +90,7 @@ def soften(
     padded = mask.shape[-1]
     radius = _integer(draws[2], recipe.erode_kernel[0] // 2, recipe.erode_kernel[1] // 2)
     plateau = _normalised(blur(mask, radius, automatic_sigma(radius), padded, 0))
-    # A short ramp in place of the released code's `< 1` keeps the eroded edge antialiased and safe from rounding.
+    # A short ramp, for the released code's `< 1`, keeps the eroded edge antialiased and safe from rounding.
     eroded = jnp.clip((plateau - _FULL) / (1.0 - _FULL) * 2.0, 0.0, 1.0)
 
     radius = _integer(draws[3], recipe.blur_kernel[0] // 2, recipe.blur_kernel[1] // 2)
@@ -114,11 +114,11 @@ def blend_mask(
     face: Float[Array, "2"],
     recipe: SelfBlendRecipe,
 ) -> Float[Array, "t size size"]:
-    """One draw of hull, displacement, softness and opacity for the clip; the hull follows each frame's landmarks.
+    """One hull, displacement, softness and opacity for the clip; the hull follows each frame's landmarks.
 
     `landmarks` and `face` (width, height) are in output pixels. Values lie in [0, the largest blend ratio].
     """
-    # The forehead may reach beyond the window: there the mask must be known for erosion and blur to be right inside.
+    # The forehead may reach beyond the window, where erosion and blur must know it to be right inside.
     pad = round(_PAD * recipe.size)
     padded = recipe.size + 2 * pad
     scale = face[0] / recipe.reference_face

@@ -1,4 +1,4 @@
-"""Colour and sharpness on planes [3, ...]: additive RGB, HSV, brightness and contrast, sharpening; all elementwise.
+"""Colour and sharpness on planes [3, ...], elementwise: RGB, HSV, brightness and contrast, sharpening.
 
 Strengths of zero leave the image as it is: whether a change applies is a number, not a branch, because under
 vmap a branch computes both sides.
@@ -113,7 +113,7 @@ def hsv_to_rgb(
 def sharpen(
     planes: Float[Array, "... h w"], *, alpha: Scalar, lightness: Scalar, resolution: Scalar = 1.0
 ) -> Float[Array, "... h w"]:
-    """Kernel (1 - alpha) * identity + alpha * (-1 all around, 8 + lightness in the middle) of 3x3, clipped to [0, 1].
+    """3x3 kernel (1 - alpha) * identity + alpha * (8 + lightness amid -1 all around), clipped to [0, 1].
 
     `resolution` in (0, 1] is the scale of the planes against the image that the kernel is meant for: its
     second derivative, and with it the boost of what the smaller image can show, shrinks with the square.

@@ -8,7 +8,7 @@ from fakedetect_jax.augment.photometric import PhotometricRanges
 
 @dataclass(frozen=True, kw_only=True)
 class SelfBlendRecipe:
-    """Self-blended images (Shiohara and Yamasaki, CVPR 2022); the defaults follow the paper and its released values.
+    """Self-blended images (Shiohara and Yamasaki, CVPR 2022); defaults after the paper and its code's values.
 
     Lengths "in reference pixels" are those of the released code, at whose scale a face is `reference_face`
     pixels wide; they are scaled to the face's width in the output, so that the recipe means the same at every
@@ -33,7 +33,7 @@ class SelfBlendRecipe:
     source_rgb: float = 20.0 / 255.0
     source_rgb_probability: float = 0.3
     source_hue: float = 0.02
-    """In turns. The released code's hue, saturation and value shifts were below one 8-bit level: no change at all."""
+    """In turns. The released code's hue, saturation and value shifts are below one 8-bit level: no change."""
     source_saturation: float = 0.2
     source_value: float = 0.1
     source_hsv_probability: float = 1.0

@@ -28,7 +28,7 @@ def interpolation_matrix(
 
 
 def degradation_matrix(size: int, factor: Scalar) -> Float[Array, "size size"]:
-    """Shrink by `factor` (>= 1, any real) taking the nearest pixel, then enlarge linearly: the low-quality source of SBI.
+    """Shrink by `factor` (real, >= 1) taking the nearest pixel, enlarge linearly: SBI's low-quality source.
 
     A factor of 1 is the identity. Pixel `j` of the small signal is pixel floor(j * factor) of the large one,
     as in OpenCV's INTER_NEAREST; enlarging aligns the pixel corners, as its INTER_LINEAR.

@@ -1,4 +1,4 @@
-"""Self-blended images: a clip blended with a slightly changed copy of itself (Shiohara and Yamasaki, CVPR 2022)."""
+"""Self-blended images: a clip blended with a changed copy of itself (Shiohara and Yamasaki, CVPR 2022)."""
 
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ from fakedetect_jax.augment.view import random_window, shared_change
 
 
 class Blend(NamedTuple):
-    """A pair that differs only by the forgery. `mask` is the opacity of the source, 0 where fake and real agree."""
+    """A pair that differs only by the forgery; `mask` is the opacity of the source, 0 where they agree."""
 
     real: Float[Array, "t size size 3"]
     fake: Float[Array, "t size size 3"]
@@ -90,7 +90,7 @@ def _source_and_target(
     face_width: Float[Array, ""],
     recipe: SelfBlendRecipe,
 ) -> tuple[Float[Array, "3 t size size"], Float[Array, "3 t size size"]]:
-    """The moved source and the unmoved target in the window; colour and resolution of one of the two are changed.
+    """The moved source and the unmoved target in the window; one of them is changed in colour and resolution.
 
     The source is sampled from the stored crop in one step, so that moving it does not blur it a second time.
     """
@@ -112,7 +112,7 @@ def _source_and_target(
         ]
         return matrices if degrade is None else [compose(degrade, matrix) for matrix in matrices]
 
-    # What the reference does at its resolution, seen at this one: less resolution is lost, and less is sharpened.
+    # What the reference does at its resolution, seen at this one: a smaller face loses or gains less.
     resolution = face_width / recipe.reference_face
     factor = pick(draws.change[2], recipe.downscale_factors) * resolution
     degrade = degradation_matrix(size, jnp.where(shrink, jnp.maximum(factor, 1.0), 1.0))

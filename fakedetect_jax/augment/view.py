@@ -1,4 +1,4 @@
-"""What a training clip goes through whether or not it is blended: a random window, then shared colour and JPEG."""
+"""What a training clip goes through, blended or not: a random window, then shared colour and JPEG."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key

@@ -28,9 +28,7 @@ def create_state(
 ) -> TrainState:
     """Draws the parameters of `model` for clips of `frames` frames of `size` x `size` pixels."""
     clip = jnp.zeros((1, frames, size, size, 3), jnp.float32)
-    landmarks = jnp.zeros((1, frames, 81, 2), jnp.float32)
-    valid = jnp.ones((1, frames), bool)
-    params = model.init(jax.random.key(seed), clip, landmarks=landmarks, valid=valid)["params"]
+    params = model.init(jax.random.key(seed), clip)["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

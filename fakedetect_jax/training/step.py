@@ -43,7 +43,6 @@ def make_train_step(
             logit, out = model.apply(
                 {"params": params},
                 examples["frames"],
-                landmarks=examples["landmarks"],
                 valid=examples["valid"],
                 train=True,
                 rngs={"dropout": dropout_key},
