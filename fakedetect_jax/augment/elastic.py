@@ -18,8 +18,8 @@ def elastic_displacement(
     """Displacements (dx, dy) in pixels: variance and correlation length of the classical elastic transform.
 
     The classical one (Simard et al. 2003) blurs uniform noise in [-1, 1] by a Gaussian of `sigma` pixels,
-    times `alpha`: its standard deviation is alpha / (sqrt(12 pi) sigma). Here `noise` of mean 0 and variance 1
-    on a coarse grid goes through the same Gaussian; rows of unit norm give every pixel exactly that deviation.
+    times `alpha`: its standard deviation is alpha / (sqrt(12 pi) sigma). Here `noise` of mean 0 and variance
+    1 on a coarse grid goes through the same Gaussian; rows of unit norm give exactly that deviation.
     """
     span = 1.0 + 2.0 * _OVERHANG
     knots = (np.arange(KNOTS) / (KNOTS - 1) * span - _OVERHANG) * size - 0.5

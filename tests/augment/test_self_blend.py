@@ -1,0 +1,236 @@
+"""The composition: what a pair promises whatever the key, the landmarks and the way it is run."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from fakedetect_jax.augment import SelfBlendRecipe, augment_clip, face_crop, self_blend
+from fakedetect_jax.augment.draws import draw
+from fakedetect_jax.augment.mask import blend_mask, scale_motion
+
+RECIPE = SelfBlendRecipe(size=48)
+SINGLE = jax.jit(lambda key, frames, landmarks: self_blend(key, frames, landmarks, recipe=RECIPE))
+BATCHED = jax.jit(
+    jax.vmap(
+        lambda key, frames, landmarks, valid: self_blend(key, frames, landmarks, recipe=RECIPE, valid=valid)
+    )
+)
+# Same batch in another process with 8 devices; the program must not communicate.
+SHARDED = """
+import sys
+import jax, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from fakedetect_jax.augment import SelfBlendRecipe, self_blend
+batch = np.load(sys.argv[1])
+mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+keys = jax.random.split(jax.random.key(3), 8)
+place = lambda value: jax.device_put(value, NamedSharding(mesh, P("data")))
+arguments = [place(keys)] + [place(batch[name]) for name in ("frames", "landmarks", "valid")]
+run = jax.vmap(lambda k, f, l, v: self_blend(k, f, l, recipe=SelfBlendRecipe(size=48), valid=v))
+program = jax.jit(run).lower(*arguments).compile()
+for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter"):
+    assert word not in program.as_text(), word
+blend = program(*arguments)
+assert len(blend.fake.sharding.device_set) == 8
+np.savez(sys.argv[2], **{name: np.asarray(value) for name, value in blend._asdict().items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def batch():
+    from .conftest import face_landmarks, smooth_image
+
+    frames = np.stack([np.stack([smooth_image(i), smooth_image(i)]) for i in range(8)])
+    landmarks = np.stack([[face_landmarks(), face_landmarks((131.0, 133.0))]] * 8)
+    valid = np.ones((8, 2), bool)
+    landmarks[3] = 100.0
+    landmarks[4] += 1000.0
+    landmarks[5, 0, 40] = np.nan
+    landmarks[6] *= 1e20
+    valid[7, 1] = False
+    return {"frames": frames, "landmarks": landmarks.astype(np.float32), "valid": valid}
+
+
+@pytest.fixture(scope="module")
+def blends(batch):
+    keys = jax.random.split(jax.random.key(3), 8)
+    return jax.tree.map(np.asarray, BATCHED(keys, *batch.values()))
+
+
+def assert_same_pair(ours, theirs):
+    np.testing.assert_allclose(ours.mask, theirs.mask, atol=1e-4)
+    for name in ("real", "fake"):
+        difference = np.abs(np.asarray(getattr(ours, name)) - getattr(theirs, name))
+        # Another order of summation may round a JPEG coefficient to its other neighbour.
+        assert np.mean(difference > 1e-4) < 0.02, name
+        assert difference.max() < 0.1, name
+
+
+def test_a_pair_has_the_promised_shapes_and_ranges(blends):
+    assert blends.real.shape == blends.fake.shape == (8, 2, 48, 48, 3)
+    assert blends.mask.shape == (8, 2, 48, 48, 1)
+    for value in blends:
+        assert value.dtype == np.float32
+        assert value.min() >= 0.0
+        assert value.max() <= 1.0
+    assert np.abs(blends.fake - blends.real)[:3].max(axis=(1, 2, 3, 4)).min() > 0.02
+
+
+def test_a_frame_without_usable_landmarks_is_left_alone(blends):
+    for example, frame in ((3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (6, 0), (6, 1), (7, 1)):
+        assert blends.mask[example, frame].max() == 0.0
+        np.testing.assert_array_equal(blends.fake[example, frame], blends.real[example, frame])
+    assert blends.mask[5, 1].max() > 0.2
+    assert blends.mask[7, 0].max() > 0.2
+
+
+def test_the_same_key_gives_the_same_pair_alone_and_vmapped(batch, blends):
+    keys = jax.random.split(jax.random.key(3), 8)
+    for i in (0, 1, 2, 4):
+        alone = SINGLE(keys[i], batch["frames"][i], batch["landmarks"][i])
+        assert_same_pair(alone, jax.tree.map(lambda value, i=i: value[i], blends))
+
+
+def test_the_same_key_gives_the_same_pair_sharded_over_eight_devices(batch, blends, tmp_path):
+    np.savez(tmp_path / "batch.npz", **batch)
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "JAX_PLATFORMS": "cpu",
+    }
+    command = [sys.executable, "-c", SHARDED, str(tmp_path / "batch.npz"), str(tmp_path / "blends.npz")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "blends.npz") as saved:
+        assert_same_pair(type(blends)(**saved), blends)
+
+
+def test_a_blend_ratio_of_zero_gives_back_the_target(batch):
+    recipe = dataclasses.replace(RECIPE, blend_ratios=(0.0,), change_source=1.0)
+    key, frames, landmarks = jax.random.key(1), batch["frames"][0], batch["landmarks"][0]
+    blend, clip = jax.jit(
+        lambda k, f, p: (self_blend(k, f, p, recipe=recipe), augment_clip(k, f, p, recipe=recipe))
+    )(key, frames, landmarks)
+    np.testing.assert_array_equal(blend.fake, blend.real)
+    assert blend.mask.max() == 0.0
+    # A target that is not changed is the clip as it would be without blending.
+    assert np.mean(np.abs(blend.real - clip) > 1e-4) < 0.02
+
+
+def test_without_any_strength_the_pair_is_the_plain_crop(batch):
+    zeros = {
+        field.name: 0.0
+        for field in dataclasses.fields(SelfBlendRecipe)
+        if field.name.startswith(("source_", "shared_"))
+    }
+    recipe = dataclasses.replace(
+        RECIPE,
+        **zeros,
+        flip=0.0,
+        margin=(0.125, 0.125),
+        downscale=0.0,
+        sharpen_alpha=(0.0, 0.0),
+        translate=(0.0, 0.0),
+        scale=(1.0, 1.0),
+        jpeg=0.0,
+    )
+    key, frames, landmarks = jax.random.key(1), batch["frames"][0], batch["landmarks"][0]
+    blend = jax.jit(lambda k, f, p: self_blend(k, f, p, recipe=recipe))(key, frames, landmarks)
+    crop = face_crop(frames, landmarks, size=48)
+    np.testing.assert_allclose(blend.real, crop, atol=1e-5)
+    np.testing.assert_allclose(blend.fake, crop, atol=1e-5)
+    assert blend.mask.max() > 0.2
+
+
+def test_the_mask_stays_near_the_hull(batch):
+    from scipy.spatial import ConvexHull
+
+    size, width = 64, 44.0
+    points = (batch["landmarks"][0] - 128.0) * (width / 140.0) + 31.5
+    extent, centre = jnp.array([width, width]), jnp.array([31.5, 33.0])
+
+    def make(key):
+        draws = draw(key)
+        recipe = dataclasses.replace(RECIPE, size=size)
+        motion = scale_motion(draws.motion, centre=centre, face=extent, recipe=recipe)
+        return blend_mask(draws, jnp.asarray(points), motion=motion, face=extent, recipe=recipe)
+
+    masks = np.asarray(jax.jit(jax.vmap(make))(jax.random.split(jax.random.key(0), 64)))
+    assert masks.min() >= 0.0
+    assert masks.max() <= 1.0
+    np.testing.assert_allclose(
+        np.unique(np.round(masks.max(axis=(2, 3)), 4)), [0.25, 0.5, 0.75, 1.0], atol=1e-4
+    )
+    x, y = np.meshgrid(np.arange(size), np.arange(size))
+    for frame in (0, 1):
+        lines = ConvexHull(points[frame]).equations
+        distances = lines[:, :2] @ np.stack([x.ravel(), y.ravel()]) + lines[:, 2:]
+        outside = distances.max(axis=0).reshape(size, size)
+        # In face widths: shift 0.06, scale 0.05, displacement 4 sigma 0.04, feathering 0.13; and one pixel.
+        assert masks[:, frame, outside > 0.28 * width + 1.0].max() == 0.0
+
+
+def test_the_crop_agrees_with_pillow(batch):
+    frames, landmarks = batch["frames"][0], batch["landmarks"][0]
+    inner = landmarks[:, :68]
+    low, high = inner.min(axis=1).mean(axis=0), inner.max(axis=1).mean(axis=0)
+    side = 1.25 * (high - low).max()
+    left, top = (low + high) / 2 - side / 2 + 0.5
+    box = (left, top, left + side, top + side)
+    channels = [
+        np.asarray(Image.fromarray(frames[0, ..., c]).resize((96, 96), Image.Resampling.BILINEAR, box=box))
+        for c in range(3)
+    ]
+    ours = face_crop(frames, landmarks, size=96)
+    np.testing.assert_allclose(ours[0], np.stack(channels, -1), atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, 50.0, -500.0])
+def test_the_crop_of_degenerate_landmarks_is_the_whole_stored_crop(batch, value):
+    frames = batch["frames"][0]
+    crop = face_crop(frames, np.full((2, 81, 2), value, np.float32), size=128)
+    np.testing.assert_allclose(crop, frames.reshape(2, 128, 2, 128, 2, 3).mean((2, 4)), atol=0.02)
+
+
+def test_the_crop_ignores_frames_that_are_not_valid(batch):
+    frames, landmarks = batch["frames"][0], batch["landmarks"][0].copy()
+    expected = face_crop(frames, np.stack([landmarks[0]] * 2), size=64)
+    landmarks[1] *= 0.6
+    crop = face_crop(frames, landmarks, size=64, valid=np.array([True, False]))
+    np.testing.assert_allclose(crop, expected, atol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    landmarks=hnp.arrays(
+        np.float32, (2, 81, 2), elements=st.floats(width=32), fill=st.floats(-1e3, 1e3, width=32)
+    ),
+    seed=st.integers(0, 2**31 - 1),
+)
+def test_no_landmarks_break_a_pair(batch, landmarks, seed):
+    blend = SINGLE(jax.random.key(seed), batch["frames"][0], landmarks)
+    for value in blend:
+        assert np.isfinite(value).all()
+        assert np.min(value) >= 0.0
+        assert np.max(value) <= 1.0
+    untouched = np.max(blend.mask, axis=(1, 2, 3)) == 0.0
+    np.testing.assert_array_equal(np.asarray(blend.fake)[untouched], np.asarray(blend.real)[untouched])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("size", 8), ("flip", 1.5), ("shared_hsv_probability", -0.1), ("margin", (0.3, 0.1)), ("hulls", (1.0,)),
+     ("jpeg_quality", (0, 100))],
+)  # fmt: skip
+def test_an_impossible_recipe_names_the_field(field, value):
+    with pytest.raises(ValueError, match=field):
+        SelfBlendRecipe(**{field: value})

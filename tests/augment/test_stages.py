@@ -1,0 +1,210 @@
+"""Each stage against OpenCV, Pillow, colorsys, libjpeg or a closed form."""
+
+import colorsys
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from fakedetect_jax.augment.blur import automatic_sigma, blur_matrix
+from fakedetect_jax.augment.draws import KNOTS
+from fakedetect_jax.augment.elastic import elastic_displacement
+from fakedetect_jax.augment.flip import MIRROR_ORDER, mirror_landmarks
+from fakedetect_jax.augment.hull import HULLS, hull_mask, hull_support
+from fakedetect_jax.augment.jpeg import jpeg
+from fakedetect_jax.augment.photometric import (
+    Photometric,
+    apply_photometric,
+    hsv_to_rgb,
+    rgb_to_hsv,
+    sharpen,
+    shift_hsv,
+)
+from fakedetect_jax.augment.resample import (
+    apply_separable,
+    degradation_matrix,
+    interpolation_matrix,
+    resample_frames,
+)
+
+RNG = np.random.default_rng(7)
+
+
+def as_planes(image):
+    return jnp.asarray(np.moveaxis(image, -1, 0))
+
+
+@pytest.mark.parametrize("target", [40, 112])
+def test_shrinking_agrees_with_pillow(target):
+    signal = RNG.random((100, 256)).astype(np.float32)
+    left, side = 31.0, 180.0
+    step = side / target
+    positions = left - 0.5 + (jnp.arange(target) + 0.5) * step
+    ours = signal @ np.asarray(interpolation_matrix(positions, 256, step=step)).T
+    theirs = Image.fromarray(signal).resize(
+        (target, 100), Image.Resampling.BILINEAR, box=(left, 0, left + side, 100)
+    )
+    np.testing.assert_allclose(ours, np.asarray(theirs), atol=2e-5)
+
+
+def test_enlarging_agrees_with_opencv():
+    signal = RNG.random((9, 40)).astype(np.float32)
+    positions = (jnp.arange(100) + 0.5) * 0.4 - 0.5
+    ours = signal @ np.asarray(interpolation_matrix(positions, 40, step=0.4)).T
+    np.testing.assert_allclose(ours, cv2.resize(signal, (100, 9), interpolation=cv2.INTER_LINEAR), atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_degradation_agrees_with_opencv(factor):
+    image = RNG.random((64, 64)).astype(np.float32)
+    small = cv2.resize(image, (64 // factor, 64 // factor), interpolation=cv2.INTER_NEAREST)
+    expected = cv2.resize(small, (64, 64), interpolation=cv2.INTER_LINEAR)
+    matrix = degradation_matrix(64, float(factor))
+    np.testing.assert_allclose(apply_separable(matrix, matrix, jnp.asarray(image)), expected, atol=1e-5)
+
+
+def test_degradation_between_the_integers_keeps_a_constant():
+    matrix = degradation_matrix(112, 2.83)
+    np.testing.assert_allclose(np.asarray(matrix).sum(axis=1), 1.0, atol=1e-6)
+    assert np.linalg.matrix_rank(np.asarray(matrix)) == int(112 / 2.83)
+
+
+def test_resampled_frames_have_their_channels_first():
+    frames = RNG.random((2, 20, 30, 3)).astype(np.float32)
+    rows, columns = RNG.random((5, 20)).astype(np.float32), RNG.random((6, 30)).astype(np.float32)
+    expected = np.einsum("mh,thwc,nw->ctmn", rows, frames, columns)
+    np.testing.assert_allclose(
+        resample_frames(jnp.asarray(rows), jnp.asarray(columns), frames), expected, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("kernel", "sigma"), [(5, None), (25, None), (11, 5), (25, 45)])
+def test_blur_agrees_with_opencv_away_from_the_border(kernel, sigma):
+    image = RNG.random((80, 80)).astype(np.float32)
+    radius = kernel // 2
+    matrix = blur_matrix(80, sigma=sigma or automatic_sigma(radius), radius=radius)
+    ours = np.asarray(apply_separable(matrix, matrix, jnp.asarray(image)))
+    expected = cv2.GaussianBlur(image, (kernel, kernel), sigma or 0)
+    inner = slice(radius, -radius)
+    # OpenCV's kernel of 5 taps with an automatic sigma is the binomial one.
+    np.testing.assert_allclose(ours[inner, inner], expected[inner, inner], atol=0.02 if kernel == 5 else 1e-5)
+
+
+def test_padded_blur_is_the_middle_of_a_larger_one():
+    wide = np.asarray(blur_matrix(60, sigma=3.0, radius=6.0))
+    np.testing.assert_allclose(blur_matrix(40, sigma=3.0, radius=6.0, pad=10), wide[10:50], atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", list(HULLS))
+def test_hull_agrees_with_opencv(clip, kind):
+    landmarks = clip[1]
+    hull = HULLS[kind]
+    one_hot = jnp.array([float(name == kind) for name in HULLS])
+    x, y = np.meshgrid(np.arange(256.0, dtype=np.float32), np.arange(256.0, dtype=np.float32))
+    width = 140.0
+    masks = np.asarray(hull_mask(hull_support(jnp.asarray(landmarks), one_hot, face_width=width), x, y))
+    for points, mask in zip(landmarks, masks, strict=True):
+        member = np.concatenate([points[a:b] for a, b in hull.spans])
+        # Minkowski sum with a disc: many points around each member.
+        angle = np.linspace(0, 2 * np.pi, 256, endpoint=False)
+        disc = hull.growth * width * np.stack([np.cos(angle), np.sin(angle)], -1)
+        grown = (member[:, None] + disc).reshape(-1, 2).astype(np.float32)
+        polygon = cv2.convexHull(grown)
+        expected = np.zeros((256, 256), np.uint8)
+        cv2.fillConvexPoly(expected, np.round(polygon * 16).astype(np.int32), 1, shift=4)
+        assert abs(mask.sum() - cv2.contourArea(polygon)) < 0.015 * cv2.contourArea(polygon)
+        distance = cv2.distanceTransform(expected, cv2.DIST_L2, 5) - cv2.distanceTransform(
+            1 - expected, cv2.DIST_L2, 5
+        )
+        assert mask[distance > 1.5].min() == 1.0
+        assert mask[distance < -3.5].max() == 0.0
+
+
+def test_elastic_has_the_spread_and_smoothness_of_the_classical_transform():
+    alpha, sigma = 50.0, 7.0
+    ours, theirs = [], []
+    for _ in range(20):
+        noise = RNG.normal(size=(2, KNOTS, KNOTS)).astype(np.float32)
+        ours += list(elastic_displacement(jnp.asarray(noise), size=128, alpha=alpha, sigma=sigma))
+        raw = RNG.uniform(-1, 1, (200, 200)).astype(np.float32)
+        theirs.append(alpha * cv2.GaussianBlur(raw, (0, 0), sigma)[36:-36, 36:-36])
+    ours, theirs = np.stack(ours), np.stack(theirs)
+    assert abs(ours.std() / (alpha / (np.sqrt(12 * np.pi) * sigma)) - 1) < 0.05
+    for lag in (3, 7, 14):
+        expected = np.exp(-(lag**2) / (4 * sigma**2))
+        for field, tolerance in ((ours, 0.05), (theirs, 0.08)):
+            assert abs((field[:, :, lag:] * field[:, :, :-lag]).mean() / field.var() - expected) < tolerance
+
+
+def test_flipping_twice_is_the_identity_and_pairs_left_with_right(clip):
+    landmarks = jnp.asarray(clip[1])
+    twice = mirror_landmarks(mirror_landmarks(landmarks, width=256), width=256)
+    np.testing.assert_allclose(twice, landmarks, atol=1e-4)
+    # A symmetric face about the middle is its own mirror image: every index has the right partner.
+    symmetric = (landmarks[0] - jnp.array([128.0, 0.0]) + jnp.array([127.5, 0.0]))[None]
+    np.testing.assert_allclose(mirror_landmarks(symmetric, width=256), symmetric, atol=1e-3)
+    assert sorted(MIRROR_ORDER) == list(range(81))
+
+
+def test_hsv_agrees_with_colorsys():
+    pixels = RNG.random((500, 3)).astype(np.float32)
+    pixels[:20] = pixels[:20, :1]
+    pixels[20:40, 1] = pixels[20:40, 0]
+    pixels[40] = 0.0
+    hsv = np.stack(rgb_to_hsv(jnp.asarray(pixels.T)), -1)
+    expected = np.array([colorsys.rgb_to_hsv(*p) for p in pixels.astype(np.float64)])
+    np.testing.assert_allclose(hsv, expected, atol=1e-5)
+    hue, saturation, value = RNG.uniform(-1, 2, 500), RNG.random(500), RNG.random(500)
+    back = np.array(
+        [colorsys.hsv_to_rgb(h % 1.0, s, v) for h, s, v in zip(hue, saturation, value, strict=True)]
+    )
+    ours = hsv_to_rgb(*(jnp.asarray(v, jnp.float32) for v in (hue, saturation, value)))
+    np.testing.assert_allclose(ours.T, back, atol=1e-5)
+
+
+def test_a_grey_pixel_stays_grey():
+    grey = jnp.full((3, 4, 4), 0.4)
+    shifted = np.asarray(shift_hsv(grey, hue=0.3, saturation=0.9, value=0.1))
+    np.testing.assert_allclose(shifted, 0.44, atol=1e-6)
+
+
+def test_photometric_agrees_with_numpy(clip):
+    image = clip[0][0]
+    strengths = Photometric(jnp.array([0.05, -0.07, 0.01]), 0.0, 0.0, 0.0, 0.08, -0.2)
+    expected = np.clip(np.clip(image + np.array([0.05, -0.07, 0.01]), 0, 1) * 0.8 + 0.08, 0, 1)
+    np.testing.assert_allclose(
+        np.moveaxis(apply_photometric(as_planes(image), strengths), 0, -1), expected, atol=1e-5
+    )
+    nothing = Photometric(jnp.zeros(3), 0.0, 0.0, 0.0, 0.0, 0.0)
+    np.testing.assert_allclose(apply_photometric(as_planes(image), nothing), as_planes(image), atol=1e-6)
+
+
+def test_sharpening_agrees_with_opencv():
+    image = RNG.random((30, 40, 3)).astype(np.float32)
+    alpha, lightness = 0.35, 0.7
+    kernel = np.full((3, 3), -1.0)
+    kernel[1, 1] = 8 + lightness
+    kernel = alpha * kernel + (1 - alpha) * np.pad([[1.0]], 1)
+    expected = np.clip(cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101), 0, 1)
+    ours = sharpen(as_planes(image), alpha=alpha, lightness=lightness)
+    np.testing.assert_allclose(np.moveaxis(ours, 0, -1), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        sharpen(as_planes(image), alpha=0.0, lightness=0.7), as_planes(image), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("quality", "size"), [(40, 112), (49, 112), (75, 100), (100, 112)])
+def test_jpeg_agrees_with_libjpeg(clip, quality, size):
+    image = cv2.resize(clip[0][0], (size, size), interpolation=cv2.INTER_AREA)
+    image = np.clip(image + 0.03 * RNG.normal(size=image.shape), 0, 1)
+    byte = np.round(image * 255).astype(np.uint8)
+    _, code = cv2.imencode(".jpg", byte[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    theirs = cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32)
+    ours = np.asarray(jpeg(as_planes(byte / np.float32(255))[:, None], quality=float(quality)))
+    ours = np.moveaxis(ours[:, 0], 0, -1) * 255
+    assert np.abs(ours - theirs).mean() < 1.5
+    if quality < 100:
+        # Far nearer to libjpeg's result than either is to the image.
+        assert np.abs(ours - theirs).mean() < 0.5 * np.abs(byte - theirs).mean()
