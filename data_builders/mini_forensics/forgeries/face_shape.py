@@ -57,8 +57,8 @@ def feather(mask: Float32[np.ndarray, "h w"], sigma: float) -> Float32[np.ndarra
 
 
 def face_window(points: Float[np.ndarray, "468 2"], size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns around the face, half an eye distance wider; size is the frame's (height, width)."""
-    margin = eye_distance(points) / 2
+    """Rows and columns around the face and a quarter of an eye distance more; size is (height, width)."""
+    margin = eye_distance(points) / 4
     low = np.maximum(np.floor(points.min(axis=0) - margin), 0).astype(int)
     high = np.minimum(np.ceil(points.max(axis=0) + margin), np.array(size[::-1])).astype(int)
     return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))

@@ -5,11 +5,13 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from data_builders.mini_forensics.forgeries import colour
+from data_builders.mini_forensics.forgeries.expression import INNER_LIPS
 from data_builders.mini_forensics.forgeries.face_shape import (
     eye_distance,
     face_window,
     feather,
     inner_face_mask,
+    polygon_mask,
     similarity,
     triangles,
 )
@@ -46,7 +48,9 @@ def mesh_swap(
         now = colour.statistics(patch, warped, mask)
         statistics = now if statistics is None else colour.blend(statistics, now)
         coloured = colour.transfer(warped, statistics)
-        alpha = feather(mask, _FEATHER * eye_distance(points))[..., None]
+        alpha = feather(mask, _FEATHER * eye_distance(points))
+        # An open mouth keeps its own inside: the lips of a closed one would be smeared over it.
+        alpha = (alpha * (1 - feather(polygon_mask(points[INNER_LIPS], mask.shape), 1)))[..., None]
         out = frame.copy()
         out[window] = np.rint(alpha * coloured + (1 - alpha) * patch)
         frames.append(out)
