@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # Before jax is imported anywhere: eight devices on one CPU, as the sharded tests need them.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 
+import hypothesis
 import numpy as np
 import pytest
 import simplejpeg
 
 from fakedetect_jax.data.index import Entry
 from fakedetect_jax.data.tracks import Tracks
+from tests.tiny_dataset import build_tiny
+
+# The first example of a test compiles; a time limit on each would measure the machine.
+hypothesis.settings.register_profile("fakedetect", deadline=None, derandomize=True, max_examples=50)
+hypothesis.settings.load_profile("fakedetect")
 
 CROP = 64
 
@@ -69,3 +76,11 @@ def make_tracks(lengths: list[int], *, split: str = "train", labels: list[int] |
 def tracks() -> Tracks:
     """Eleven real tracks of different lengths, some too short for a clip."""
     return make_tracks([1, 2, 3, 5, 8, 9, 12, 12, 15, 20, 30])
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the dataset `tiny_faces` is built."""
+    folder = tmp_path_factory.mktemp("data")
+    build_tiny(folder)
+    return folder

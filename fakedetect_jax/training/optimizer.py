@@ -7,15 +7,14 @@ from typing import Any
 import jax
 import optax
 
-# By the last name in the parameter's path. Everything else of fewer than two axes is exempt as well.
-_UNDECAYED_NAMES = ("bias", "scale", "layer_scale", "class_token", "positions", "filter")
+# By the last name in the parameter's path. Norms, layer scales and most biases have one axis and are exempt by that.
+_UNDECAYED_NAMES = ("bias", "class_token", "position")
 
 
 def decay_mask(params: Any) -> Any:
     """Returns a tree of bools: True where weight decay applies.
 
-    Norms, biases, layer scales, class tokens, positions and spectral filters are not decayed: their natural
-    value is not zero.
+    Norms, biases, layer scales, class tokens and positions are not decayed.
     """
 
     def decays(path: tuple, leaf: jax.Array) -> bool:

@@ -1,0 +1,28 @@
+"""A run of seconds on the tiny dataset of tests/tiny_dataset.py."""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    config.name = "tiny"
+    config.data.train.tiny = base.source("tiny_faces", "train", ("real",))
+    config.data.frames = 2
+    config.data.stride = 2
+    config.input.recipe.size = 32
+    config.model.options = {
+        "spatial": {"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16)},
+        "temporal": {"layers": 1, "heads": 2, "dim": 16, "max_frames": 8},
+    }
+    config.optimizer.warmup_steps = 2
+    config.train.steps = 40
+    config.train.batch_size = 8
+    config.train.log_every = 1
+    config.train.checkpoint_every = 4
+    config.validation.sources.tiny = base.source("tiny_faces", "validation", ("real",))
+    config.validation.every = 8
+    config.validation.batch_size = 8
+    config.evaluation.sources.tiny = base.source("tiny_faces", "test")
+    config.evaluation.batch_size = 8
+    config.evaluation.resamples = 50
+    return config

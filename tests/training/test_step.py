@@ -1,0 +1,90 @@
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from fakedetect_jax import experiment, parallel
+from fakedetect_jax.data.pipeline import train_batches
+from fakedetect_jax.training.state import create_state
+from fakedetect_jax.training.step import compile_step, make_train_step
+from tests import tiny_config
+from tests.conftest import make_tracks
+
+BATCH = 8
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """A step with everything in it: self-blending, both branches, the temporal transformer."""
+    config = tiny_config.get_config()
+    config.model.options.frequency = {"widths": (8, 8)}
+    model = experiment.make_model(config)
+    schedule, optimizer = experiment.make_schedule_and_optimizer(config)
+    step = make_train_step(
+        model,
+        optimizer,
+        schedule,
+        experiment.make_train_inputs(config),
+        seed=3,
+        ema_decay=0.9,
+        frame_weight=0.5,
+    )
+    state = create_state(model, optimizer, seed=0, frames=2, size=32)
+    # Past the warm-up's first step, whose learning rate is 0.
+    state = state.replace(step=state.step + 2)
+    tracks = make_tracks([4] * 10)
+    batch = next(train_batches(tracks, batch_size=BATCH, steps=1, frames=2, stride=1, seed=0))
+    batch["weight"] = np.array([1, 1, 1, 0, 1, 1, 1, 1], np.float32)
+    return step, jax.device_get(state), batch
+
+
+def lowered(parts, devices):
+    step, state, batch = parts
+    mesh = parallel.make_mesh(jax.devices()[:devices])
+    state = jax.device_put(state, parallel.replicated(mesh))
+    batch = parallel.to_global(batch, mesh)
+    return compile_step(step, mesh).lower(state, batch).compile(), state, batch
+
+
+@pytest.fixture(scope="module")
+def on_one_and_eight(parts):
+    """(compiled program, its outputs on the host) for 1 and for 8 devices."""
+    outcome = {}
+    for devices in (1, 8):
+        program, state, batch = lowered(parts, devices)
+        outcome[devices] = program.as_text(), jax.device_get(program(state, batch))
+    return outcome
+
+
+def test_one_and_eight_devices_agree(on_one_and_eight):
+    (state, metrics), (state_8, metrics_8) = on_one_and_eight[1][1], on_one_and_eight[8][1]
+    assert metrics["loss"] > 0
+    for name in metrics:
+        np.testing.assert_allclose(metrics[name], metrics_8[name], atol=1e-5, rtol=1e-5, err_msg=name)
+    # The first moment after one step is the clipped gradient times 0.1.
+    gradients, gradients_8 = state.optimizer[1][0].mu, state_8.optimizer[1][0].mu
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradients))
+    assert largest > 1e-3
+    jax.tree.map(lambda one, eight: np.testing.assert_allclose(one, eight, atol=1e-5), gradients, gradients_8)
+
+
+def test_nothing_but_sums_crosses_devices(on_one_and_eight):
+    text = on_one_and_eight[8][0]
+    found = set(re.findall(r"\b(all-gather|all-to-all|collective-permute|all-reduce|reduce-scatter)\b", text))
+    assert found == {"all-reduce"}
+
+
+def test_the_state_is_donated(parts):
+    program, state, batch = lowered(parts, 1)
+    jax.block_until_ready(program(state, batch))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+
+
+def test_the_average_follows_the_parameters(on_one_and_eight, parts):
+    before, after = parts[1], on_one_and_eight[1][1][0]
+    decay = min(0.9, (1 + 2) / (10 + 2))
+    expected = jax.tree.map(
+        lambda old, new: decay * old + (1 - decay) * new, before.average, after.params
+    )
+    jax.tree.map(lambda e, a: np.testing.assert_allclose(e, a, atol=1e-6), expected, after.average)
