@@ -35,9 +35,7 @@ def irfft2(spectrum: Float[Array, "n c k h 2"], width: int) -> Float[Array, "n h
     rows = jnp.einsum(
         "nckgs,hrgs->nchkr", spectrum, _column_transform(spectrum.shape[3]), precision="highest"
     )
-    # Frequencies that have a mirrored twin in the whole spectrum count twice.
-    twins = np.where((np.arange(width // 2 + 1) * 2) % width == 0, 1, 2)[:, None]
-    inverse = (_row_transform(width) * twins).astype(np.float32)
+    inverse = (_row_transform(width) * _multiplicity(width)).astype(np.float32)
     return jnp.einsum("nchkr,wkr->nhwc", rows, inverse, precision="highest")
 
 
@@ -55,6 +53,11 @@ def _column_transform(height: int) -> np.ndarray:
     return (np.stack([from_real, from_imag], axis=1) / np.sqrt(height)).astype(np.float32)
 
 
+def _multiplicity(width: int) -> np.ndarray:
+    """[k, 1]: 2 for the columns of the half spectrum that have a mirrored twin in the whole one, else 1."""
+    return np.where((np.arange(width // 2 + 1) * 2) % width == 0, 1, 2)[:, None]
+
+
 def high_passes(height: int, width: int, filters: int) -> np.ndarray:
     """Initial responses [filters, width // 2 + 1, height]: Gaussian high-passes.
 
@@ -62,7 +65,7 @@ def high_passes(height: int, width: int, filters: int) -> np.ndarray:
     for a natural image of unit variance, whose power falls as 1 / frequency^2.
     """
     radius = np.hypot(np.fft.rfftfreq(width)[:, None], np.fft.fftfreq(height)[None]) / 0.5
-    power = np.where(radius > 0, 1 / np.maximum(radius, 1e-9) ** 2, 0)
+    power = _multiplicity(width) * np.where(radius > 0, 1 / np.maximum(radius, 1e-9) ** 2, 0)
     bank = []
     for index in range(filters):
         response = 1 - np.exp2(-((radius / 0.5 ** (index + 1)) ** 2))

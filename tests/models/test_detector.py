@@ -1,0 +1,166 @@
+"""The composed detector: its agreement with callers, for every combination of parts."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fakedetect_jax import models
+
+PARTS = {
+    "spatial": {"depths": (1, 1), "dims": (8, 16), "layer_scale": 0.5},
+    "frequency": {"widths": [8, 16]},
+    "temporal": {"layers": 1, "heads": 2, "dim": 16},
+}
+IMAGE_PARTS = [("spatial",), ("frequency",), ("spatial", "frequency")]
+
+
+def _detector(parts, **options):
+    return models.create("detector", **{part: PARTS[part] for part in parts}, **options)
+
+
+def _example(model, b=3, t=4, size=16):
+    frames = jax.random.uniform(jax.random.key(0), (b, t, size, size, 3))
+    variables = jax.jit(model.init)(jax.random.key(1), frames)
+    # Away from the initial state, where biases are zero and positions tiny.
+    leaves, tree = jax.tree.flatten(variables)
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    noisy = [leaf + 0.1 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(tree, noisy), frames
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("spatial", "frequency", "temporal"),
+    [
+        combination
+        for combination in itertools.product([None, {"variant": "atto"}], [None, {}], [None, {}])
+        if any(part is not None for part in combination[:2])
+    ],
+)
+def test_every_combination_builds(spatial, frequency, temporal, dtype):
+    model = models.create("detector", spatial=spatial, frequency=frequency, temporal=temporal, dtype=dtype)
+    frames = jax.ShapeDtypeStruct((2, 3, 64, 64, 3), jnp.float32)
+    (logit, out), variables = jax.eval_shape(model.init_with_output, jax.random.key(0), frames)
+    width = 128 if temporal is not None else (320 if spatial else 0) + (96 if frequency is not None else 0)
+    assert (logit.shape, out["frame_logit"].shape, out["features"].shape) == ((2,), (2, 3), (2, width))
+    everything = jax.tree.leaves((logit, out, variables))
+    assert {leaf.dtype for leaf in everything} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("parts", [("spatial", "frequency"), ("spatial", "frequency", "temporal")])
+def test_masked_frames_never_change_a_logit(parts):
+    model = _detector(parts)
+    variables, frames = _example(model)
+    valid = jnp.array([[1, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]], bool)
+    other = jnp.where(valid[..., None, None, None], frames, 1 - frames**2)
+    apply = jax.jit(lambda frames, valid: model.apply(variables, frames, valid=valid)[0])
+    np.testing.assert_array_equal(apply(frames, valid), apply(other, valid))
+    assert np.isfinite(apply(frames, valid)).all()
+    assert float(abs(apply(frames, valid) - apply(frames, jnp.ones_like(valid))).max()) > 1e-4
+
+
+def test_without_temporal_part_a_clip_scores_the_mean_of_its_valid_frames():
+    model = _detector(("frequency",))
+    variables, frames = _example(model)
+    valid = np.array([[1, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]], bool)
+    logit, out = jax.jit(model.apply)(variables, frames, valid=valid)
+    expected = [row[mask].mean() for row, mask in zip(np.asarray(out["frame_logit"]), valid, strict=True)]
+    np.testing.assert_allclose(logit, expected, rtol=1e-5)
+
+
+def test_permuting_the_batch_permutes_the_result():
+    model = _detector(PARTS)
+    variables, frames = _example(model)
+    order = np.array([2, 0, 1])
+    apply = jax.jit(model.apply)
+    straight, permuted = (apply(variables, f) for f in (frames, frames[order]))
+    for a, b in zip(jax.tree.leaves(straight), jax.tree.leaves(permuted), strict=True):
+        np.testing.assert_allclose(a[order], b, atol=1e-5)
+    assert np.ptp(straight[0]) > 1e-3
+
+
+@pytest.mark.parametrize("parts", IMAGE_PARTS)
+def test_bfloat16_is_near_float32(parts):
+    wide, narrow = (_detector((*parts, "temporal"), dtype=dtype) for dtype in ("float32", "bfloat16"))
+    frames = jax.random.uniform(jax.random.key(0), (3, 4, 16, 16, 3))
+    variables = jax.jit(wide.init)(jax.random.key(1), frames)
+    expected, got = (jax.jit(m.apply)(variables, frames)[0] for m in (wide, narrow))
+    np.testing.assert_allclose(got, expected, atol=2e-2)
+    assert not np.array_equal(got, expected)
+
+
+def test_training_draws_from_the_dropout_stream_and_evaluation_does_not():
+    model = _detector(PARTS, dropout=0.5)
+    variables, frames = _example(model)
+    train = jax.jit(
+        lambda key: model.apply(variables, frames, train=True, rngs={"dropout": key})[0],
+    )
+    one, again, other = (train(jax.random.key(seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert not np.allclose(one, other)
+    # Would raise if evaluation asked for a key.
+    assert np.isfinite(jax.jit(model.apply)(variables, frames)[0]).all()
+
+
+def test_normalisation_is_inside():
+    frames = jax.random.uniform(jax.random.key(0), (1, 1, 16, 16, 3))
+    imagenet = _detector(("spatial",))
+    half = _detector(("spatial",), normalisation="half")
+    variables = jax.jit(imagenet.init)(jax.random.key(0), frames)
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    same = (frames - mean) / std * 0.5 + 0.5
+    np.testing.assert_allclose(
+        jax.jit(imagenet.apply)(variables, frames)[0],
+        jax.jit(half.apply)(variables, same)[0],
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+def test_modules_are_hashable_and_equal_by_value():
+    # jit takes them as static arguments.
+    assert hash(_detector(PARTS)) == hash(_detector(PARTS))
+    assert _detector(PARTS) == _detector(PARTS)
+    assert _detector(PARTS) != _detector(("spatial",))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "no image branch"),
+        ({"temporal": {}}, "no image branch"),
+        ({"spatial": "atto"}, "spatial='atto' must be None or a mapping"),
+        ({"spatial": {"varient": "atto"}}, "spatial has no option varient; known: variant, depths"),
+        ({"spatial": {"variant": "giant"}}, "variant='giant'"),
+        ({"frequency": {"widths": (7,)}}, "widths"),
+        ({"frequency": {}, "temporal": {"heads": 3}}, "heads=3"),
+        ({"frequency": {}, "fusion": "sum"}, "fusion='sum' is not known; use one of concat"),
+        ({"frequency": {}, "dtype": "float16"}, "dtype='float16'"),
+        ({"frequency": {}, "normalisation": "none"}, "imagenet, half"),
+        ({"frequency": {}, "depth": 2}, "no option depth; known: spatial"),
+    ],
+)
+def test_wrong_options_are_refused_with_the_known_ones(options, message):
+    with pytest.raises(ValueError, match=message):
+        models.create("detector", **options)
+
+
+def test_exports_for_all_platforms_with_any_batch_size():
+    model = _detector(PARTS)
+    variables, frames = _example(model)
+    (batch,) = jax.export.symbolic_shape("batch")
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), variables)
+    arguments = (
+        jax.ShapeDtypeStruct((batch, *frames.shape[1:]), jnp.float32),
+        jax.ShapeDtypeStruct((batch, frames.shape[1]), jnp.bool_),
+    )
+    apply = jax.jit(lambda variables, frames, valid: model.apply(variables, frames, valid=valid))
+    exported = jax.export.export(apply, platforms=("cpu", "cuda", "tpu"))(shapes, *arguments)
+    restored = jax.export.deserialize(exported.serialize())
+    for size in (1, 3):
+        valid = jnp.arange(4)[None] < jnp.arange(2, 2 + size)[:, None]
+        got, expected = (f(variables, frames[:size], valid) for f in (restored.call, apply))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), got, expected)
