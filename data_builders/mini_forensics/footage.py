@@ -75,10 +75,12 @@ class _Take(NamedTuple):
     video_id: str
     shot: Shot
     yaw: float
+    forged: bool
 
 
 def manifest() -> list[dict]:
-    """The vendored files: file, identity, split, takes, licence, origin, yaw (-1..1, > 0: to image right)."""
+    """The vendored files: file, identity, split, takes, licence, origin, yaw (-1..1, > 0: to image right), and
+    `forged: false` for whom no fake is made of or with."""
     return json.loads((ASSETS / "manifest.json").read_text())
 
 
@@ -140,11 +142,11 @@ def _takes(split: str) -> list[_Take]:
     for row in manifest():
         if row["split"] != split:
             continue
-        for take in range(row["takes"]):
+        for number in range(row["takes"]):
             identity = row["identity"]
-            takes.append(
-                _Take(identity, f"{split}_{identity}_{counts[identity]}", Shot(row["file"], take), row["yaw"])
-            )
+            video_id = f"{split}_{identity}_{counts[identity]}"
+            shot = Shot(row["file"], number)
+            takes.append(_Take(identity, video_id, shot, row["yaw"], row.get("forged", True)))
             counts[identity] += 1
     return takes
 
@@ -153,6 +155,7 @@ def _fakes(split: str, method: str, takes: list[_Take], seed: int) -> list[ClipP
     rng = rng_for("donors", split, method, seed)
     used: Counter[str] = Counter()
     clips = []
+    takes = [take for take in takes if take.forged]
     for target in takes[METHODS.index(method) % _FAKE_EVERY[split] :: _FAKE_EVERY[split]]:
         others = [take for take in takes if take.identity != target.identity]
         cost = [

@@ -19,7 +19,7 @@ def test_plan_counts():
     assert [counts[split, "real"] for split in footage.SPLITS] == [40, 9, 20]
     assert [counts["test", method] for method in footage.METHODS] == [20, 20, 20]
     assert [counts["validation", method] for method in footage.METHODS] == [9, 9, 9]
-    assert sum(counts["train", method] for method in footage.METHODS) == 40
+    assert sum(counts["train", method] for method in footage.METHODS) == 36
 
 
 def test_video_ids_are_unique_file_names():

@@ -146,7 +146,7 @@ def test_a_face_lost_for_a_moment_leaves_a_gap(save, man):
 
 
 def test_a_face_partly_outside_is_kept(save, man):
-    (got,) = extract(save("edge", [f[:, 125:] for f in man[:4]]))
+    (got,) = extract(save("edge", [f[:, 140:] for f in man[:4]]))
     assert len(got) == 4
     assert got.box[:, 0].max() < 0
     assert got.decode(0)[:, 0].max() < 12
