@@ -42,14 +42,24 @@ def main(_: list[str]) -> None:
         print(f"report: {evaluate(config, workdir, detector_folder=Path(workdir) / FOLDER)}")
 
 
-def run() -> None:
-    """Runs main; a mistake of the user's gets one line, not a traceback."""
-    flags.mark_flags_as_required(["config", "workdir"])
+def parse_flags(arguments: list[str]) -> list[str]:
+    """Parses the command line; an override of a field that does not exist is told which ones do."""
     try:
-        app.run(main)
-    except (configuration.ConfigError,) as error:
+        return app.parse_flags_with_usage(arguments)
+    except AttributeError as error:
+        overrides = [argument for argument in arguments if argument.startswith("--config.")]
+        known = [configuration.known_fields(override, base.get_config()) for override in overrides]
+        sys.exit(f"launch.py: unknown field: {error}\n" + "\n".join(filter(None, known)))
+
+
+def run(arguments: list[str]) -> None:
+    """Runs main; a mistake of the user's gets a sentence, not a traceback."""
+    try:
+        main(arguments)
+    except (ValueError, FloatingPointError) as error:
         sys.exit(f"launch.py: {error}")
 
 
 if __name__ == "__main__":
-    run()
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(run, flags_parser=parse_flags)

@@ -55,6 +55,19 @@ def validate(config: ConfigDict, reference: ConfigDict) -> None:
         raise ConfigError("config.validation.sources is empty; the best checkpoint is chosen on it")
 
 
+def known_fields(override: str, reference: ConfigDict) -> str:
+    """Says which fields there are where an override `--config.a.b=...` names one that is not; else ''."""
+    node: Any = reference
+    names = override.split("=")[0].removeprefix("--config.").split(".")
+    for depth, name in enumerate(names):
+        if not isinstance(node, ConfigDict) or not len(node):
+            return ""
+        if name not in node:
+            return f"{'.'.join(['config', *names[:depth]])} has {sorted(node)}"
+        node = node[name]
+    return ""
+
+
 def differences(saved: dict[str, Any], current: dict[str, Any], prefix: str = "") -> list[str]:
     """Lists the fields that differ, as `field: saved -> current`."""
     rows = []

@@ -1,0 +1,61 @@
+"""Every config in configs/ is valid and its whole training step builds, shapes only."""
+
+import importlib
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from configs import base
+from fakedetect_jax import experiment
+from fakedetect_jax.config import validate
+from fakedetect_jax.inference import Preprocessing, make_forward
+from fakedetect_jax.training.state import create_state
+from fakedetect_jax.training.step import make_train_step
+
+FOLDER = Path(__file__).parents[1] / "configs"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "base"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_builds(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    validate(config, base.get_config())
+    frames, size = config.data.frames, config.input.recipe.size
+    model = experiment.make_model(config)
+    schedule, optimizer = experiment.make_schedule_and_optimizer(config)
+    step = make_train_step(
+        model,
+        optimizer,
+        schedule,
+        experiment.make_train_inputs(config),
+        seed=config.seed,
+        ema_decay=config.optimizer.ema_decay,
+        frame_weight=config.train.frame_weight,
+    )
+    state = jax.eval_shape(lambda: create_state(model, optimizer, seed=0, frames=frames, size=size))
+    rows = config.train.batch_size
+    clip = {
+        "frames": jax.ShapeDtypeStruct((rows, frames, 256, 256, 3), np.uint8),
+        "landmarks": jax.ShapeDtypeStruct((rows, frames, 81, 2), np.float32),
+        "valid": jax.ShapeDtypeStruct((rows, frames), np.bool_),
+    }
+    batch = clip | {
+        "label": jax.ShapeDtypeStruct((rows,), np.int32),
+        "weight": jax.ShapeDtypeStruct((rows,), np.float32),
+    }
+    after, metrics = jax.eval_shape(step, state, batch)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), state
+    )
+    assert metrics["loss"].shape == ()
+    preprocessing = Preprocessing(256, 0.3, size, config.input.margin, frames, config.data.stride)
+    scores, frame_scores = jax.eval_shape(
+        make_forward(model, preprocessing), state.params, *(clip[n] for n in ("frames", "landmarks", "valid"))
+    )
+    assert (scores.shape, frame_scores.shape) == ((rows,), (rows, frames))
+
+
+def test_there_are_configs():
+    assert {"demo", "sbi_convnext_tiny"} <= set(NAMES)

@@ -1,0 +1,142 @@
+"""Real processes, really killed."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from fakedetect_jax import experiment
+from fakedetect_jax.training.checkpoint import CheckpointMismatch, Checkpoints
+from fakedetect_jax.training.loop import train
+from fakedetect_jax.training.state import create_state
+from fakedetect_jax.training.validation import SELECTION_METRIC
+from tests import tiny_config
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def launch(tiny_data, tmp_path_factory):
+    """Starts launch.py on the tiny config; the processes share a compilation cache, to be quick."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def start(workdir, *overrides, devices=1):
+        environment = os.environ | {
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "JAX_COMPILATION_CACHE_DIR": str(cache),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+        }
+        command = [sys.executable, "launch.py", "--config", "tests/tiny_config.py", "--workdir", str(workdir)]
+        command += ["--mode", "train", f"--config.data.folder={tiny_data}", *overrides]
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(launch, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("uninterrupted")
+    process = launch(workdir)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return workdir
+
+
+def final_state(workdir):
+    config = tiny_config.get_config()
+    model = experiment.make_model(config)
+    _, optimizer = experiment.make_schedule_and_optimizer(config)
+    template = create_state(model, optimizer, seed=0, frames=config.data.frames, size=32)
+    checkpoints = Checkpoints(workdir / "checkpoints", metric=SELECTION_METRIC)
+    assert checkpoints.latest_step() == config.train.steps
+    state = checkpoints.restore(config.train.steps, template)
+    checkpoints.close()
+    return jax.device_get(state)
+
+
+def logged(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_killed_anywhere_and_resumed_is_bit_for_bit_the_same(launch, uninterrupted, tmp_path):
+    moments = random.Random(0)
+    for _ in range(2):
+        process = launch(tmp_path)
+        steps = moments.randint(5, 20)
+        wait_for_steps(tmp_path, steps, process)
+        time.sleep(moments.random() * 0.2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert int(Checkpoints(tmp_path / "checkpoints", metric=SELECTION_METRIC).latest_step()) < 40
+    process = launch(tmp_path)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    whole, resumed = final_state(uninterrupted), final_state(tmp_path)
+    jax.tree.map(lambda left, right: np.testing.assert_array_equal(left, right, strict=True), whole, resumed)
+    speeds = ("examples_per_second", "data_wait")
+
+    def numbers(workdir):
+        return [{k: v for k, v in row.items() if k not in speeds} for row in logged(workdir)]
+
+    assert numbers(uninterrupted) == numbers(tmp_path)
+
+
+def wait_for_steps(workdir, steps, process):
+    """Waits until the run has logged `steps` more than it had at first."""
+    path = workdir / "metrics.jsonl"
+    first = None
+    while process.poll() is None:
+        rows = len(re.findall(r'"part": "train"', path.read_text())) if path.exists() else 0
+        first = rows if first is None else min(first, rows)
+        if rows >= first + steps:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"the run ended before {steps} steps: {process.communicate()[0]}")
+
+
+def test_a_finished_run_is_left_alone(launch, uninterrupted):
+    before = logged(uninterrupted)
+    process = launch(uninterrupted)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert "trained to step 40 already" in output
+    assert logged(uninterrupted) == before
+
+
+def test_the_best_and_the_last_checkpoint_are_kept(uninterrupted):
+    rows = [row for row in logged(uninterrupted) if row["part"] == "validation"]
+    best = max(rows, key=lambda row: row[SELECTION_METRIC])["step"]
+    checkpoints = Checkpoints(uninterrupted / "checkpoints", metric=SELECTION_METRIC)
+    assert checkpoints.best_step() == best
+    kept = {int(path.name.split("_")[1]) for path in (uninterrupted / "checkpoints").glob("step_*")}
+    assert kept == {best, 40}
+
+
+def test_another_config_is_refused_by_field(uninterrupted, tiny_data):
+    config = tiny_config.get_config()
+    config.data.folder = str(tiny_data)
+    config.optimizer.learning_rate = 0.5
+    with pytest.raises(CheckpointMismatch, match=r"config.optimizer.learning_rate: 0.001 -> 0.5"):
+        train(config, uninterrupted)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tiny_data, tmp_path):
+    config = tiny_config.get_config()
+    config.data.folder = str(tiny_data)
+    config.optimizer.learning_rate = 1e30
+    config.optimizer.warmup_steps = 0
+    with pytest.raises(FloatingPointError, match=r"is (nan|inf) at step \d+"):
+        train(config, tmp_path)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", metric=SELECTION_METRIC)
+    assert checkpoints.latest_step() is None
