@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from configs import base
@@ -54,6 +54,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
 
 def run(arguments: list[str]) -> None:
     """Runs main; a mistake of the user's gets a sentence, not a traceback."""
+    logging.set_verbosity(logging.ERROR)  # orbax and TFDS tell of every step that they take
     try:
         main(arguments)
     except (ValueError, FloatingPointError) as error:

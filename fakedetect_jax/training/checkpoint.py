@@ -37,7 +37,7 @@ class Checkpoints:
         )
         self._manager = ocp.CheckpointManager(
             self._folder,
-            item_names=("state", "about"),
+            item_handlers={"state": ocp.StandardCheckpointHandler(), "about": ocp.JsonCheckpointHandler()},
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
                 best_fn=lambda metrics: metrics[metric],

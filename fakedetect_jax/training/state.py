@@ -28,10 +28,10 @@ def create_state(
 ) -> TrainState:
     """Draws the parameters of `model` for clips of `frames` frames of `size` x `size` pixels."""
     clip = jnp.zeros((1, frames, size, size, 3), jnp.float32)
-    params = model.init(jax.random.key(seed), clip)["params"]
+    params = jax.jit(model.init)(jax.random.key(seed), clip)["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         average=jax.tree.map(jnp.copy, params),
-        optimizer=optimizer.init(params),
+        optimizer=jax.jit(optimizer.init)(params),
     )

@@ -1,0 +1,194 @@
+"""Train a little, export, and use the folder in every way that there is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.export
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from fakedetect_jax import parallel
+from fakedetect_jax.data.sampling import spread_frames
+from fakedetect_jax.data.tracks import select
+from fakedetect_jax.evaluation import metrics
+from fakedetect_jax.evaluation.evaluate import evaluate
+from fakedetect_jax.evaluation.scores import read_csv
+from fakedetect_jax.export import export
+from fakedetect_jax.inference import DetectorError, load_detector
+from fakedetect_jax.training.loop import train
+from tests import tiny_config
+from tests.tiny_dataset import FACE, FIXTURES
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def config(tiny_data):
+    config = tiny_config.get_config()
+    config.data.folder = str(tiny_data)
+    config.train.steps = 8
+    config.evaluation.clips = 2
+    return config
+
+
+@pytest.fixture(scope="module")
+def workdir(config, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    train(config, workdir)
+    export(config, workdir)
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def folder(workdir):
+    return workdir / "detector"
+
+
+@pytest.fixture(scope="module")
+def clips(tiny_data):
+    tracks = select(tiny_data, "tiny_faces", "test")
+    rows = [tracks.clip(row, *spread_frames(24, frames=2, clip=row, clips=4)) for row in range(3)]
+    return {name: np.stack([row[name] for row in rows]) for name in ("frames", "landmarks", "valid")}
+
+
+def test_the_program_gives_what_the_detector_gives(folder, clips):
+    exported = jax.export.deserialize(bytearray((folder / "forward.stablehlo").read_bytes()))
+    assert set(exported.platforms) == {"cpu", "cuda", "tpu"}
+    weights = load_file(folder / "weights.safetensors")
+    scores, frame_scores = exported.call(weights, clips["frames"], clips["landmarks"], clips["valid"])
+    expected = load_detector(folder).score(**clips)
+    np.testing.assert_allclose(scores, expected[0], atol=1e-5)
+    np.testing.assert_allclose(frame_scores, expected[1], atol=1e-5)
+
+
+def test_a_process_without_the_package_runs_the_program(folder, clips, tmp_path):
+    np.savez(tmp_path / "clips.npz", **clips)
+    program = """
+import sys, jax.export, numpy as np
+from safetensors.numpy import load_file
+folder, clips = sys.argv[1], np.load(sys.argv[2])
+program = jax.export.deserialize(bytearray(open(f"{folder}/forward.stablehlo", "rb").read()))
+weights = load_file(f"{folder}/weights.safetensors")
+scores, _ = program.call(weights, clips["frames"], clips["landmarks"], clips["valid"])
+assert not {"flax", "fakedetect_jax"} & set(sys.modules)
+print(*map(float, scores))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder), str(tmp_path / "clips.npz")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"XLA_FLAGS": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(
+        [float(word) for word in done.stdout.split()], load_detector(folder).score(**clips)[0], atol=1e-5
+    )
+
+
+def test_scores_do_not_depend_on_the_batch(folder, clips):
+    detector = load_detector(folder)
+    together, _ = detector.score(**clips)
+    alone = [detector.score(**{name: rows[n : n + 1] for name, rows in clips.items()})[0][0] for n in range(3)]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_evaluation_is_the_same_on_one_and_eight_devices(config, folder, tmp_path, monkeypatch):
+    evaluate(config, tmp_path / "eight", detector_folder=folder)
+    one = parallel.make_mesh(jax.devices()[:1])
+    monkeypatch.setattr(parallel, "make_mesh", lambda: one)
+    evaluate(config, tmp_path / "one", detector_folder=folder)
+    many, few = (read_csv(tmp_path / name / "evaluation" / "scores.csv") for name in ("eight", "one"))
+    assert [row.name for row in many] == [row.name for row in few]
+    np.testing.assert_allclose([row.score for row in many], [row.score for row in few], atol=1e-5)
+
+
+def test_evaluation_counts_everything_and_agrees_with_its_scores(config, folder, tmp_path):
+    report = evaluate(config, tmp_path, detector_folder=folder)
+    summary = json.loads((report.parent / "metrics.json").read_text())
+    rows = read_csv(report.parent / "scores.csv")
+    assert len(rows) == 4 * 2
+    assert [failure["video_id"] for failure in summary["failures"]] == ["test2_swap"]
+    overall = summary["datasets"]["tiny"]["video"]["overall"]
+    assert (overall["n_real"], overall["n_fake"], overall["n_failed"]) == (2, 3, 1)
+    videos = {}
+    for row in rows:
+        videos.setdefault((row.video_id, row.label), []).append(row.score)
+    labels = [label for _, label in videos] + [1]
+    scores = [np.mean(clips) for clips in videos.values()] + [0.5]
+    np.testing.assert_allclose(overall["metrics"]["auc"]["value"], metrics.auc(np.array(labels), np.array(scores)))
+    page = report.read_text()
+    assert "test2_swap" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_predict_gives_a_verdict_per_track_and_the_files_to_show_it(folder, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "fakedetect_jax.cli", "predict", str(FACE)]
+        + ["--detector", str(folder), "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "verdict.json").read_text())
+    (track,) = document["tracks"]
+    assert f"P(fake) = {track['score']:.3f}" in done.stdout
+    np.testing.assert_allclose(track["score"], np.mean(track["clip_scores"]))
+    assert len(track["frames"]) == 2 * len(track["clip_scores"])
+    assert all(0 <= frame["frame"] < 24 for frame in track["frames"])
+    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_predict_on_what_is_no_video_says_so(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "fakedetect_jax.cli", "predict", str(FIXTURES / "README.md")]
+        + ["--detector", str(folder)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode != 0
+    assert "README.md" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_card_says_where_the_weights_come_from(folder):
+    card = (folder / "README.md").read_text()
+    weights = load_file(folder / "weights.safetensors")
+    assert f"{sum(leaf.size for leaf in weights.values()):,} parameters" in card
+    assert "tiny_faces, split train, method real" in card
+    assert "step 8" in card
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "detector.json").unlink(), r"detector\.json is missing"),
+        (lambda folder: (folder / "detector.json").write_text("{"), "cannot be read as a detector"),
+        (lambda folder: (folder / "weights.safetensors").write_bytes(b"PK" * 50), "cannot be read as a detector"),
+        (lambda folder: (folder / "detector.json").write_text('{"format": 99}'), "format 99; this version reads 1"),
+        (
+            lambda folder: save_file({"a": np.zeros(2, np.float32)}, folder / "weights.safetensors"),
+            "weights do not fit",
+        ),
+    ],
+)
+def test_a_folder_that_is_no_detector_is_refused_by_file(folder, tmp_path, spoil, message):
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    spoil(broken)
+    with pytest.raises(DetectorError, match=message):
+        load_detector(broken)
+
+
+def test_frames_of_another_kind_are_refused(folder, clips):
+    with pytest.raises(ValueError, match=r"frames are uint8\[3, 2, 128, 256, 3\]; this detector takes"):
+        load_detector(folder).score(clips["frames"][:, :, :128], clips["landmarks"])
