@@ -84,3 +84,7 @@ def _models(arguments: argparse.Namespace) -> None:
     print(f"{'model':20} {'parameters':>13} {'GFLOPs at 224':>14}  source")
     for row in table():
         print(f"{row.name:20} {row.parameters:13,d} {row.flops / 1e9:14.2f}  {row.source}")
+
+
+if __name__ == "__main__":
+    main()
