@@ -8,16 +8,17 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from fakedetect_jax.augment import SelfBlendRecipe
+from fakedetect_jax.config import Config
 
 
-def source(dataset: str, split: str, methods: tuple[str, ...] = (), limit: int = 0) -> ConfigDict:
+def source(dataset: str, split: str, methods: tuple[str, ...] = (), limit: int = 0) -> Config:
     """A part of a built dataset: the named methods of a split (none named: all), the first `limit` (0: all)."""
     return ConfigDict({"dataset": dataset, "split": split, "methods": methods, "limit": limit})
 
 
-def get_config() -> ConfigDict:
+def get_config() -> Config:
     """Returns the defaults. The sources of data are left empty, for the experiment to name."""
-    config = ConfigDict()
+    config: Config = ConfigDict()
     config.name = "unnamed"
     config.seed = 0
 

@@ -9,12 +9,11 @@ Not run to its end yet: it has no figures of ours. Reals of the official train s
 on self-blended reals of the official validation split; nothing of the other datasets is ever trained or selected on.
 """
 
-from ml_collections import ConfigDict
-
 from configs import base
+from fakedetect_jax.config import Config
 
 
-def get_config() -> ConfigDict:
+def get_config() -> Config:
     """Returns the config."""
     config = base.get_config()
     config.name = "sbi_convnext_tiny"

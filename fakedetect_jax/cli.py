@@ -24,13 +24,17 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", help="turn a dataset's videos into records of face tracks")
     build.add_argument("name", help="a folder of data_builders, e.g. mini_forensics")
     build.add_argument("--out", default="data", help="where built datasets lie (default: data)")
-    build.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    build.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
+    )
     build.set_defaults(run=_build)
 
     predict = commands.add_parser("predict", help="score the faces of a video")
     predict.add_argument("video", help="a video file, an image, or a folder of frames")
     predict.add_argument("--detector", required=True, help="folder that launch.py --mode=export wrote")
-    predict.add_argument("--out", help="folder of the JSON and the picture (default: beside the video's name)")
+    predict.add_argument(
+        "--out", help="folder of the JSON and the picture (default: beside the video's name)"
+    )
     predict.set_defaults(run=_predict)
 
     models = commands.add_parser("models", help="list the models with parameters, FLOPs and source")

@@ -8,39 +8,39 @@ from typing import Any
 import jax
 import optax
 from flax import linen as nn
-from ml_collections import ConfigDict
 
 from fakedetect_jax import models
 from fakedetect_jax.augment import SelfBlendRecipe
+from fakedetect_jax.config import Config
 from fakedetect_jax.data.pipeline import Loading, Shard
 from fakedetect_jax.data.tracks import Tracks, concatenate, select
 from fakedetect_jax.training.inputs import MakeInputs, augmented, cropped, self_blended
 from fakedetect_jax.training.optimizer import learning_rate_schedule, make_optimizer
 
 
-def model_options(config: ConfigDict) -> dict[str, Any]:
+def model_options(config: Config) -> dict[str, Any]:
     """Returns what models.create takes besides the name, as plain Python values."""
     return config.model.options.to_dict()
 
 
-def make_model(config: ConfigDict) -> nn.Module:
+def make_model(config: Config) -> nn.Module:
     """Returns the model that `config.model` describes."""
     return models.create(config.model.name, **model_options(config))
 
 
-def make_recipe(config: ConfigDict) -> SelfBlendRecipe:
+def make_recipe(config: Config) -> SelfBlendRecipe:
     """Returns the recipe of `config.input`; JSON and the command line give lists where it wants tuples."""
     fields = {field.name: config.input.recipe[field.name] for field in dataclasses.fields(SelfBlendRecipe)}
     return SelfBlendRecipe(**{name: _hashable(value) for name, value in fields.items()})
 
 
-def make_train_inputs(config: ConfigDict) -> MakeInputs:
+def make_train_inputs(config: Config) -> MakeInputs:
     """Returns what turns a batch into examples in training."""
     recipe = make_recipe(config)
     return self_blended(recipe) if config.input.fakes == "self_blend" else augmented(recipe)
 
 
-def make_validation_inputs(config: ConfigDict) -> MakeInputs:
+def make_validation_inputs(config: Config) -> MakeInputs:
     """Returns what turns a batch into examples in validation."""
     recipe = make_recipe(config)
     if config.validation.fakes == "self_blend":
@@ -49,7 +49,7 @@ def make_validation_inputs(config: ConfigDict) -> MakeInputs:
 
 
 def make_schedule_and_optimizer(
-    config: ConfigDict,
+    config: Config,
 ) -> tuple[optax.Schedule, optax.GradientTransformation]:
     """Returns the learning rate by step, and the optimiser that follows it."""
     options = config.optimizer
@@ -66,7 +66,7 @@ def make_schedule_and_optimizer(
     return schedule, optimizer
 
 
-def open_tracks(config: ConfigDict, sources: ConfigDict) -> Tracks:
+def open_tracks(config: Config, sources: Config) -> Tracks:
     """Opens and joins the parts of datasets that `sources` names, in the order of their keys."""
     parts = [sources[key] for key in sorted(sources)]
     return concatenate(
@@ -77,7 +77,7 @@ def open_tracks(config: ConfigDict, sources: ConfigDict) -> Tracks:
     )
 
 
-def make_loading(config: ConfigDict) -> Loading:
+def make_loading(config: Config) -> Loading:
     """Returns how batches are made ready."""
     return Loading(config.data.threads, config.data.workers, config.data.prefetch)
 

@@ -12,11 +12,11 @@ import jax
 import jax.export
 import numpy as np
 from flax import traverse_util
-from ml_collections import ConfigDict
 from safetensors.numpy import save_file
 
 import fakedetect_jax
 from fakedetect_jax import experiment
+from fakedetect_jax.config import Config
 from fakedetect_jax.inference import CARD, FORMAT, PROGRAM, SPEC, WEIGHTS, Preprocessing, make_forward
 from fakedetect_jax.model_card import model_card
 from fakedetect_jax.training.checkpoint import Checkpoints
@@ -30,7 +30,7 @@ CROP_SIZE, CROP_MARGIN = 256, 0.3
 FOLDER = "detector"
 
 
-def export(config: ConfigDict, workdir: str | Path) -> Path:
+def export(config: Config, workdir: str | Path) -> Path:
     """Writes the averaged weights of the best checkpoint by validation as a detector.
 
     Returns:

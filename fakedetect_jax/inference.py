@@ -75,9 +75,7 @@ class TrackVerdict:
 
 def make_forward(model: Any, preprocessing: Preprocessing) -> Callable:
     """Returns (params, frames uint8 [B,T,S,S,3], landmarks [B,T,81,2], valid [B,T]) -> P(fake) [B], [B,T]."""
-    crop = functools.partial(
-        face_crop, size=preprocessing.input_size, margin=preprocessing.input_margin
-    )
+    crop = functools.partial(face_crop, size=preprocessing.input_size, margin=preprocessing.input_margin)
 
     def forward(
         params: Any, frames: jax.Array, landmarks: jax.Array, valid: jax.Array
@@ -149,7 +147,9 @@ class Detector:
             count = len(part[0])
             # One shape, one compilation: the last batch is filled up with copies.
             padded = [np.concatenate([array, np.repeat(array[-1:], rows - count, axis=0)]) for array in part]
-            clips, per_frame = self.score_batch(dict(zip(("frames", "landmarks", "valid"), padded, strict=True)))
+            clips, per_frame = self.score_batch(
+                dict(zip(("frames", "landmarks", "valid"), padded, strict=True))
+            )
             clip_scores.append(clips[:count])
             frame_scores.append(per_frame[:count])
         return np.concatenate(clip_scores), np.concatenate(frame_scores)
@@ -170,9 +170,7 @@ class Detector:
     def _verdict(self, sequence: FaceSequence) -> TrackVerdict:
         spec, length = self.preprocessing, len(sequence.frames)
         clips = max(1, length // (spec.frames * spec.stride))
-        chosen = [
-            spread_frames(length, frames=spec.frames, clip=clip, clips=clips) for clip in range(clips)
-        ]
+        chosen = [spread_frames(length, frames=spec.frames, clip=clip, clips=clips) for clip in range(clips)]
         places = np.stack([positions for positions, _ in chosen])
         valid = np.stack([mask for _, mask in chosen])
         decoded = {place: simplejpeg.decode_jpeg(sequence.frames[place]) for place in np.unique(places)}
@@ -242,5 +240,5 @@ def parameter_shapes(model: Any, preprocessing: Preprocessing) -> dict[str, tupl
     size, frames = preprocessing.input_size, preprocessing.frames
     clip = jax.ShapeDtypeStruct((1, frames, size, size, 3), np.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), clip)["params"]
-    flat = traverse_util.flatten_dict(shapes, sep="/")
+    flat: dict[str, Any] = traverse_util.flatten_dict(shapes, sep="/")
     return {name: (leaf.shape, str(leaf.dtype)) for name, leaf in flat.items()}

@@ -24,7 +24,8 @@ or from Python:
 
 `forward.stablehlo` is the same function for programs without this package's model code: deserialise it with
 `jax.export.deserialize`, call it with the dictionary of `weights.safetensors` and with face crops
-(uint8 [b, {frames}, {crop}, {crop}, 3], landmarks float32 [b, {frames}, 81, 2] in crop pixels, valid bool [b, {frames}]).
+(uint8 [b, {frames}, {crop}, {crop}, 3], landmarks float32 [b, {frames}, 81, 2] in crop pixels,
+valid bool [b, {frames}]).
 It holds the model's own crop and normalisation, for CPU, CUDA and TPU and any number of clips b.
 
 ## What it is
@@ -83,6 +84,10 @@ def describe_sources(sources: dict[str, Any]) -> str:
     """Says in words which parts of which datasets `sources` names."""
     return "; ".join(
         f"{part['dataset']}, split {part['split']}, "
-        + (f"method{'s' * (len(part['methods']) > 1)} {', '.join(part['methods'])}" if part["methods"] else "all methods")
+        + (
+            f"method{'s' * (len(part['methods']) > 1)} {', '.join(part['methods'])}"
+            if part["methods"]
+            else "all methods"
+        )
         for _, part in sorted(sources.items())
     )

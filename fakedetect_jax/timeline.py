@@ -59,8 +59,12 @@ def _draw_faces(axes: Axes, verdict: TrackVerdict) -> None:
 def _draw_scores(axes: Axes, verdict: TrackVerdict) -> None:
     seconds, scores = np.array(verdict.timestamp), np.array(verdict.frame_scores)
     axes.axhline(THRESHOLD, color=_LINE, linewidth=0.8, linestyle="--")
-    axes.fill_between(seconds, THRESHOLD, scores, where=scores >= THRESHOLD, color=_FAKE, alpha=0.25, interpolate=True)
-    axes.fill_between(seconds, THRESHOLD, scores, where=scores <= THRESHOLD, color=_REAL, alpha=0.25, interpolate=True)
+    axes.fill_between(
+        seconds, THRESHOLD, scores, where=scores >= THRESHOLD, color=_FAKE, alpha=0.25, interpolate=True
+    )
+    axes.fill_between(
+        seconds, THRESHOLD, scores, where=scores <= THRESHOLD, color=_REAL, alpha=0.25, interpolate=True
+    )
     axes.plot(seconds, scores, color=_LINE, marker="o", markersize=3, linewidth=1)
     axes.set(ylim=(0, 1), ylabel="P(fake) of the frame", xlabel="seconds")
     axes.spines[["top", "right"]].set_visible(False)

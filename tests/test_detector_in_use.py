@@ -94,7 +94,9 @@ print(*map(float, scores))
 def test_scores_do_not_depend_on_the_batch(folder, clips):
     detector = load_detector(folder)
     together, _ = detector.score(**clips)
-    alone = [detector.score(**{name: rows[n : n + 1] for name, rows in clips.items()})[0][0] for n in range(3)]
+    alone = [
+        detector.score(**{name: rows[n : n + 1] for name, rows in clips.items()})[0][0] for n in range(3)
+    ]
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
@@ -121,7 +123,9 @@ def test_evaluation_counts_everything_and_agrees_with_its_scores(config, folder,
         videos.setdefault((row.video_id, row.label), []).append(row.score)
     labels = [label for _, label in videos] + [1]
     scores = [np.mean(clips) for clips in videos.values()] + [0.5]
-    np.testing.assert_allclose(overall["metrics"]["auc"]["value"], metrics.auc(np.array(labels), np.array(scores)))
+    np.testing.assert_allclose(
+        overall["metrics"]["auc"]["value"], metrics.auc(np.array(labels), np.array(scores))
+    )
     page = report.read_text()
     assert "test2_swap" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -129,8 +133,10 @@ def test_evaluation_counts_everything_and_agrees_with_its_scores(config, folder,
 
 def test_predict_gives_a_verdict_per_track_and_the_files_to_show_it(folder, tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "fakedetect_jax.cli", "predict", str(FACE)]
-        + ["--detector", str(folder), "--out", str(tmp_path)],
+        [
+            *[sys.executable, "-m", "fakedetect_jax.cli", "predict", str(FACE)],
+            *["--detector", str(folder), "--out", str(tmp_path)],
+        ],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -147,8 +153,10 @@ def test_predict_gives_a_verdict_per_track_and_the_files_to_show_it(folder, tmp_
 
 def test_predict_on_what_is_no_video_says_so(folder):
     done = subprocess.run(
-        [sys.executable, "-m", "fakedetect_jax.cli", "predict", str(FIXTURES / "README.md")]
-        + ["--detector", str(folder)],
+        [
+            *[sys.executable, "-m", "fakedetect_jax.cli", "predict", str(FIXTURES / "README.md")],
+            *["--detector", str(folder)],
+        ],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -171,8 +179,14 @@ def test_the_card_says_where_the_weights_come_from(folder):
     [
         (lambda folder: (folder / "detector.json").unlink(), r"detector\.json is missing"),
         (lambda folder: (folder / "detector.json").write_text("{"), "cannot be read as a detector"),
-        (lambda folder: (folder / "weights.safetensors").write_bytes(b"PK" * 50), "cannot be read as a detector"),
-        (lambda folder: (folder / "detector.json").write_text('{"format": 99}'), "format 99; this version reads 1"),
+        (
+            lambda folder: (folder / "weights.safetensors").write_bytes(b"PK" * 50),
+            "cannot be read as a detector",
+        ),
+        (
+            lambda folder: (folder / "detector.json").write_text('{"format": 99}'),
+            "format 99; this version reads 1",
+        ),
         (
             lambda folder: save_file({"a": np.zeros(2, np.float32)}, folder / "weights.safetensors"),
             "weights do not fit",

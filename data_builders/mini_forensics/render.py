@@ -76,7 +76,9 @@ def main() -> None:
     arguments = parser.parse_args()
     matching = [clip for clip in footage.plan() if clip.video_id.startswith(arguments.video_id)]
     if not matching:
-        parser.error(f"no clip {arguments.video_id!r}; there are {[clip.video_id for clip in footage.plan()]}")
+        parser.error(
+            f"no clip {arguments.video_id!r}; there are {[clip.video_id for clip in footage.plan()]}"
+        )
     arguments.out.mkdir(parents=True, exist_ok=True)
     print(render(matching[0], arguments.out))
 

@@ -110,8 +110,8 @@ def evaluation_batches(
         track, clip = divmod(min(place, total - 1), clips)
         chosen = spread_frames(tracks.entries[track].frames, frames=frames, clip=clip, clips=clips)
         out = tracks.clip(track, *chosen)
-        out["weight"] = np.float32(place < total)
-        out["place"] = np.int32(place if place < total else -1)
+        out["weight"] = np.asarray(place < total, np.float32)
+        out["place"] = np.asarray(place if place < total else -1, np.int32)
         return out
 
     return _iterate(example, shard.rows(batch_size), 0, -(-total // batch_size), loading)

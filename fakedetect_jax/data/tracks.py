@@ -44,8 +44,8 @@ class Tracks:
             "frames": np.stack([decoded[place] for place in positions.tolist()]),
             "landmarks": record["landmarks"][positions],
             "valid": valid,
-            "label": np.int32(entry.label),
-            "weight": np.float32(1.0),
+            "label": np.asarray(entry.label, np.int32),
+            "weight": np.asarray(1.0, np.float32),
         }
 
 

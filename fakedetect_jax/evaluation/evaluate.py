@@ -9,11 +9,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 import fakedetect_jax
 from fakedetect_jax import experiment, parallel
+from fakedetect_jax.config import Config
 from fakedetect_jax.data.index import Entry, dataset_folder
 from fakedetect_jax.data.pipeline import evaluation_batches
 from fakedetect_jax.data.sampling import spread_frames
@@ -29,7 +29,7 @@ FOLDER = "evaluation"
 _BUILD_REPORT = "build_report.json"
 
 
-def evaluate(config: ConfigDict, workdir: str | Path, *, detector_folder: str | Path) -> Path | None:
+def evaluate(config: Config, workdir: str | Path, *, detector_folder: str | Path) -> Path | None:
     """Scores every track of config.evaluation.sources with an exported detector and writes the results.
 
     Returns:
@@ -55,9 +55,7 @@ def evaluate(config: ConfigDict, workdir: str | Path, *, detector_folder: str | 
         return None
     folder = Path(workdir) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    summary = summarise(
-        scores, failures=failures, seed=config.seed, resamples=config.evaluation.resamples
-    )
+    summary = summarise(scores, failures=failures, seed=config.seed, resamples=config.evaluation.resamples)
     write_csv(folder / "scores.csv", scores)
     write_json(folder / "metrics.json", summary)
     return write_report(
@@ -70,7 +68,7 @@ def evaluate(config: ConfigDict, workdir: str | Path, *, detector_folder: str | 
     )
 
 
-def score_tracks(detector: Detector, tracks: Tracks, config: ConfigDict, *, name: str) -> list[Score]:
+def score_tracks(detector: Detector, tracks: Tracks, config: Config, *, name: str) -> list[Score]:
     """Scores the main tracks of one source, `config.evaluation.clips` clips of each.
 
     Args:
@@ -101,7 +99,7 @@ def score_tracks(detector: Detector, tracks: Tracks, config: ConfigDict, *, name
     return rows
 
 
-def recorded_failures(data_dir: str, source: ConfigDict, *, name: str) -> list[Failure]:
+def recorded_failures(data_dir: str, source: Config, *, name: str) -> list[Failure]:
     """Returns the videos of the source `name` for which the build found no face or nothing readable."""
     report = json.loads((dataset_folder(data_dir, source.dataset) / _BUILD_REPORT).read_text())
     return [
@@ -168,7 +166,7 @@ def _frames_of(tracks: Tracks, video: VideoScore, frames: int) -> np.ndarray:
     return tracks.clip(row, *spread_frames(tracks.entries[row].frames, frames=frames))["frames"]
 
 
-def _context(detector: Detector, config: ConfigDict) -> Context:
+def _context(detector: Detector, config: Config) -> Context:
     trained: dict[str, Any] = detector.spec["trained"]
     return Context(
         trained_on=describe_sources(trained["config"]["data"]["train"])

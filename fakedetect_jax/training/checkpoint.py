@@ -58,7 +58,9 @@ class Checkpoints:
         """
         step = self._manager.best_step()
         if step is None:
-            raise CheckpointMismatch(f"{self._folder}: no validated checkpoint; train first with --mode=train")
+            raise CheckpointMismatch(
+                f"{self._folder}: no validated checkpoint; train first with --mode=train"
+            )
         return step
 
     def save(
@@ -75,7 +77,7 @@ class Checkpoints:
 
     def metrics(self, step: int) -> dict[str, float]:
         """Returns the validation metrics of a checkpoint."""
-        return dict(self._manager.metrics(step))
+        return {str(name): float(value) for name, value in (self._manager.metrics(step) or {}).items()}
 
     def restore(self, step: int, template: TrainState) -> TrainState:
         """Reads a state onto the shardings of `template`.

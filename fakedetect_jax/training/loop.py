@@ -10,13 +10,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 import fakedetect_jax
 from fakedetect_jax import experiment, parallel
-from fakedetect_jax.config import differences
+from fakedetect_jax.config import Config, differences
 from fakedetect_jax.data.pipeline import evaluation_batches, train_batches
 from fakedetect_jax.data.tracks import Tracks
 from fakedetect_jax.training.checkpoint import CheckpointMismatch, Checkpoints
@@ -31,7 +29,7 @@ _FREE = ("config.evaluation.", "config.data.folder", "config.data.threads", "con
 _FREE += ("config.data.prefetch", "config.train.log_every", "config.train.checkpoint_every", "config.name")
 
 
-def train(config: ConfigDict, workdir: str | Path) -> Path:
+def train(config: Config, workdir: str | Path) -> Path:
     """Trains, or goes on from the newest checkpoint in `workdir`, up to config.train.steps.
 
     Returns:
@@ -52,7 +50,7 @@ def train(config: ConfigDict, workdir: str | Path) -> Path:
 class _Run:
     """The parts of a run, put together once."""
 
-    def __init__(self, config: ConfigDict, workdir: Path) -> None:
+    def __init__(self, config: Config, workdir: Path) -> None:
         self.config, self.folder = config, workdir / CHECKPOINTS
         self.mesh = parallel.make_mesh()
         parallel.check_batch_size(config.train.batch_size, self.mesh, "config.train.batch_size")

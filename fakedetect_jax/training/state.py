@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import flax
+import flax.struct
 import jax
 import jax.numpy as jnp
 import optax

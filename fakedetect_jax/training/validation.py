@@ -42,10 +42,10 @@ def validate(
     outputs = [step(state.average, parallel.to_global(batch, mesh)) for batch in batches]
     scores, labels, weights = (np.concatenate(part) for part in zip(*jax.device_get(outputs), strict=True))
     scores, labels = scores[weights > 0].astype(np.float64), labels[weights > 0]
-    log_loss = metrics.log_loss(labels, scores)
+    log_loss = float(metrics.log_loss(labels, scores))
     return {
-        "auc": metrics.auc(labels, scores),
+        "auc": float(metrics.auc(labels, scores)),
         "log_loss": log_loss,
-        "accuracy": metrics.accuracy(labels, scores),
+        "accuracy": float(metrics.accuracy(labels, scores)),
         SELECTION_METRIC: -log_loss,
     }

@@ -38,7 +38,9 @@ def test_a_later_start_gives_the_same_batches(tracks):
 
 
 def test_every_epoch_sees_every_track_once_in_another_order(tracks):
-    order = [row for batch in train_batches(tracks, steps=11, **OPTIONS) for row in batch["frames"][:, 0, 0, 0]]
+    order = [
+        row for batch in train_batches(tracks, steps=11, **OPTIONS) for row in batch["frames"][:, 0, 0, 0]
+    ]
     colours = [tuple(row) for row in order]
     epochs = [colours[11 * number : 11 * (number + 1)] for number in range(4)]
     # The first frame of a clip depends on its random start; the track's base colour is what tells tracks apart.

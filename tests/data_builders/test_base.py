@@ -78,9 +78,7 @@ def test_an_identity_in_two_splits_is_an_error_that_names_it(tiny_data):
 def test_label_and_method_must_agree():
     (sequence,) = extract(FACE)
     with pytest.raises(ValueError, match="label=0 with method='swap'"):
-        to_record(
-            sequence, video_id="v", dataset="d", split="test", method="swap", label=0, main=True
-        )
+        to_record(sequence, video_id="v", dataset="d", split="test", method="swap", label=0, main=True)
 
 
 def test_worker_processes_give_what_one_process_gives(tmp_path):

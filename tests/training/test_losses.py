@@ -40,7 +40,10 @@ def test_padding_and_invalid_frames_count_nothing():
     changed = np.where(valid & (weight > 0)[:, None], frame_logit, 99.0)
     after, _ = detection_loss(np.where(weight > 0, logit, -99.0), changed, **options)
     np.testing.assert_allclose(before, after, rtol=1e-6)
-    per_clip = [np.mean(np.logaddexp(0, (1 - 2 * y) * f[v])) for y, f, v in zip(label, frame_logit, valid, strict=True)]
+    per_clip = [
+        np.mean(np.logaddexp(0, (1 - 2 * y) * f[v]))
+        for y, f, v in zip(label, frame_logit, valid, strict=True)
+    ]
     clip = np.logaddexp(0, (1 - 2 * label) * logit)
     np.testing.assert_allclose(before, np.mean(clip[:3]) + np.mean(per_clip[:3]), rtol=1e-5)
 

@@ -84,7 +84,5 @@ def test_the_state_is_donated(parts):
 def test_the_average_follows_the_parameters(on_one_and_eight, parts):
     before, after = parts[1], on_one_and_eight[1][1][0]
     decay = min(0.9, (1 + 2) / (10 + 2))
-    expected = jax.tree.map(
-        lambda old, new: decay * old + (1 - decay) * new, before.average, after.params
-    )
+    expected = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, before.average, after.params)
     jax.tree.map(lambda e, a: np.testing.assert_allclose(e, a, atol=1e-6), expected, after.average)
