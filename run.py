@@ -37,7 +37,7 @@ def main() -> None:
         demo()
     elif task == "test":
         make_environment(extra="[test]")
-        call(["python", "-m", "pytest", *sys.argv[2:]])
+        call(["python", "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile", *sys.argv[2:]])
     else:
         sys.exit(__doc__)
 
