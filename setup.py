@@ -23,6 +23,7 @@ INSTALL_REQUIRES = [
     "numpy>=2.4,<3",
     "opencv-python-headless>=4.14,<5",
     "optax>=0.2.8,<0.3",
+    "pillow>=13,<14",
     "orbax-checkpoint>=0.12.8,<0.13",
     "safetensors>=0.8,<0.9",
     "scipy>=1.17,<2",

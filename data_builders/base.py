@@ -18,6 +18,7 @@ from tqdm import tqdm
 from data_builders.workers import extract_all
 from fakedetect_jax.data import schema
 from fakedetect_jax.faces import FaceSequence
+from fakedetect_jax.faces.extract import CROP_MARGIN, CROP_SIZE
 
 REPORT = "build_report.json"
 
@@ -62,7 +63,7 @@ class FaceSequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
     build_report.json beside the records.
     """
 
-    extraction: ClassVar[dict[str, Any]] = {"size": 256, "margin": 0.3}
+    extraction: ClassVar[dict[str, Any]] = {"size": CROP_SIZE, "margin": CROP_MARGIN}
     materialise = staticmethod(video_path)
     workers: int = 1
 

@@ -38,6 +38,7 @@ def build(name: str, data_dir: str | Path, *, workers: int) -> tuple[Path, dict[
       The folder of the built version, and its build report: a `summary` row per split and method, and a row
       for each of `videos` with the reason if it failed.
     """
+    tfds.disable_progress_bar()  # the builder has its own, a line a split
     builder = create_builder(name, data_dir)
     builder.workers = workers
     builder.download_and_prepare(

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 import fakedetect_jax
 from fakedetect_jax import experiment
 from fakedetect_jax.config import Config
+from fakedetect_jax.faces.extract import CROP_MARGIN, CROP_SIZE
 from fakedetect_jax.inference import CARD, FORMAT, PROGRAM, SPEC, WEIGHTS, Preprocessing, make_forward
 from fakedetect_jax.model_card import model_card
 from fakedetect_jax.training.checkpoint import Checkpoints
@@ -25,8 +26,6 @@ from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.validation import SELECTION_METRIC
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-# The stored crops that `fakedetect build` makes; a detector takes the same.
-CROP_SIZE, CROP_MARGIN = 256, 0.3
 FOLDER = "detector"
 
 

@@ -14,12 +14,15 @@ from fakedetect_jax.faces.shots import ShotDetector
 from fakedetect_jax.faces.track import Tracker
 from fakedetect_jax.faces.video import open_video
 
+# What datasets are built with and detectors are exported for: loose enough for every augmentation's own crop.
+CROP_SIZE, CROP_MARGIN = 256, 0.3
+
 
 def extract(
     video: str | os.PathLike[str],
     *,
-    size: int = 256,
-    margin: float = 0.3,
+    size: int = CROP_SIZE,
+    margin: float = CROP_MARGIN,
     stride: int = 1,
     max_frames: int | None = None,
     min_face: int = 32,
