@@ -27,6 +27,7 @@ from fakedetect_jax.model_card import describe_sources
 
 FOLDER = "evaluation"
 _BUILD_REPORT = "build_report.json"
+_GALLERY_FRAMES = 4
 
 
 def evaluate(config: Config, workdir: str | Path, *, detector_folder: str | Path) -> Path | None:
@@ -62,7 +63,7 @@ def evaluate(config: Config, workdir: str | Path, *, detector_folder: str | Path
         folder,
         summary=summary,
         scores=scores,
-        gallery=_gallery(aggregate(scores), opened, config.data.frames),
+        gallery=_gallery(aggregate(scores), opened),
         title=f"Evaluation of {config.name}",
         context=_context(detector, config),
     )
@@ -148,11 +149,11 @@ def _row(
     )
 
 
-def _gallery(videos: list[VideoScore], opened: dict[str, Tracks], frames: int) -> list[GalleryItem]:
+def _gallery(videos: list[VideoScore], opened: dict[str, Tracks]) -> list[GalleryItem]:
     choice = choose(videos)
     return [
         GalleryItem(
-            frames=_frames_of(opened[video.dataset], video, frames),
+            frames=_frames_of(opened[video.dataset], video),
             label=video.label,
             method=video.method,
             score=video.score,
@@ -163,12 +164,13 @@ def _gallery(videos: list[VideoScore], opened: dict[str, Tracks], frames: int) -
     ]
 
 
-def _frames_of(tracks: Tracks, video: VideoScore, frames: int) -> np.ndarray:
+def _frames_of(tracks: Tracks, video: VideoScore) -> np.ndarray:
     def is_it(entry: Entry) -> bool:
         return (entry.method, entry.video_id) == (video.method, video.video_id)
 
     row = next(row for row, entry in enumerate(tracks.entries) if is_it(entry))
-    return tracks.clip(row, *spread_frames(tracks.entries[row].frames, frames=frames))["frames"]
+    positions, valid = spread_frames(tracks.entries[row].frames, frames=_GALLERY_FRAMES)
+    return tracks.clip(row, positions[valid], valid[valid])["frames"]
 
 
 def _context(detector: Detector, config: Config) -> Context:
