@@ -27,6 +27,9 @@ def get_config() -> Config:
     config.data.train = ConfigDict()  # any key -> source(...)
     config.data.frames = 8  # frames a clip, in training, validation and evaluation
     config.data.stride = 4  # source frames from one to the next, in training
+    config.data.spacing = (
+        0  # the most that they are apart in validation and evaluation; 0: evenly over the clip
+    )
     config.data.threads = 4  # that decode, in this process ...
     config.data.workers = 0  # ... or processes, each with its threads
     config.data.prefetch = 4  # batches ready ahead

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,7 +16,8 @@ from fakedetect_jax.config import Config
 from fakedetect_jax.data.pipeline import Loading, Shard
 from fakedetect_jax.data.tracks import Tracks, concatenate, select
 from fakedetect_jax.training.inputs import MakeInputs, augmented, cropped, self_blended
-from fakedetect_jax.training.optimizer import learning_rate_schedule, make_optimizer
+from fakedetect_jax.training.optimizer import adamw, learning_rate_schedule
+from fakedetect_jax.training.step import make_train_step
 
 
 def model_options(config: Config) -> dict[str, Any]:
@@ -48,22 +50,37 @@ def make_validation_inputs(config: Config) -> MakeInputs:
     return cropped(size=recipe.size, margin=config.input.margin)
 
 
-def make_schedule_and_optimizer(
-    config: Config,
-) -> tuple[optax.Schedule, optax.GradientTransformation]:
-    """Returns the learning rate by step, and the optimiser that follows it."""
+def make_schedule(config: Config) -> optax.Schedule:
+    """Returns the learning rate by step."""
     options = config.optimizer
-    schedule = learning_rate_schedule(
+    return learning_rate_schedule(
         options.learning_rate, warmup_steps=options.warmup_steps, steps=config.train.steps
     )
-    optimizer = make_optimizer(
-        schedule,
+
+
+def make_optimizer(config: Config) -> optax.GradientTransformation:
+    """Returns the optimiser, which follows `make_schedule`."""
+    options = config.optimizer
+    return adamw(
+        make_schedule(config),
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
         b1=options.b1,
         b2=options.b2,
     )
-    return schedule, optimizer
+
+
+def make_step(config: Config, model: nn.Module, optimizer: optax.GradientTransformation) -> Callable:
+    """Returns the train step, not yet compiled."""
+    return make_train_step(
+        model,
+        optimizer,
+        make_schedule(config),
+        make_train_inputs(config),
+        seed=config.seed,
+        ema_decay=config.optimizer.ema_decay,
+        frame_weight=config.train.frame_weight,
+    )
 
 
 def open_tracks(config: Config, sources: Config) -> Tracks:

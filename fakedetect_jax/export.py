@@ -52,10 +52,11 @@ def export(config: Config, workdir: str | Path) -> Path:
         input_margin=config.input.margin,
         frames=config.data.frames,
         stride=config.data.stride,
+        spacing=config.data.spacing,
     )
     template = create_state(
         model,
-        experiment.make_schedule_and_optimizer(config)[1],
+        experiment.make_optimizer(config),
         seed=config.seed,
         frames=preprocessing.frames,
         size=preprocessing.input_size,

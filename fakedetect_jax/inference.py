@@ -41,6 +41,7 @@ class Preprocessing:
       input_margin: of the model's crop around landmarks 0-67, likewise.
       frames: frames a clip.
       stride: source frames from one to the next in training; sets how many clips a video is cut into.
+      spacing: the most source frames from one to the next of a clip; 0 if any distance will do.
     """
 
     crop_size: int
@@ -49,6 +50,7 @@ class Preprocessing:
     input_margin: float
     frames: int
     stride: int
+    spacing: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +172,10 @@ class Detector:
     def _verdict(self, sequence: FaceSequence) -> TrackVerdict:
         spec, length = self.preprocessing, len(sequence.frames)
         clips = max(1, length // (spec.frames * spec.stride))
-        chosen = [spread_frames(length, frames=spec.frames, clip=clip, clips=clips) for clip in range(clips)]
+        chosen = [
+            spread_frames(length, frames=spec.frames, clip=clip, clips=clips, spacing=spec.spacing)
+            for clip in range(clips)
+        ]
         places = np.stack([positions for positions, _ in chosen])
         valid = np.stack([mask for _, mask in chosen])
         decoded = {place: simplejpeg.decode_jpeg(sequence.frames[place]) for place in np.unique(places)}

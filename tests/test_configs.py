@@ -12,7 +12,6 @@ from fakedetect_jax import experiment
 from fakedetect_jax.config import validate
 from fakedetect_jax.inference import Preprocessing, make_forward
 from fakedetect_jax.training.state import create_state
-from fakedetect_jax.training.step import make_train_step
 
 FOLDER = Path(__file__).parents[1] / "configs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "base"))
@@ -24,16 +23,8 @@ def test_builds(name):
     validate(config, base.get_config())
     frames, size = config.data.frames, config.input.recipe.size
     model = experiment.make_model(config)
-    schedule, optimizer = experiment.make_schedule_and_optimizer(config)
-    step = make_train_step(
-        model,
-        optimizer,
-        schedule,
-        experiment.make_train_inputs(config),
-        seed=config.seed,
-        ema_decay=config.optimizer.ema_decay,
-        frame_weight=config.train.frame_weight,
-    )
+    optimizer = experiment.make_optimizer(config)
+    step = experiment.make_step(config, model, optimizer)
     state = jax.eval_shape(lambda: create_state(model, optimizer, seed=0, frames=frames, size=size))
     rows = config.train.batch_size
     clip = {
@@ -50,7 +41,8 @@ def test_builds(name):
         lambda leaf: (leaf.shape, leaf.dtype), state
     )
     assert metrics["loss"].shape == ()
-    preprocessing = Preprocessing(256, 0.3, size, config.input.margin, frames, config.data.stride)
+    data = config.data
+    preprocessing = Preprocessing(256, 0.3, size, config.input.margin, frames, data.stride, data.spacing)
     scores, frame_scores = jax.eval_shape(
         make_forward(model, preprocessing), state.params, *(clip[n] for n in ("frames", "landmarks", "valid"))
     )

@@ -10,7 +10,7 @@ from fakedetect_jax.augment.elastic import KNOTS
 
 
 class Draws(NamedTuple):
-    """Uniform numbers in [0, 1) for each stage; those of `elastic` have mean 0 and variance 1."""
+    """Uniform numbers in [0, 1) for each stage; `elastic` and `wander_noise` have mean 0 and variance 1."""
 
     view: Float[Array, "5"]
     change: Float[Array, "5"]
@@ -20,11 +20,14 @@ class Draws(NamedTuple):
     shared_colour: Float[Array, "11"]
     jpeg: Float[Array, "2"]
     elastic: Float[Array, "2 knots knots"]
+    wander: Float[Array, "2"]
+    wander_noise: Float[Array, "t 4"]
 
 
-def draw(key: Key[Array, ""]) -> Draws:
-    """The numbers of one clip. They depend on the key alone, not on the recipe."""
-    uniform = jax.random.uniform(key, (45 + 2 * KNOTS * KNOTS,))
+def draw(key: Key[Array, ""], frames: int) -> Draws:
+    """The numbers of one clip of so many frames. They depend on the key alone, not on the recipe."""
+    elastic = 45 + 2 * KNOTS * KNOTS
+    uniform = jax.random.uniform(key, (elastic + 2 + 4 * frames,))
     return Draws(
         view=uniform[0:5],
         change=uniform[5:10],
@@ -33,5 +36,11 @@ def draw(key: Key[Array, ""]) -> Draws:
         mask=uniform[25:32],
         shared_colour=uniform[32:43],
         jpeg=uniform[43:45],
-        elastic=math.sqrt(12.0) * (uniform[45:].reshape(2, KNOTS, KNOTS) - 0.5),
+        elastic=_standardised(uniform[45:elastic]).reshape(2, KNOTS, KNOTS),
+        wander=uniform[elastic : elastic + 2],
+        wander_noise=_standardised(uniform[elastic + 2 :]).reshape(frames, 4),
     )
+
+
+def _standardised(uniform: Float[Array, " n"]) -> Float[Array, " n"]:
+    return math.sqrt(12.0) * (uniform - 0.5)

@@ -24,16 +24,19 @@ _PAD = 0.15
 
 
 class Motion(NamedTuple):
-    """Motion of the source in output pixels: p -> centre + scale * (p - centre) + shift."""
+    """Motion of the source in output pixels: p -> centre + scale * (p - centre) + shift.
+
+    One for the clip, or with an axis over frames.
+    """
 
     centre: Float[Array, "2"]
-    scale: Float[Array, "2"]
-    shift: Float[Array, "2"]
+    scale: Float[Array, "*t 2"]
+    shift: Float[Array, "*t 2"]
 
     def origin(self, position: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
-        """Where the content at `position` came from along x (axis 0) or y (axis 1)."""
-        centre = self.centre[axis]
-        return centre + (position - centre - self.shift[axis]) / self.scale[axis]
+        """Where the content at `position` came from along x (axis 0) or y (axis 1), for each frame if they differ."""
+        centre, scale, shift = self.centre[axis], self.scale[..., axis, None], self.shift[..., axis, None]
+        return centre + (position - centre - shift) / scale
 
 
 def scale_motion(

@@ -52,6 +52,8 @@ class SelfBlendRecipe:
     """Largest shift of the source along x and y, as a fraction of the loose crop (2 x 2.4 faces)."""
     scale: tuple[float, float] = (0.95, 1.0 / 0.95)
     """Range of the source's scale, for each axis on its own."""
+    drift: tuple[float, float] = (0.0, 0.0)
+    """Range of the standard deviation of the source's place and size over a clip, in face widths; 0: it is still."""
     hulls: tuple[float, ...] = (0.525, 0.175, 0.1, 0.1, 0.1)
     """Probability of each hull, in the order of `fakedetect_jax.augment.hull.HULLS`."""
     elastic_alpha: float = 50.0
@@ -92,6 +94,8 @@ class SelfBlendRecipe:
             low, high = getattr(self, name)
             if not 0.0 <= low <= high:
                 raise ValueError(f"{name} is {(low, high)}; give (low, high) with 0 <= low <= high")
+        if max(self.drift) > 0.0 and min(self.drift) == 0.0:
+            raise ValueError(f"drift is {self.drift}; both ends must be positive, or both 0 for none")
         if len(self.hulls) != len(HULLS) or min(self.hulls) < 0 or abs(sum(self.hulls) - 1.0) > 1e-6:
             raise ValueError(
                 f"hulls is {self.hulls}; give one probability for each of {tuple(HULLS)}, with sum 1"
@@ -120,6 +124,7 @@ _RANGES = (
     "sharpen_alpha",
     "sharpen_lightness",
     "scale",
+    "drift",
     "mask_canvas",
     "erode_kernel",
     "blur_kernel",

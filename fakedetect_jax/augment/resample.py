@@ -12,19 +12,19 @@ Scalar = Float[Array, ""] | float
 
 
 def interpolation_matrix(
-    positions: Float[Array, " n"], length: int, *, step: Scalar = 1.0
-) -> Float[Array, "n length"]:
+    positions: Float[Array, "*t n"], length: int, *, step: Scalar | Float[Array, " t"] = 1.0
+) -> Float[Array, "*t n length"]:
     """Rows that sample a signal of `length` pixels at `positions` (pixel centres at integer coordinates).
 
     `step` is the distance between samples in source pixels: up to 1 this is linear interpolation, above 1 the
     triangle kernel widens to `step` and averages what it skips (antialiasing). Positions outside repeat the
-    edge pixel.
+    edge pixel. Positions with a leading axis give a matrix for each of its entries, which may differ in `step`.
     """
-    width = jnp.maximum(step, 1.0)
+    width = jnp.maximum(jnp.asarray(step), 1.0)[..., None, None]
     inside = jnp.clip(positions, 0.0, length - 1.0)
-    distance = jnp.abs(inside[:, None] - jnp.arange(length, dtype=jnp.float32))
+    distance = jnp.abs(inside[..., None] - jnp.arange(length, dtype=jnp.float32))
     weights = jnp.maximum(1.0 - distance / width, 0.0)
-    return weights / jnp.sum(weights, axis=1, keepdims=True)
+    return weights / jnp.sum(weights, axis=-1, keepdims=True)
 
 
 def degradation_matrix(size: int, factor: Scalar) -> Float[Array, "size size"]:
@@ -49,7 +49,7 @@ def degradation_matrix(size: int, factor: Scalar) -> Float[Array, "size size"]:
     return (1.0 - fraction[:, None]) * pick(lower) + fraction[:, None] * pick(upper)
 
 
-def compose(outer: Float[Array, "m n"], inner: Float[Array, "n k"]) -> Float[Array, "m k"]:
+def compose(outer: Float[Array, "m n"], inner: Float[Array, "*t n k"]) -> Float[Array, "*t m k"]:
     """The matrix that applies `inner` first."""
     return jnp.matmul(outer, inner, precision=jax.lax.Precision.HIGHEST)
 
@@ -64,13 +64,15 @@ def apply_separable(
 
 
 def resample_frames(
-    rows: Float[Array, "m h"], columns: Float[Array, "n w"], frames: Float[Array, "t h w 3"]
+    rows: Float[Array, "*t m h"], columns: Float[Array, "*t n w"], frames: Float[Array, "t h w 3"]
 ) -> Float[Array, "3 t m n"]:
     """Resample frames with channels last into planes with channels first, the layout of all later stages.
 
+    The matrices are those of the whole clip, or one for each frame.
     The vertical axis goes first: it needs no transpose, and only the already shrunk result is transposed.
     """
     precision = jax.lax.Precision.HIGHEST
-    shrunk = jnp.einsum("mh,thwc->tmwc", rows, frames, precision=precision)
+    per_frame = "t" if rows.ndim == 3 else ""
+    shrunk = jnp.einsum(f"{per_frame}mh,thwc->tmwc", rows, frames, precision=precision)
     planes = jnp.transpose(shrunk, (3, 0, 1, 2))
-    return jnp.einsum("ctmw,nw->ctmn", planes, columns, precision=precision)
+    return jnp.einsum(f"ctmw,{per_frame}nw->ctmn", planes, columns, precision=precision)

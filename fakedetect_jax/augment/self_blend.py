@@ -14,6 +14,7 @@ from fakedetect_jax.augment.crop import (
     to_crop_y,
 )
 from fakedetect_jax.augment.draws import Draws, draw
+from fakedetect_jax.augment.drift import wander
 from fakedetect_jax.augment.mask import Motion, blend_mask, pick, scale_motion
 from fakedetect_jax.augment.photometric import apply_photometric, scale_photometric, sharpen
 from fakedetect_jax.augment.recipe import SelfBlendRecipe
@@ -46,20 +47,21 @@ def self_blend(
 
     `frames` are stored face crops, RGB in [0, 1]; `landmarks` their crop pixels (81 points, 0-67 in iBUG
     order); `valid` tells frames from padding (default: all are frames). Everything is drawn once for the
-    clip; the mask follows each frame's landmarks. A frame without usable landmarks gets a mask of zeros, and
-    its fake equals its real.
+    clip, and with `recipe.drift` a path of the source over its frames; the mask follows each frame's landmarks.
+    A frame without usable landmarks gets a mask of zeros, and its fake equals its real.
 
     The face window is resampled to `recipe.size` first and all later steps run at that size, with lengths
     scaled to the face: the released code blends at the video's resolution and shrinks last. One example: use
     `jax.vmap` for a batch.
     """
-    draws = draw(key)
+    draws = draw(key, frames.shape[0])
     height, width = frames.shape[1:3]
     face = locate_face(landmarks, valid, height=height, width=width)
     window = random_window(draws, face, height=height, width=width, recipe=recipe)
     centre, extent = _face_in_window(face, window, recipe.size)
     motion = scale_motion(draws.motion, centre=centre, face=extent, recipe=recipe)
-    source, target = _source_and_target(draws, frames, window, motion, extent[0], recipe)
+    drifting = wander(draws, motion, face_width=extent[0], recipe=recipe) if any(recipe.drift) else motion
+    source, target = _source_and_target(draws, frames, window, drifting, extent[0], recipe)
 
     sane = jnp.where(face.usable[:, None, None], landmarks, 0.0)
     points = landmarks_in_window(window, sane, size=recipe.size)
@@ -107,8 +109,8 @@ def _source_and_target(
         y = to_crop_y(window, jnp.where(moved, moved_y, grid), size=size)
         x = to_crop_x(window, jnp.where(moved, moved_x, grid), size=size)
         matrices = [
-            interpolation_matrix(y, height, step=step / jnp.where(moved, motion.scale[1], 1.0)),
-            interpolation_matrix(x, width, step=step / jnp.where(moved, motion.scale[0], 1.0)),
+            interpolation_matrix(y, height, step=step / jnp.where(moved, motion.scale[..., 1], 1.0)),
+            interpolation_matrix(x, width, step=step / jnp.where(moved, motion.scale[..., 0], 1.0)),
         ]
         return matrices if degrade is None else [compose(degrade, matrix) for matrix in matrices]
 

@@ -44,7 +44,7 @@ def augment_clip(
     Arguments and units are those of `self_blend`. The same key gives the same window and the same changes
     there.
     """
-    draws = draw(key)
+    draws = draw(key, frames.shape[0])
     height, width = frames.shape[1:3]
     face = locate_face(landmarks, valid, height=height, width=width)
     window = random_window(draws, face, height=height, width=width, recipe=recipe)

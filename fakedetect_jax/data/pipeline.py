@@ -92,10 +92,11 @@ def evaluation_batches(
     batch_size: int,
     frames: int,
     clips: int = 1,
+    spacing: int = 0,
     shard: Shard = Shard(),  # noqa: B008 (frozen)
     loading: Loading = Loading(),  # noqa: B008 (frozen)
 ) -> grain.DatasetIterator[Batch]:
-    """Yields every track once, as `clips` clips of evenly spread frames, in stored order.
+    """Yields every track once, as `clips` clips of `spread_frames`, in stored order.
 
     The last batch is padded by copies of weight 0, so that every process sees as many batches as the others.
 
@@ -108,7 +109,8 @@ def evaluation_batches(
     def example(row: int) -> Batch:
         place = shard.place(row, batch_size)
         track, clip = divmod(min(place, total - 1), clips)
-        chosen = spread_frames(tracks.entries[track].frames, frames=frames, clip=clip, clips=clips)
+        length = tracks.entries[track].frames
+        chosen = spread_frames(length, frames=frames, clip=clip, clips=clips, spacing=spacing)
         out = tracks.clip(track, *chosen)
         out["weight"] = np.asarray(place < total, np.float32)
         out["place"] = np.asarray(place if place < total else -1, np.int32)

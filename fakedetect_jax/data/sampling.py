@@ -24,18 +24,22 @@ def train_frames(
 
 
 def spread_frames(
-    length: int, *, frames: int, clip: int = 0, clips: int = 1
+    length: int, *, frames: int, clip: int = 0, clips: int = 1, spacing: int = 0
 ) -> tuple[Int[np.ndarray, " t"], Bool[np.ndarray, " t"]]:
     """Spreads `frames` frames evenly over the `clip`-th of `clips` equal parts of a track.
 
     Frames stand in the middle of their shares of the part, so that neither end is favoured. A part too short
-    for `frames` is taken whole and its last frame repeated, marked invalid.
+    for `frames` is taken whole and its last frame repeated, marked invalid. With `spacing`, frames are at most
+    so far apart, about the middle of the part: for models that look at motion.
 
     Returns:
       The positions in the track, and which of them are real frames of it.
     """
     start, stop = length * clip // clips, max(length * (clip + 1) // clips, length * clip // clips + 1)
     count = min(frames, stop - start)
+    if spacing and stop - start > spacing * count:
+        start += (stop - start - spacing * count) // 2
+        stop = start + spacing * count
     shares = (np.arange(count) + 0.5) * (stop - start) / count
     positions = start + shares.astype(np.int64)
     padded = np.concatenate([positions, np.full(frames - count, positions[-1])])

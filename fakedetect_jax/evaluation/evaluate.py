@@ -84,6 +84,7 @@ def score_tracks(detector: Detector, tracks: Tracks, config: Config, *, name: st
         batch_size=config.evaluation.batch_size,
         frames=frames,
         clips=clips,
+        spacing=detector.preprocessing.spacing,
         shard=experiment.this_process(),
         loading=experiment.make_loading(config),
     )
@@ -94,7 +95,14 @@ def score_tracks(detector: Detector, tracks: Tracks, config: Config, *, name: st
         outputs = zip(*detector.score_batch(batch), strict=True)
         for place, (clip_score, frame_scores) in zip(range(len(rows), total), outputs, strict=False):
             track, clip = divmod(place, clips)
-            rows.append(_row(tracks, track, clip, clips, clip_score, frame_scores, name))
+            chosen = spread_frames(
+                tracks.entries[track].frames,
+                frames=frames,
+                clip=clip,
+                clips=clips,
+                spacing=detector.preprocessing.spacing,
+            )
+            rows.append(_row(tracks, track, clip, chosen, clip_score, frame_scores, name))
         progress.update(len(rows) - progress.n)
     progress.close()
     return rows
@@ -128,13 +136,13 @@ def _row(
     tracks: Tracks,
     track: int,
     clip: int,
-    clips: int,
+    chosen: tuple[np.ndarray, np.ndarray],
     clip_score: np.ndarray,
     frame_scores: np.ndarray,
     name: str,
 ) -> Score:
     entry = tracks.entries[track]
-    positions, valid = spread_frames(entry.frames, frames=len(frame_scores), clip=clip, clips=clips)
+    positions, valid = chosen
     return Score(
         dataset=name,
         method=entry.method,

@@ -1,4 +1,4 @@
-"""The detector: image branches on every frame, fusion, and a verdict over the clip. Each part is optional."""
+"""The detector: branches on the frames and their motion, fusion, a verdict over the clip. Each part is optional."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 from fakedetect_jax.models.convnext import ConvNeXt
 from fakedetect_jax.models.frequency import FrequencyBranch
 from fakedetect_jax.models.fusion import FUSIONS
+from fakedetect_jax.models.motion import MotionBranch
 from fakedetect_jax.models.temporal import TemporalTransformer, masked_mean
 
 # name: (mean, standard deviation) of red, green and blue in [0, 1]
@@ -23,8 +24,11 @@ DTYPES = ("float32", "bfloat16")
 PARTS: dict[str, type[nn.Module]] = {
     "spatial": ConvNeXt,
     "frequency": FrequencyBranch,
+    "motion": MotionBranch,
     "temporal": TemporalTransformer,
 }
+
+BRANCHES = ("spatial", "frequency", "motion")
 
 _truncated_normal = nn.initializers.truncated_normal(0.02)
 
@@ -33,12 +37,13 @@ class Detector(nn.Module):
     """Clips of face crops to logits of being fake.
 
     A part is None (absent) or a mapping of that part's options, as {'variant': 'atto', 'drop_path': 0.1};
-    an empty mapping takes the defaults. ValueError for a detector without image branch and for unknown
+    an empty mapping takes the defaults. ValueError for a detector without any branch and for unknown
     options.
 
     Attributes:
         spatial: options of `ConvNeXt`.
         frequency: options of `FrequencyBranch`.
+        motion: options of `MotionBranch`, which needs clips of at least two frames.
         fusion: how the branches' features are joined; a name in `FUSIONS`.
         temporal: options of `TemporalTransformer`; None scores a clip by the mean of its valid frames'
             logits.
@@ -49,6 +54,7 @@ class Detector(nn.Module):
 
     spatial: Mapping[str, Any] | None = None
     frequency: Mapping[str, Any] | None = None
+    motion: Mapping[str, Any] | None = None
     fusion: str = "concat"
     temporal: Mapping[str, Any] | None = None
     dropout: float = 0.0
@@ -56,9 +62,9 @@ class Detector(nn.Module):
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.spatial is None and self.frequency is None:
+        if all(getattr(self, part) is None for part in BRANCHES):
             raise ValueError(
-                "the detector has no image branch: give spatial={'variant': 'tiny'}, frequency={} or both"
+                "the detector has no branch: give spatial={'variant': 'tiny'}, frequency={}, motion={} or several"
             )
         for field, known in (("fusion", FUSIONS), ("normalisation", NORMALISATIONS), ("dtype", DTYPES)):
             if getattr(self, field) not in known:
@@ -88,12 +94,16 @@ class Detector(nn.Module):
         """
         b, t, h, w, c = frames.shape
         valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
-        images = _normalise(frames.astype(jnp.float32), self.normalisation).reshape((b * t, h, w, c))
+        clips = _normalise(frames.astype(jnp.float32), self.normalisation)
+        images = clips.reshape((b * t, h, w, c))
         branches = [
             self._build(part, name=part)(images, train=train)[0]
             for part in ("spatial", "frequency")
             if getattr(self, part) is not None
         ]
+        if self.motion is not None:
+            motion = self._build("motion", name="motion")(clips, valid, train=train)
+            branches.append(motion.reshape((b * t, -1)))
         features = FUSIONS[self.fusion](branches).reshape((b, t, -1))
         dropped = nn.Dropout(self.dropout, deterministic=not train)(features)
         frame_logit = self._head("frame_head", dropped)

@@ -12,10 +12,11 @@ without communication, runs on the matrix unit and converts to every export form
 from collections.abc import Sequence
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from fakedetect_jax.models.conv_stages import ConvStages
 
 
 def rfft2(x: Float[Array, "n h w c"]) -> Float[Array, "n c k h 2"]:
@@ -122,14 +123,14 @@ def local_energy(x: Float[Array, "n h w c"], cell: int) -> Float[Array, "n h_c w
 
 
 class FrequencyBranch(nn.Module):
-    """The frame beside its filtered versions, then a stride-2 conv per width, each with residual convs.
+    """The frame beside its filtered versions, then a conv net (`ConvStages`).
 
     With `cell`, the local energy of the filtered luminance instead, at one value a cell: far cheaper, and blind to
     what the picture shows, so that few people suffice to train it.
 
     Attributes:
         widths: channels of each stage; stage i has stride 2^(i+1), or `cell` x 2^i.
-        depth: residual 3x3 convs behind each stage's strided one.
+        depth: residual 3x3 convs of each stage.
         filters: number of spectral filters per channel.
         cell: side in pixels of the cells of `local_energy`; None gives the conv net the pictures themselves.
         dtype: compute dtype of the conv net. The spectrum is always float32.
@@ -142,10 +143,7 @@ class FrequencyBranch(nn.Module):
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if not self.widths or any(width % 8 for width in self.widths):
-            raise ValueError(
-                f"frequency widths={self.widths!r} must be multiples of 8 (the norm has 8 groups)"
-            )
+        ConvStages(self.widths, parent=None)  # raises here rather than at init when an option is wrong
         if self.filters < 1:
             raise ValueError(f"frequency filters={self.filters!r} must be at least 1")
         super().__post_init__()
@@ -160,20 +158,5 @@ class FrequencyBranch(nn.Module):
             x = jnp.concatenate([images, spectral_filter(images)], axis=-1)
         else:
             x = local_energy(spectral_filter(images.mean(axis=-1, keepdims=True)), self.cell)
-        x, maps = x.astype(self.dtype), []
-        for stage, width in enumerate(self.widths):
-            stride = 1 if self.cell and stage == 0 else 2
-            x = self._conv(width, stride=stride, name=f"stage{stage}")(x)
-            x = jax.nn.gelu(self._norm(f"stage{stage}_norm")(x))
-            for index in range(self.depth):
-                y = self._conv(width, stride=1, name=f"stage{stage}_conv{index}")(x)
-                x = x + jax.nn.gelu(self._norm(f"stage{stage}_conv{index}_norm")(y))
-            maps.append(x)
-        pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
-        return nn.LayerNorm(name="norm")(pooled), maps
-
-    def _conv(self, width: int, stride: int, name: str) -> nn.Conv:
-        return nn.Conv(width, (3, 3), strides=stride, use_bias=False, dtype=self.dtype, name=name)
-
-    def _norm(self, name: str) -> nn.GroupNorm:
-        return nn.GroupNorm(num_groups=8, dtype=self.dtype, name=name)
+        first_stride = 1 if self.cell else 2
+        return ConvStages(self.widths, self.depth, first_stride, self.dtype, name="stages")(x)

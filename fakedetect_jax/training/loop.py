@@ -20,7 +20,7 @@ from fakedetect_jax.data.tracks import Tracks
 from fakedetect_jax.training.checkpoint import CheckpointMismatch, Checkpoints
 from fakedetect_jax.training.metrics_log import MetricsLog
 from fakedetect_jax.training.state import TrainState, create_state
-from fakedetect_jax.training.step import compile_step, make_train_step
+from fakedetect_jax.training.step import compile_step
 from fakedetect_jax.training.validation import SELECTION_METRIC, make_validation_step, validate
 
 CHECKPOINTS = "checkpoints"
@@ -58,19 +58,8 @@ class _Run:
         self.tracks = experiment.open_tracks(config, config.data.train)
         self.held_out = experiment.open_tracks(config, config.validation.sources)
         self.model = experiment.make_model(config)
-        schedule, optimizer = experiment.make_schedule_and_optimizer(config)
-        self.step = compile_step(
-            make_train_step(
-                self.model,
-                optimizer,
-                schedule,
-                experiment.make_train_inputs(config),
-                seed=config.seed,
-                ema_decay=config.optimizer.ema_decay,
-                frame_weight=config.train.frame_weight,
-            ),
-            self.mesh,
-        )
+        optimizer = experiment.make_optimizer(config)
+        self.step = compile_step(experiment.make_step(config, self.model, optimizer), self.mesh)
         self.validation_step = make_validation_step(
             self.model, experiment.make_validation_inputs(config), seed=config.seed, mesh=self.mesh
         )
@@ -123,6 +112,7 @@ class _Run:
             batch_size=self.config.validation.batch_size,
             frames=self.config.data.frames,
             clips=self.config.validation.repeats,
+            spacing=self.config.data.spacing,
             shard=experiment.this_process(),
             loading=experiment.make_loading(self.config),
         )

@@ -34,7 +34,7 @@ def learning_rate_schedule(peak: float, *, warmup_steps: int, steps: int) -> opt
     return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, decay_steps=steps)
 
 
-def make_optimizer(
+def adamw(
     schedule: optax.Schedule, *, weight_decay: float, clip_norm: float, b1: float, b2: float
 ) -> optax.GradientTransformation:
     """Returns AdamW (Loshchilov & Hutter, 2019) behind clipping of the global gradient norm."""

@@ -159,7 +159,7 @@ def test_the_mask_stays_near_the_hull(batch):
     extent, centre = jnp.array([width, width]), jnp.array([31.5, 33.0])
 
     def make(key):
-        draws = draw(key)
+        draws = draw(key, 2)
         recipe = dataclasses.replace(RECIPE, size=size)
         motion = scale_motion(draws.motion, centre=centre, face=extent, recipe=recipe)
         return blend_mask(draws, jnp.asarray(points), motion=motion, face=extent, recipe=recipe)

@@ -47,6 +47,24 @@ def test_spread_clips_cover_parts_in_order(length, frames, clips):
         assert len(set(seen)) == clips * frames
 
 
+@given(lengths, frame_counts, st.integers(1, 6), st.integers(1, 5))
+def test_a_spacing_brings_the_frames_of_a_clip_together_in_the_middle_of_its_part(
+    length, frames, clips, spacing
+):
+    for clip in range(clips):
+        part = length * clip // clips, length * (clip + 1) // clips
+        positions, valid = spread_frames(length, frames=frames, clip=clip, clips=clips, spacing=spacing)
+        wide, wide_valid = spread_frames(length, frames=frames, clip=clip, clips=clips)
+        assert valid.tolist() == wide_valid.tolist()
+        seen = positions[valid]
+        assert np.diff(seen).max(initial=1) <= spacing
+        if len(seen) == frames and part[1] - part[0] > spacing * frames:
+            assert set(np.diff(seen).tolist()) <= {spacing}
+            assert abs(seen.mean() - (part[0] + part[1] - 1) / 2) <= 1
+        else:
+            assert positions.tolist() == wide.tolist()
+
+
 def test_spread_frames_are_symmetric_about_the_middle():
     positions, _ = spread_frames(100, frames=4)
     assert positions.tolist() == [12, 37, 62, 87]

@@ -12,9 +12,10 @@ from fakedetect_jax import models
 PARTS = {
     "spatial": {"depths": (1, 1), "dims": (8, 16), "layer_scale": 0.5},
     "frequency": {"widths": [8, 16]},
+    "motion": {"widths": [8, 8], "filters": 2, "cell": 4},
     "temporal": {"layers": 1, "heads": 2, "dim": 16},
 }
-IMAGE_PARTS = [("spatial",), ("frequency",), ("spatial", "frequency")]
+IMAGE_PARTS = [("spatial",), ("frequency",), ("motion",), ("spatial", "frequency")]
 
 
 def _detector(parts, **options):
@@ -33,24 +34,27 @@ def _example(model, b=3, t=4, size=16):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    ("spatial", "frequency", "temporal"),
+    ("spatial", "frequency", "motion", "temporal"),
     [
         combination
-        for combination in itertools.product([None, {"variant": "atto"}], [None, {}], [None, {}])
-        if any(part is not None for part in combination[:2])
+        for combination in itertools.product([None, {"variant": "atto"}], [None, {}], [None, {}], [None, {}])
+        if any(part is not None for part in combination[:3])
     ],
 )
-def test_every_combination_builds(spatial, frequency, temporal, dtype):
-    model = models.create("detector", spatial=spatial, frequency=frequency, temporal=temporal, dtype=dtype)
+def test_every_combination_builds(spatial, frequency, motion, temporal, dtype):
+    parts = {"spatial": spatial, "frequency": frequency, "motion": motion, "temporal": temporal}
+    model = models.create("detector", **parts, dtype=dtype)
     frames = jax.ShapeDtypeStruct((2, 3, 64, 64, 3), jnp.float32)
     (logit, out), variables = jax.eval_shape(model.init_with_output, jax.random.key(0), frames)
-    width = 128 if temporal is not None else (320 if spatial else 0) + (96 if frequency is not None else 0)
+    widths = {"spatial": 320, "frequency": 96, "motion": 64}
+    width = sum(width for part, width in widths.items() if parts[part] is not None)
+    width = 128 if temporal is not None else width
     assert (logit.shape, out["frame_logit"].shape, out["features"].shape) == ((2,), (2, 3), (2, width))
     everything = jax.tree.leaves((logit, out, variables))
     assert {leaf.dtype for leaf in everything} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("parts", [("spatial", "frequency"), ("spatial", "frequency", "temporal")])
+@pytest.mark.parametrize("parts", [("spatial", "frequency", "motion"), tuple(PARTS)])
 def test_masked_frames_never_change_a_logit(parts):
     model = _detector(parts)
     variables, frames = _example(model)
@@ -130,8 +134,8 @@ def test_modules_are_hashable_and_equal_by_value():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "no image branch"),
-        ({"temporal": {}}, "no image branch"),
+        ({}, "no branch"),
+        ({"temporal": {}}, "no branch"),
         ({"spatial": "atto"}, "spatial='atto' must be None or a mapping"),
         ({"spatial": {"varient": "atto"}}, "spatial has no option varient; known: variant, depths"),
         ({"spatial": {"variant": "giant"}}, "variant='giant'"),

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from fakedetect_jax import models
-from fakedetect_jax.training.optimizer import decay_mask, learning_rate_schedule, make_optimizer
+from fakedetect_jax.training.optimizer import adamw, decay_mask, learning_rate_schedule
 
 
 def test_agrees_with_torch_adamw():
     rng = np.random.default_rng(0)
     start = rng.normal(size=(4, 3)).astype(np.float32)
     gradients = 0.1 * rng.normal(size=(5, 4, 3)).astype(np.float32)
-    optimizer = make_optimizer(lambda _: 0.01, weight_decay=0.1, clip_norm=1e9, b1=0.9, b2=0.99)
+    optimizer = adamw(lambda _: 0.01, weight_decay=0.1, clip_norm=1e9, b1=0.9, b2=0.99)
     params = {"kernel": start}
     state = optimizer.init(params)
     weight = torch.nn.Parameter(torch.tensor(start))
@@ -25,7 +25,7 @@ def test_agrees_with_torch_adamw():
 
 
 def test_the_gradient_norm_is_clipped():
-    optimizer = make_optimizer(lambda _: 1.0, weight_decay=0.0, clip_norm=1.0, b1=0.0, b2=0.0)
+    optimizer = adamw(lambda _: 1.0, weight_decay=0.0, clip_norm=1.0, b1=0.0, b2=0.0)
     params = {"kernel": np.zeros((2, 2), np.float32)}
     small = optimizer.update({"kernel": np.full((2, 2), 0.5, np.float32)}, optimizer.init(params), params)
     large = optimizer.update({"kernel": np.full((2, 2), 50.0, np.float32)}, optimizer.init(params), params)

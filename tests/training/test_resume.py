@@ -49,7 +49,7 @@ def uninterrupted(launch, tmp_path_factory):
 def final_state(workdir):
     config = tiny_config.get_config()
     model = experiment.make_model(config)
-    _, optimizer = experiment.make_schedule_and_optimizer(config)
+    optimizer = experiment.make_optimizer(config)
     template = create_state(model, optimizer, seed=0, frames=config.data.frames, size=32)
     checkpoints = Checkpoints(workdir / "checkpoints", metric=SELECTION_METRIC)
     assert checkpoints.latest_step() == config.train.steps

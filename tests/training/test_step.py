@@ -7,7 +7,7 @@ import pytest
 from fakedetect_jax import experiment, parallel
 from fakedetect_jax.data.pipeline import train_batches
 from fakedetect_jax.training.state import create_state
-from fakedetect_jax.training.step import compile_step, make_train_step
+from fakedetect_jax.training.step import compile_step
 from tests import tiny_config
 from tests.conftest import make_tracks
 
@@ -20,16 +20,9 @@ def parts():
     config = tiny_config.get_config()
     config.model.options.frequency = {"widths": (8, 8)}
     model = experiment.make_model(config)
-    schedule, optimizer = experiment.make_schedule_and_optimizer(config)
-    step = make_train_step(
-        model,
-        optimizer,
-        schedule,
-        experiment.make_train_inputs(config),
-        seed=3,
-        ema_decay=0.9,
-        frame_weight=0.5,
-    )
+    config.seed, config.optimizer.ema_decay = 3, 0.9
+    optimizer = experiment.make_optimizer(config)
+    step = experiment.make_step(config, model, optimizer)
     state = create_state(model, optimizer, seed=0, frames=2, size=32)
     # Past the warm-up's first step, whose learning rate is 0.
     state = state.replace(step=state.step + 2)

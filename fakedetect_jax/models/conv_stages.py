@@ -1,0 +1,52 @@
+"""The small conv net that reads maps of statistics: stages of a strided conv and residual convs."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class ConvStages(nn.Module):
+    """For each of `widths` a 3x3 conv of stride 2, then `depth` residual ones; group norm and GELU behind each.
+
+    Attributes:
+        widths: channels of each stage, multiples of 8 (the norm has 8 groups).
+        depth: residual 3x3 convs of a stage.
+        first_stride: stride of the first stage.
+        dtype: compute dtype.
+    """
+
+    widths: Sequence[int]
+    depth: int = 1
+    first_stride: int = 2
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if not self.widths or any(width % 8 for width in self.widths):
+            raise ValueError(f"widths={self.widths!r} must be multiples of 8 (the norm has 8 groups)")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n h w c"]
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+        """Return features [n, widths[-1]] in float32 and the map of each stage in the compute dtype."""
+        x, maps = x.astype(self.dtype), []
+        for stage, width in enumerate(self.widths):
+            stride = self.first_stride if stage == 0 else 2
+            x = self._conv(width, stride=stride, name=f"stage{stage}")(x)
+            x = jax.nn.gelu(self._norm(f"stage{stage}_norm")(x))
+            for index in range(self.depth):
+                y = self._conv(width, stride=1, name=f"stage{stage}_conv{index}")(x)
+                x = x + jax.nn.gelu(self._norm(f"stage{stage}_conv{index}_norm")(y))
+            maps.append(x)
+        pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
+        return nn.LayerNorm(name="norm")(pooled), maps
+
+    def _conv(self, width: int, stride: int, name: str) -> nn.Conv:
+        return nn.Conv(width, (3, 3), strides=stride, use_bias=False, dtype=self.dtype, name=name)
+
+    def _norm(self, name: str) -> nn.GroupNorm:
+        return nn.GroupNorm(num_groups=8, dtype=self.dtype, name=name)

@@ -1,0 +1,79 @@
+"""Motion branch: where in the picture successive frames differ more, or less, than the face's own motion explains.
+
+A face that was pasted or warped frame by frame drifts against the head that carries it (Yan et al., CVPR 2025,
+describe the drift; `fakedetect_jax.augment.drift` makes it). What a person looks like says little about that,
+so that few people suffice to train this branch. As pixel-wise temporal frequency does (Kim et al., ICCV 2025), it
+looks at change over time before anything is pooled over space.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from fakedetect_jax.models.conv_stages import ConvStages
+from fakedetect_jax.models.frequency import SpectralFilter, local_energy
+from fakedetect_jax.models.temporal import masked_mean
+
+
+class MotionBranch(nn.Module):
+    """Local energy of the difference of successive frames, in each band of a spectral filter, then a conv net.
+
+    By its side goes the same relative to the local energy of the frames themselves: a displacement of d pixels
+    changes a texture of amplitude a by about a x d, so that their ratio tells d.
+
+    Attributes:
+        widths, depth: of the conv net (`ConvStages`); its first stage has the resolution of the cells.
+        filters: number of spectral filters on the luminance.
+        cell: side in pixels of the cells whose energy is measured.
+        dtype: compute dtype of the conv net. The energies are always float32.
+    """
+
+    widths: Sequence[int] = (16, 32, 64)
+    depth: int = 1
+    filters: int = 3
+    cell: int = 8
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        ConvStages(self.widths, parent=None)  # raises here rather than at init when an option is wrong
+        if self.filters < 1:
+            raise ValueError(f"motion filters={self.filters!r} must be at least 1")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self, clips: Float[Array, "b t h w c"], valid: Bool[Array, "b t"], *, train: bool = False
+    ) -> Float[Array, "b t d"]:
+        """Return features [b, t, widths[-1]] in float32: the mean of those of a frame's pairs with its neighbours.
+
+        A pair with a frame that is not valid does not count; a frame without any has features of zero.
+        """
+        b, t, h, w, _ = clips.shape
+        if t < 2:
+            raise ValueError(
+                f"a clip of {t} frame has no motion: set data.frames to 2 or more, or motion to None"
+            )
+        luminance = clips.mean(axis=-1).reshape((b * t, h, w, 1))
+        bands = SpectralFilter(self.filters, name="filter")(luminance).reshape((b, t, h, w, self.filters))
+        change = _energy(bands[:, 1:] - bands[:, :-1], self.cell)
+        texture = _energy((bands[:, 1:] + bands[:, :-1]) / 2, self.cell)
+        stages = ConvStages(self.widths, self.depth, first_stride=1, dtype=self.dtype, name="stages")
+        pairs = stages(jnp.concatenate([change, change - texture], axis=-1))[0].reshape((b, t - 1, -1))
+        return _of_frames(pairs, valid)
+
+
+def _energy(pictures: Float[Array, "b p h w c"], cell: int) -> Float[Array, "b*p h_c w_c c"]:
+    return local_energy(pictures.reshape((-1, *pictures.shape[2:])), cell)
+
+
+def _of_frames(pairs: Float[Array, "b t-1 d"], valid: Bool[Array, "b t"]) -> Float[Array, "b t d"]:
+    """Mean, for each frame, over its one or two pairs of valid frames."""
+    both = valid[:, 1:] & valid[:, :-1]
+    sides = ((1, 0), (0, 1))
+    features = jnp.stack([jnp.pad(pairs, ((0, 0), side, (0, 0))) for side in sides], axis=2)
+    counted = jnp.stack([jnp.pad(both, ((0, 0), side)) for side in sides], axis=2)
+    b, t = valid.shape
+    mean = masked_mean(features.reshape((b * t, 2, -1)), counted.reshape((b * t, 2)))
+    return mean.reshape((b, t, -1))
