@@ -21,6 +21,8 @@ def parts():
     config.model.options.frequency = {"widths": (8, 8)}
     model = experiment.make_model(config)
     config.seed, config.optimizer.ema_decay = 3, 0.9
+    # JPEG rounds: where a coefficient lies halfway, the last bit of a sum decides over a whole step of it.
+    config.input.recipe.jpeg = 0.0
     optimizer = experiment.make_optimizer(config)
     step = experiment.make_step(config, model, optimizer)
     state = create_state(model, optimizer, seed=0, frames=2, size=32)
