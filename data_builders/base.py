@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import abc
 import collections
-import contextlib
 import dataclasses
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
-from data_builders.workers import extract_all
+from data_builders.execution import Materialise
+from data_builders.extraction import Extraction
+from data_builders.journal import Journal
+from data_builders.listing import Listing, SourceError, VideoItem
+from data_builders.report import summarise
 from fakedetect_jax.data import schema
 from fakedetect_jax.faces import FaceSequence
-from fakedetect_jax.faces.extract import CROP_MARGIN, CROP_SIZE
 
 REPORT = "build_report.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class VideoItem:
-    """One video of a dataset and what its publisher says of it.
-
-    `source` is whatever the builder's `materialise` turns into a video file, most often its path.
-    """
-
-    video_id: str
-    split: str
-    method: str
-    source: Any
-    identity: str
-    source_identity: str = ""
-    compression: str = ""
-
-    @property
-    def key(self) -> str:
-        """The identity of the record: videos of the same name from two methods stay two videos."""
-        return f"{self.method}/{self.video_id}"
-
-    @property
-    def label(self) -> int:
-        """1 = fake."""
-        return int(self.method != schema.REAL)
 
 
 def video_path(item: VideoItem, folder: Path) -> Path:
@@ -56,54 +30,92 @@ def video_path(item: VideoItem, folder: Path) -> Path:
 
 
 class FaceSequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Turns a list of videos into sharded records of face tracks (schema.features).
+    """Turns the videos of a dataset into sharded records of face tracks (schema.features).
 
-    A dataset's builder says which videos there are (`videos`) and, if they are not files yet, how one is made
-    (`materialise`). A video that fails is never dropped in silence: it is listed with its reason in
-    build_report.json beside the records.
+    A dataset's builder says which videos there are (`listing`) and, if they are not files yet, how one is made
+    (`materialise`). `data_builders.build` extracts their faces into a journal; TFDS then writes the records from
+    there. What failed is listed with its reason in build_report.json beside the records.
+
+    Attributes:
+      VARIANTS: what the dataset comes in, the default first; empty if there is one only.
+      SOURCE_HINT: what folder the user must name, and where its publisher keeps it; '' if none is needed.
+      SHARED_IDENTITIES: pairs of splits in which the publisher's own lists share people.
     """
 
-    extraction: ClassVar[dict[str, Any]] = {"size": CROP_SIZE, "margin": CROP_MARGIN}
-    materialise = staticmethod(video_path)
-    workers: int = 1
+    VARIANTS: ClassVar[tuple[str, ...]] = ()
+    SOURCE_HINT: ClassVar[str] = ""
+    SHARED_IDENTITIES: ClassVar[frozenset[tuple[str, str]]] = frozenset()
+    materialise: Materialise = staticmethod(video_path)
+
+    def __init__(
+        self,
+        *,
+        data_dir: str | Path,
+        source: str | Path | None = None,
+        variant: str = "",
+        extraction: Extraction = Extraction(),  # noqa: B008 (frozen)
+    ) -> None:
+        known = self.VARIANTS or ("",)
+        if variant and variant not in known:
+            raise ValueError(f"{self.name}: no variant {variant!r}; there are {list(self.VARIANTS)}")
+        self.variant = variant or known[0]
+        self.extraction = extraction
+        self._source = source
+        # The folder's name tells variant and options apart; a dataset of one kind needs none.
+        name = "-".join(part for part in (self.variant, extraction.name) if part)
+        config = tfds.core.BuilderConfig(name=name) if name else None
+        super().__init__(data_dir=str(data_dir), config=config, file_format="array_record")
+
+    @property
+    def source(self) -> Path:
+        """The folder of the download.
+
+        Raises:
+          SourceError: none was given, or there is nothing.
+        """
+        if self._source is None:
+            raise SourceError(f"{self.name}: give --source DIR. {self.SOURCE_HINT}")
+        path = Path(self._source)
+        if not path.exists():
+            raise SourceError(f"{self.name}: --source {path}: no such folder. {self.SOURCE_HINT}")
+        return path
 
     @abc.abstractmethod
-    def videos(self) -> list[VideoItem]:
-        """Returns every video of every split, in a fixed order."""
+    def listing(self) -> Listing:
+        """Returns every video of every split, in a fixed order, without opening any."""
+
+    def prepare(self, items: list[VideoItem], journal: Journal) -> None:
+        """Writes the records from a journal in which all `items` are done."""
+        self._items, self._journal = items, journal
+        self.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+            file_format="array_record",
+        )
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(features=schema.features())
+        return self.dataset_info_from_configs(features=schema.features(), metadata=self._metadata())
+
+    def _metadata(self) -> tfds.core.MetadataDict:
+        options = dataclasses.asdict(self.extraction)
+        return tfds.core.MetadataDict({"variant": self.variant, "extraction": options})
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         del dl_manager
-        items = self.videos()
-        keys = collections.Counter(item.key for item in items)
-        repeated = [key for key, count in keys.items() if count > 1]
-        if repeated:
-            raise ValueError(f"{self.name}: the same video is listed twice: {repeated[:5]}")
-        self._outcomes: list[dict[str, Any]] = []
         splits: dict[str, list[VideoItem]] = collections.defaultdict(list)
-        for item in items:
+        for item in self._items:
             splits[item.split].append(item)
-        return {split: self._generate_examples(split, members) for split, members in splits.items()}
+        # A split of which no video gave a face has no records, and TFDS no way to store none.
+        return {
+            split: self._generate_examples(members)
+            for split, members in splits.items()
+            if any(self._journal.outcome(item)["tracks"] for item in members)
+        }
 
-    def _generate_examples(self, split: str, items: list[VideoItem]) -> Iterator[tuple[str, dict]]:
-        with tempfile.TemporaryDirectory(prefix=f"{self.name}_") as folder, contextlib.ExitStack() as stack:
-            results = extract_all(
-                items,
-                materialise=type(self).materialise,
-                folder=Path(folder),
-                extraction=self.extraction,
-                workers=self.workers,
-                stack=stack,
-            )
-            progress = tqdm(results, total=len(items), desc=f"{self.name} {split}", unit="video")
-            for item, outcome in zip(items, progress, strict=True):
-                tracks = [] if isinstance(outcome, str) else outcome
-                reason = outcome if isinstance(outcome, str) else ("" if tracks else "no face found")
-                self._account(item, tracks, reason)
-                for sequence in tracks:
-                    yield f"{item.key}/{sequence.track}", self._record(item, sequence, tracks[0].track)
+    def _generate_examples(self, items: list[VideoItem]) -> Iterator[tuple[str, dict]]:
+        for item in items:
+            main = self._journal.outcome(item)["main"]
+            for number, sequence in enumerate(self._journal.tracks(item)):
+                yield f"{item.key}/{number}", self._record(item, sequence, main)
 
     def _record(self, item: VideoItem, sequence: FaceSequence, main_track: int) -> dict[str, Any]:
         return schema.to_record(
@@ -119,37 +131,23 @@ class FaceSequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
             source_identity=item.source_identity,
         )
 
-    def _account(self, item: VideoItem, tracks: list[FaceSequence], reason: str) -> None:
-        self._outcomes.append(
-            {
-                "video_id": item.video_id,
-                "split": item.split,
-                "method": item.method,
-                "label": item.label,
-                "identity": item.identity,
-                "source_identity": item.source_identity,
-                "tracks": len(tracks),
-                "frames": sum(len(track.frames) for track in tracks),
-                "failure": reason,
-            }
-        )
-
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         super()._download_and_prepare(dl_manager=dl_manager, download_config=download_config)
+        videos = [account(item, self._journal.outcome(item)) for item in self._items]
         # Still inside TFDS's temporary folder: the records and their account appear together or not at all.
-        report = {"summary": summarise(self._outcomes), "videos": self._outcomes}
+        report = {"summary": summarise(videos), "videos": videos}
         (Path(self.data_dir) / REPORT).write_text(json.dumps(report, indent=1))
 
 
-def summarise(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Counts videos, tracks, frames and failures per split and method, in order of appearance."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for outcome in outcomes:
-        empty = {"videos": 0, "failed": 0, "tracks": 0, "frames": 0}
-        key = (outcome["split"], outcome["method"])
-        row = rows.setdefault(key, {"split": key[0], "method": key[1]} | empty)
-        row["videos"] += 1
-        row["failed"] += bool(outcome["failure"])
-        row["tracks"] += outcome["tracks"]
-        row["frames"] += outcome["frames"]
-    return list(rows.values())
+def account(item: VideoItem, outcome: dict[str, Any]) -> dict[str, Any]:
+    """What the build report says of one video."""
+    about = {
+        "video_id": item.video_id,
+        "split": item.split,
+        "method": item.method,
+        "label": item.label,
+        "identity": item.identity,
+        "source_identity": item.source_identity,
+        "mask": str(item.mask or ""),
+    }
+    return about | outcome

@@ -94,7 +94,9 @@ def cut_validation(groups: list[str], *, share: float, seed: int) -> set[str]:
     """
     names = sorted(set(groups))
     if len(names) < 2:
-        raise SourceError(f"{len(names)} groups cannot be cut in two: there must be at least 2, found {names}")
+        raise SourceError(
+            f"{len(names)} groups cannot be cut in two: there must be at least 2, found {names}"
+        )
     count = min(max(1, round(share * len(names))), len(names) - 1)
     order = np.random.default_rng(seed).permutation(len(names))
     return {names[index] for index in order[:count]}

@@ -6,6 +6,11 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from data_builders.execution import Execution
+    from data_builders.extraction import Extraction
 
 
 def main() -> None:
@@ -21,13 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fakedetect", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    build = commands.add_parser("build", help="turn a dataset's videos into records of face tracks")
-    build.add_argument("name", help="a folder of data_builders, e.g. mini_forensics")
-    build.add_argument("--out", default="data", help="where built datasets lie (default: data)")
-    build.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
-    )
-    build.set_defaults(run=_build)
+    _add_build(commands.add_parser("build", help="turn a dataset's videos into records of face tracks"))
 
     predict = commands.add_parser("predict", help="score the faces of a video")
     predict.add_argument("video", help="a video file, an image, or a folder of frames")
@@ -42,23 +41,76 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_build(build: argparse.ArgumentParser) -> None:
+    build.add_argument("name", help="a folder of data_builders, e.g. faceforensics")
+    build.add_argument("--source", metavar="DIR", help="the download, as its publisher lays it out")
+    build.add_argument("--out", default="data", help="where built datasets lie (default: data)")
+    build.add_argument(
+        "--variant", default="", help="e.g. c40 for faceforensics (default: the dataset's first)"
+    )
+    build.add_argument(
+        "--check", action="store_true", help="only say what is there and what the splits will be"
+    )
+    build.add_argument("--max-failures", type=int, help="stop when more videos than this have failed")
+    kept = build.add_argument_group("which frames are kept (default: all)")
+    kept.add_argument("--every", type=int, default=1, metavar="K", help="every K-th, or K apart within a run")
+    kept.add_argument("--count", type=int, default=0, metavar="N", help="N of them, or N runs, evenly spread")
+    kept.add_argument("--run", type=int, default=1, metavar="L", help="frames of a run, for models of motion")
+    crops = build.add_argument_group("crops")
+    crops.add_argument("--size", type=int, help="side in pixels (default: 256)")
+    crops.add_argument("--margin", type=float, help="around the face, of its longer side (default: 0.3)")
+    crops.add_argument("--quality", type=int, help="of the JPEG (default: 95)")
+    crops.add_argument(
+        "--detect-every", type=int, help="look for faces on every so-many-th frame (default: 1)"
+    )
+    where = build.add_argument_group("where the work is done")
+    where.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
+    )
+    where.add_argument("--runner", help="a Beam runner instead: direct, flink, spark, dataflow")
+    where.add_argument(
+        "--beam-option", action="append", default=[], metavar="--NAME=VALUE", help="for the runner"
+    )
+    build.set_defaults(run=_build)
+
+
 # Each imports what it needs: `fakedetect build` should not wait for jax.
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from data_builders.build import build
+    from data_builders import build, report
 
-    folder, report = build(arguments.name, arguments.out, workers=arguments.workers)
-    print(f"{folder}")
-    print(f"{'split':12} {'method':16} {'videos':>7} {'failed':>7} {'tracks':>7} {'frames':>7}")
-    for row in report["summary"]:
-        print(
-            f"{row['split']:12} {row['method']:16} {row['videos']:7d} {row['failed']:7d} "
-            f"{row['tracks']:7d} {row['frames']:7d}"
-        )
-    for video in report["videos"]:
-        if video["failure"]:
-            print(f"failed: {video['split']}/{video['method']}/{video['video_id']}: {video['failure']}")
+    if arguments.check:
+        listing = build.check(arguments.name, source=arguments.source, variant=arguments.variant)
+        print(report.describe_listing(listing))
+        return
+    folder, made = build.build(
+        arguments.name,
+        arguments.out,
+        source=arguments.source,
+        variant=arguments.variant,
+        extraction=_extraction(arguments),
+        execution=_execution(arguments),
+        max_failures=arguments.max_failures,
+    )
+    print(f"{folder}\n{report.describe_build(made)}")
+
+
+def _extraction(arguments: argparse.Namespace) -> Extraction:
+    from data_builders.extraction import Extraction
+    from fakedetect_jax.faces.choice import FrameChoice
+
+    given = {name: getattr(arguments, name) for name in ("size", "margin", "quality", "detect_every")}
+    return Extraction(
+        frames=FrameChoice(arguments.every, arguments.count, arguments.run),
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def _execution(arguments: argparse.Namespace) -> Execution:
+    from data_builders.execution import Execution
+
+    return Execution(arguments.workers, arguments.runner, tuple(arguments.beam_option))
 
 
 def _predict(arguments: argparse.Namespace) -> None:

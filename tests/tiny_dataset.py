@@ -6,7 +6,10 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder, VideoItem
+from data_builders.base import FaceSequenceBuilder
+from data_builders.build import prepare
+from data_builders.listing import Listing, VideoItem
+from fakedetect_jax.data import schema
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FACE = FIXTURES / "face.mp4"
@@ -17,16 +20,14 @@ class TinyFaces(FaceSequenceBuilder):
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
-        from fakedetect_jax.data import schema
+        return tfds.core.DatasetInfo(builder=self, features=schema.features(), metadata=self._metadata())
 
-        return tfds.core.DatasetInfo(builder=self, features=schema.features())
-
-    def videos(self):
+    def listing(self):
         def item(split, method, number, source=FACE):
             person = f"{split}{number}"
             return VideoItem(f"{person}_{method}", split, method, source, person)
 
-        return [
+        items = [
             item("train", "real", 0),
             item("train", "real", 1),
             item("train", "real", 2, BROKEN),
@@ -37,11 +38,8 @@ class TinyFaces(FaceSequenceBuilder):
             item("test", "swap", 1),
             item("test", "swap", 2, BROKEN),
         ]
+        return Listing(items)
 
 
 def build_tiny(folder: Path) -> Path:
-    builder = TinyFaces(data_dir=str(folder), file_format="array_record")
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(try_download_gcs=False), file_format="array_record"
-    )
-    return Path(builder.data_dir)
+    return prepare(TinyFaces(data_dir=folder))[0]

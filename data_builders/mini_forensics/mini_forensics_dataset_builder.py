@@ -6,7 +6,8 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder, VideoItem
+from data_builders.base import FaceSequenceBuilder
+from data_builders.listing import Listing, VideoItem
 from data_builders.mini_forensics.footage import plan
 from data_builders.mini_forensics.render import render
 
@@ -23,16 +24,18 @@ class Builder(FaceSequenceBuilder):
     RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
     materialise = staticmethod(render_item)
 
-    def videos(self) -> list[VideoItem]:
+    def listing(self) -> Listing:
         """Returns the planned clips of all splits."""
-        return [
-            VideoItem(
-                video_id=clip.video_id,
-                split=clip.split,
-                method=clip.method,
-                source=clip,
-                identity=clip.identity,
-                source_identity=clip.source_identity,
-            )
-            for clip in plan()
-        ]
+        return Listing(
+            [
+                VideoItem(
+                    video_id=clip.video_id,
+                    split=clip.split,
+                    method=clip.method,
+                    source=clip,
+                    identity=clip.identity,
+                    source_identity=clip.source_identity,
+                )
+                for clip in plan()
+            ]
+        )

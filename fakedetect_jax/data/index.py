@@ -74,21 +74,3 @@ def load_index(folder: Path, split: str) -> list[Entry]:
         partial.replace(path)
     rows = json.loads(path.read_text())
     return [Entry(position=position, **row) for position, row in enumerate(rows)]
-
-
-def check_disjoint(entries: Sequence[Entry]) -> None:
-    """Checks that no identity, as the target or the source of a face, stands in two splits.
-
-    Raises:
-      ValueError: names the identity and two of its videos.
-    """
-    first: dict[str, Entry] = {}
-    for entry in entries:
-        for identity in {entry.identity, entry.source_identity} - {""}:
-            known = first.setdefault(identity, entry)
-            if known.split != entry.split:
-                raise ValueError(
-                    f"{entry.dataset}: identity {identity!r} is in split {known.split!r} "
-                    f"({known.method}/{known.video_id}) and in split {entry.split!r} "
-                    f"({entry.method}/{entry.video_id}); splits must not share people"
-                )

@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections import deque
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from fakedetect_jax.faces import warp
+from fakedetect_jax.faces.spool import Spool, SpooledFrames
 from fakedetect_jax.faces.track import Face
 from fakedetect_jax.faces.video import Frame
 
@@ -15,37 +17,54 @@ LAG = 6
 """Source frames on either side that smooth a crop's window; also how long frames are held back."""
 
 _SIGMA = 2.5
-_JPEG = [
-    *(cv2.IMWRITE_JPEG_QUALITY, 95),
-    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-]
+JPEG_QUALITY = 95
+_CHROMA_444 = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 
 
 @dataclasses.dataclass
 class CroppedTrack:
-    """One track's kept frames; the crop side of it follows `LAG` source frames later."""
+    """One track's frames; the crops of those that are kept (places in `faces`) follow `LAG` source frames later."""
 
     frame_size: tuple[int, int]
     frame_index: list[int] = dataclasses.field(default_factory=list)
     timestamp: list[float] = dataclasses.field(default_factory=list)
     faces: list[Face] = dataclasses.field(default_factory=list)
-    frames: list[bytes] = dataclasses.field(default_factory=list)
+    kept: list[int] = dataclasses.field(default_factory=list)
+    frames: list[bytes] | SpooledFrames = dataclasses.field(default_factory=list)
     affine: list[Float[np.ndarray, "2 3"]] = dataclasses.field(default_factory=list)
+    passed: int = 0
 
 
 class Cropper:
-    """Collects frames with their faces and cuts each face out once its neighbours in time are known."""
+    """Collects frames with their faces and cuts each face out once its neighbours in time are known.
 
-    def __init__(self, size: int, margin: float) -> None:
+    Args:
+        size, margin, quality: of the crops, as in `extract`.
+        keep: whether a source frame's crops are wanted.
+        spool: where crops are kept; in memory if None.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        margin: float,
+        *,
+        quality: int = JPEG_QUALITY,
+        keep: Callable[[int], bool] = lambda index: True,
+        spool: Spool | None = None,
+    ) -> None:
         self.tracks: dict[int, CroppedTrack] = {}
         self._size = size
         self._margin = margin
+        self._quality = quality
+        self._keep = keep
+        self._spool = spool
         self._waiting: deque[tuple[Frame, list[Face]]] = deque()
 
     def add(self, frame: Frame, faces: list[Face]) -> None:
         """Take the next frame; crops of frames at least LAG earlier get made."""
         for face in faces:
-            track = self.tracks.setdefault(face.track, CroppedTrack(frame.image.shape[:2]))
+            track = self.tracks.get(face.track) or self._begin(face.track, frame.image.shape[:2])
             track.frame_index.append(frame.index)
             track.timestamp.append(frame.timestamp)
             track.faces.append(face)
@@ -58,10 +77,18 @@ class Cropper:
         while self._waiting:
             self._emit(*self._waiting.popleft())
 
+    def _begin(self, number: int, frame_size: tuple[int, int]) -> CroppedTrack:
+        frames = SpooledFrames(self._spool) if self._spool else []
+        self.tracks[number] = CroppedTrack(frame_size, frames=frames)
+        return self.tracks[number]
+
     def _emit(self, frame: Frame, faces: list[Face]) -> None:
         for face in faces:
             track = self.tracks[face.track]
-            position = len(track.frames)
+            position = track.passed
+            track.passed += 1
+            if not self._keep(frame.index):
+                continue
             near = slice(max(0, position - LAG), position + LAG + 1)
             window = smooth_window(
                 np.array(track.frame_index[near]),
@@ -69,8 +96,10 @@ class Cropper:
                 at=frame.index,
             )
             affine = crop_affine(*window, size=self._size, margin=self._margin)
+            crop = warp.warp_square(frame.image, affine, self._size, cv2.INTER_CUBIC)
+            track.kept.append(position)
             track.affine.append(affine)
-            track.frames.append(encode(warp.warp_square(frame.image, affine, self._size, cv2.INTER_CUBIC)))
+            track.frames.append(encode(crop, self._quality))
 
 
 def smooth_window(
@@ -103,6 +132,7 @@ def crop_affine(
     return warp.similarity(centre, (1 + 2 * margin) * side, 0.0, size)
 
 
-def encode(image: UInt8[np.ndarray, "s s 3"]) -> bytes:
-    """A BGR image as JPEG, quality 95, chroma not subsampled."""
-    return cv2.imencode(".jpg", image, _JPEG)[1].tobytes()
+def encode(image: UInt8[np.ndarray, "s s 3"], quality: int = JPEG_QUALITY) -> bytes:
+    """A BGR image as JPEG, chroma not subsampled."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _CHROMA_444]
+    return cv2.imencode(".jpg", image, options)[1].tobytes()

@@ -1,6 +1,7 @@
 """What the face pipeline makes of one tracked face."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -19,9 +20,9 @@ class FaceSequence:
 
     Attributes:
         track: number of the track; 0 is the most important of the video.
-        fps: frames a second of the source video, whatever the stride.
+        fps: frames a second of the source video, whichever frames are kept.
         frame_size: (height, width) of the upright source frame in pixels.
-        frames: T JPEG files (quality 95, 4:4:4) of the square crops.
+        frames: T JPEG files (4:4:4) of the square crops.
         frame_index: [T] position in the source video, rising, from 0.
         timestamp: [T] seconds since the start of the video.
         box: [T, 4] x0, y0, x1, y1 of the 81 landmarks in the source frame, not smoothed, not clipped.
@@ -33,7 +34,7 @@ class FaceSequence:
     track: int
     fps: float
     frame_size: tuple[int, int]
-    frames: list[bytes]
+    frames: Sequence[bytes]
     frame_index: Int32[np.ndarray, " t"]
     timestamp: Float32[np.ndarray, " t"]
     box: Float32[np.ndarray, "t 4"]

@@ -51,15 +51,17 @@ class _Live:
 class Tracker:
     """Turns frames, given in order, into faces with track numbers.
 
-    Every frame is detected on. A track whose detection is missing goes on from its last landmarks for up to
-    MAX_GAP source frames, as long as the mesh finds a face there; in a frame where it does not, the track is
-    absent. A face that looks like another one than at most five source frames before is a new track.
+    A track whose detection is missing goes on from its last landmarks for up to MAX_GAP source frames (and always
+    until the frame after next that is detected on), as long as the mesh finds a face there; in a frame where it
+    does not, the track is absent. A face that looks like another one than at most five source frames before is a
+    new track.
 
     Args:
         detect: frame -> detections.
         fit: (frame, region) -> mesh.
         look: (frame, mesh) -> thumbnail of the face, of mean 0 and norm 1.
         min_face: a new track needs a box with this many pixels along its longer side.
+        detect_every: detect on every so-many-th source frame only; a new face is found that much later.
     """
 
     def __init__(
@@ -69,11 +71,14 @@ class Tracker:
         look: Callable[[UInt8[np.ndarray, "h w 3"], Mesh], Float[np.ndarray, "24 24"]],
         *,
         min_face: float,
+        detect_every: int = 1,
     ) -> None:
         self._detect = detect
         self._fit = fit
         self._look = look
         self._min_face = min_face
+        self._detect_every = detect_every
+        self._max_gap = max(MAX_GAP, 2 * detect_every)
         self._live: list[_Live] = []
         self._numbers = itertools.count()
 
@@ -83,7 +88,21 @@ class Tracker:
 
     def update(self, image: UInt8[np.ndarray, "h w 3"], index: int) -> list[Face]:
         """The faces of the next frame, the source frame `index`; each track at most once."""
-        found = self._detect(image)
+        if index % self._detect_every == 0:
+            self._follow(self._detect(image), image, index)
+        else:
+            for live in self._live:
+                self._advance(live, image, index, None, None)
+        self._live = [
+            live for live in _without_duplicates(self._live) if index - live.detected <= self._max_gap
+        ]
+        return [
+            Face(live.number, landmarks_81(live.mesh.points), live.box, live.mesh.presence)
+            for live in self._live
+            if live.seen == index
+        ]
+
+    def _follow(self, found: Detections, image: UInt8[np.ndarray, "h w 3"], index: int) -> None:
         pairs, lost, new = associate(_stack([live.box for live in self._live]), found.box)
         for track, detection in pairs:
             live = self._live[track]
@@ -92,12 +111,6 @@ class Tracker:
             self._advance(self._live[track], image, index, None, None)
         for detection in new:
             self._begin(image, index, found.box[detection], found.points[detection])
-        self._live = [live for live in _without_duplicates(self._live) if index - live.detected <= MAX_GAP]
-        return [
-            Face(live.number, landmarks_81(live.mesh.points), live.box, live.mesh.presence)
-            for live in self._live
-            if live.seen == index
-        ]
 
     def _advance(
         self,

@@ -30,9 +30,10 @@ class Frame(NamedTuple):
 
 
 class Video(NamedTuple):
-    """An opened video: `fps`, and `frames`, which decodes as it is iterated (once)."""
+    """An opened video: `fps`, the number of frames that it states, and `frames`, decoded as it is iterated (once)."""
 
     fps: float
+    length: int
     frames: Iterator[Frame]
 
 
@@ -63,9 +64,10 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
                 f"{path}: the folder holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}); "
                 "name a video file, or the folder that directly holds the frames"
             )
-        return Video(IMAGES_FPS, _image_frames(sorted(images, key=_natural_key)[:max_frames:stride], stride))
+        ordered = sorted(images, key=_natural_key)[:max_frames]
+        return Video(IMAGES_FPS, len(ordered), _image_frames(ordered[::stride], stride))
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return Video(IMAGES_FPS, _image_frames([path], stride))
+        return Video(IMAGES_FPS, 1, _image_frames([path], stride))
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise VideoError(
@@ -76,7 +78,9 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
     if not 0 < fps < 1000:
         _LOG.warning("%s: the file states %s frames a second; assuming %s", path, fps, IMAGES_FPS)
         fps = IMAGES_FPS
-    return Video(fps, _video_frames(path, capture, fps, stride, max_frames))
+    stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    length = stated if max_frames is None else min(stated, max_frames)
+    return Video(fps, length, _video_frames(path, capture, fps, stride, max_frames))
 
 
 def _natural_key(path: Path) -> list[tuple[int, str]]:

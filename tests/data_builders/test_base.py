@@ -5,9 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from data_builders.base import VideoItem
-from data_builders.workers import extract_all
-from fakedetect_jax.data.index import DatasetNotBuilt, check_disjoint, dataset_folder, load_index, open_split
+from data_builders.splits import check_disjoint
+from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index, open_split
 from fakedetect_jax.data.schema import to_record
 from fakedetect_jax.data.tracks import select
 from fakedetect_jax.faces import extract
@@ -69,32 +68,19 @@ def test_two_builds_are_identical(tiny_data, tmp_path):
 def test_an_identity_in_two_splits_is_an_error_that_names_it(tiny_data):
     folder = dataset_folder(tiny_data, "tiny_faces")
     train, test = load_index(folder, "train"), load_index(folder, "test")
-    check_disjoint([*train, *test])
+    check_disjoint([*train, *test], dataset="d")
     stranger = dataclasses.replace(test[0], source_identity="train0")
     with pytest.raises(ValueError, match=r"identity 'train0' is in split 'train'.*and in split 'test'"):
-        check_disjoint([*train, stranger])
+        check_disjoint([*train, stranger], dataset="d")
+    check_disjoint([*train, stranger], dataset="d", shared=[("test", "train")])
+    with pytest.raises(ValueError, match="train0"):
+        check_disjoint([*train, stranger], dataset="d", shared=[("test", "validation")])
 
 
 def test_label_and_method_must_agree():
     (sequence,) = extract(FACE)
     with pytest.raises(ValueError, match="label=0 with method='swap'"):
         to_record(sequence, video_id="v", dataset="d", split="test", method="swap", label=0, main=True)
-
-
-def test_worker_processes_give_what_one_process_gives(tmp_path):
-    import contextlib
-
-    from data_builders.base import video_path
-
-    items = [VideoItem(f"v{n}", "train", "real", FACE, "p") for n in range(3)]
-
-    def run(workers):
-        with contextlib.ExitStack() as stack:
-            options = {"materialise": video_path, "folder": tmp_path, "extraction": {"size": 64}}
-            return list(extract_all(items, workers=workers, stack=stack, **options))
-
-    alone, together = run(1), run(2)
-    assert [tracks[0].frames for tracks in alone] == [tracks[0].frames for tracks in together]
 
 
 def test_tensorflow_is_not_needed(tiny_data):

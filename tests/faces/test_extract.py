@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fakedetect_jax.faces import VideoError, extract
+from fakedetect_jax.faces.choice import FrameChoice
 from fakedetect_jax.faces.crop import LAG, Cropper
 from fakedetect_jax.faces.sequence import FaceSequence
 from fakedetect_jax.faces.track import Face
@@ -78,7 +79,7 @@ def test_the_same_video_gives_the_same_sequences(sequence, clip_path):
 
 
 def test_options(clip_path, sequence):
-    (got,) = extract(clip_path, size=96, margin=0.5, stride=4, max_frames=18)
+    (got,) = extract(clip_path, size=96, margin=0.5, frames=FrameChoice(every=4), max_frames=18)
     assert got.frame_index.tolist() == [0, 4, 8, 12, 16]
     assert got.decode(0).shape == (96, 96, 3)
     assert np.ptp(got.landmarks[2], axis=0).max() == pytest.approx(96 / 2, rel=0.05)
@@ -88,7 +89,33 @@ def test_options(clip_path, sequence):
     assert len(extract(clip_path, max_frames=5, min_length=5)) == 1
 
 
-@pytest.mark.parametrize("option", ["size", "stride", "max_frames", "min_face", "min_length", "margin"])
+def test_chosen_frames_are_those_of_the_whole_sequence(clip_path, sequence):
+    choice = FrameChoice(count=2, run=3, every=2)
+    (got,) = extract(clip_path, frames=choice)
+    assert got.frame_index.tolist() == choice.positions(24).tolist() == [4, 6, 8, 16, 18, 20]
+    assert got.frames == [sequence.frames[place] for place in got.frame_index]
+    for name in ("timestamp", "box", "landmarks", "confidence", "affine"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(sequence, name)[got.frame_index])
+
+
+def test_a_spool_changes_nothing(clip_path, sequence, tmp_path):
+    (got,) = extract(clip_path, spool=tmp_path)
+    assert list(got.frames) == sequence.frames
+    assert got.frames[3:5] == sequence.frames[3:5]
+    assert got.frames[-1] == sequence.frames[-1]
+    assert not list(tmp_path.iterdir())
+    np.testing.assert_array_equal(got.decode(7), sequence.decode(7))
+
+
+def test_detecting_less_often_follows_the_same_face(clip_path, sequence):
+    (got,) = extract(clip_path, detect_every=5)
+    assert got.frame_index.tolist() == sequence.frame_index.tolist()
+    np.testing.assert_allclose(got.box, sequence.box, atol=3)
+
+
+@pytest.mark.parametrize(
+    "option", ["size", "quality", "detect_every", "max_frames", "min_face", "min_length", "margin"]
+)
 def test_an_option_out_of_range_is_named(clip_path, option):
     with pytest.raises(ValueError, match=f"{option}=-1.*at least"):
         extract(clip_path, **{option: -1})
