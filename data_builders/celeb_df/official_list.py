@@ -1,0 +1,53 @@
+"""The official test list of Celeb-DF, whose labels are the reverse of ours."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from data_builders.celeb_df.names import FAKES, KINDS, kind_of, parse
+from data_builders.listing import SourceError
+
+LIST_NAME = "List_of_testing_videos.txt"
+_LINE = re.compile(r"([01])\s+([^/\s]+)/(?:videos/)?([^/\s]+)\.mp4")
+
+Video = tuple[str, str]  # (kind of folder, file name without .mp4)
+
+
+def parse_test_list(content: str, path: Path) -> list[Video]:
+    """Reads the lines '<label> <folder>/<file>.mp4', in which 1 is real; `path` is for messages.
+
+    The labels are only checked: what a video is follows from its folder.
+
+    Raises:
+      SourceError: names the line that is not as published or contradicts its folder, or the list is empty.
+    """
+    videos: dict[Video, None] = {}
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            videos[_parse_line(line.strip(), f"{path}, line {number}: {line.strip()!r}")] = None
+    if not videos:
+        raise SourceError(
+            f"{path}: lists no video; take it from the download again, it lies beside the folders"
+        )
+    return list(videos)
+
+
+def _parse_line(line: str, where: str) -> Video:
+    match = _LINE.fullmatch(line)
+    if not match:
+        raise SourceError(
+            f"{where} is not '<label> <folder>/<file>.mp4'; take the list from the download again"
+        )
+    label, folder, stem = match.groups()
+    kind = kind_of(folder)
+    if kind is None:
+        raise SourceError(f"{where} names folder {folder!r}; the official ones are {KINDS}")
+    if parse(kind, stem) is None:
+        raise SourceError(f"{where} names {stem!r}, which is no file name of {kind}; take the list again")
+    if (label == "0") != (kind == FAKES):
+        raise SourceError(
+            f"{where} has label {label} in {kind}; in the official list 1 is real and 0 is fake: "
+            "this one has been edited, take it from the download again"
+        )
+    return kind, stem

@@ -1,0 +1,26 @@
+"""DeeperForensics-1.0 as records of face tracks."""
+
+from __future__ import annotations
+
+import tensorflow_datasets as tfds
+
+from data_builders.base import FaceSequenceBuilder
+from data_builders.deeperforensics import layout
+from data_builders.listing import Listing
+
+
+class Builder(FaceSequenceBuilder):
+    """Eleven folders of fakes, each against the official reals or the actors' recordings; see README.md."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VARIANTS = layout.VARIANTS
+    SOURCE_HINT = (
+        "the folder that holds manipulated_videos/ and lists/, of which "
+        "https://github.com/EndlessSora/DeeperForensics-1.0 sends a link after its form, with FaceForensics++ linked "
+        "as ffpp/ inside"
+    )
+
+    def listing(self) -> Listing:
+        """Returns the videos of the chosen folder of fakes and protocol."""
+        return layout.list_videos(self.source, self.variant)

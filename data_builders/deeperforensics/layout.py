@@ -1,0 +1,127 @@
+"""Where DeeperForensics-1.0 keeps its fakes, and which of the rival sets of real videos stands against them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_builders.deeperforensics.splits import parse_fake, read_splits
+from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, require
+from fakedetect_jax.data.schema import REAL
+
+CLEAN = ("end_to_end", "reenact_postprocess")
+DISTORTED = (
+    *(f"end_to_end_level_{level}" for level in (1, 2, 3, 4, 5)),
+    "end_to_end_random_level",
+    *(f"end_to_end_mix_{count}_distortions" for count in (2, 3, 4)),
+)
+FOLDERS = (*CLEAN, *DISTORTED)
+ACTORS = "__source_videos"
+VARIANTS = (*FOLDERS, *(f"{folder}{ACTORS}" for folder in FOLDERS))
+
+PUBLISHED = {
+    TRAIN: 703,
+    VALIDATION: 96,
+    TEST: 201,
+}  # fakes of a folder, and the videos that they were made from
+
+# Where the user puts, or links, the FaceForensics++ download.
+TARGETS = Path("ffpp/original_sequences/youtube/c23/videos")
+
+
+def list_videos(source: Path, variant: str) -> Listing:
+    """Returns the fakes of one folder in their official splits, and the reals of one protocol.
+
+    Args:
+      source: the folder that holds manipulated_videos/, lists/ and, by protocol, ffpp/ or source_videos/.
+      variant: a folder of manipulated_videos: the reals are the FaceForensics++ videos that the fakes were made from,
+        as the publisher says. With '__source_videos' behind it: the reals are the recordings of the actors.
+
+    Raises:
+      SourceError: unknown variant, or a folder or a list is missing or not as published.
+    """
+    if variant not in VARIANTS:
+        raise SourceError(f"variant {variant!r} is unknown; choose one of {VARIANTS}")
+    method = variant.removesuffix(ACTORS)
+    splits = read_splits(source)
+    fakes, notes = _fakes(source, method, splits)
+    published = {(split, method): count for split, count in PUBLISHED.items()}
+    if variant == method:
+        reals, more = _targets(source, method, splits)
+        published |= {(split, REAL): count for split, count in PUBLISHED.items()}
+    else:
+        reals, more = _recordings(source, splits)
+    return Listing(reals + fakes, notes + more, published)
+
+
+def _fakes(source: Path, method: str, splits: dict[str, list[str]]) -> tuple[list[VideoItem], list[str]]:
+    folder = require(
+        source / "manipulated_videos" / method,
+        what="the folder of fakes",
+        remedy="download its archive and unpack it with the publisher's unzip.sh",
+    )
+    items = [
+        VideoItem(stem, split, method, folder / f"{stem}.mp4", *people)
+        for split, stems in splits.items()
+        for stem in stems
+        if (people := parse_fake(stem))
+    ]
+    extra = {path.stem for path in folder.glob("*.mp4")} - {item.video_id for item in items}
+    if extra:
+        note = f"{method}: videos that no split list names, not built: {len(extra)}, e.g. {min(extra)}.mp4"
+        return items, [note]
+    return items, []
+
+
+def _targets(source: Path, method: str, splits: dict[str, list[str]]) -> tuple[list[VideoItem], list[str]]:
+    """The official protocol: the lists name fakes only, and the real of a fake is the video it was made from."""
+    folder = require(
+        source / TARGETS,
+        what="the folder of real videos",
+        remedy=(
+            "the official reals are the c23 videos of FaceForensics++, which this download does not contain; link "
+            f"that one: ln -s <FaceForensics++> {source / TARGETS.parts[0]}; or take variant {method}{ACTORS}"
+        ),
+    )
+    items = [
+        VideoItem(target, split, REAL, folder / f"{target}.mp4", identity=target)
+        for split, stems in splits.items()
+        for target in dict.fromkeys(stem.split("_")[0] for stem in stems)
+    ]
+    notes = [
+        "reals are the FaceForensics++ videos, but in other splits than FaceForensics++'s: a detector trained on its "
+        "'train' has seen some of this 'test'"
+    ]
+    if method in DISTORTED:
+        notes.append(
+            f"the fakes of {method} are distorted and the reals are not: a detector can tell them by the "
+            "distortion; the publisher leaves it to the user to distort the reals alike"
+        )
+    return items, notes
+
+
+def _recordings(source: Path, splits: dict[str, list[str]]) -> tuple[list[VideoItem], list[str]]:
+    """Another protocol in use: an actor's recordings are in the split of the fakes with the actor's face."""
+    folder = require(
+        source / "source_videos",
+        what="the folder of the actors' recordings",
+        remedy="download its archives and unpack them with the publisher's unzip.sh",
+    )
+    homes = {stem.split("_")[1]: split for split, stems in splits.items() for stem in stems}
+    items: list[VideoItem] = []
+    without = []
+    for actor in sorted(path.name for path in folder.iterdir() if path.is_dir()):
+        if actor not in homes:
+            without.append(actor)
+            continue
+        # <light>/<emotion>/<camera>/, or BlendShape/<camera>/: the depth differs.
+        paths = sorted((folder / actor).rglob("*.mp4"))
+        items += [VideoItem(path.stem, homes[actor], REAL, path, identity=actor) for path in paths]
+    notes = [
+        "reals are the actors' recordings, in a studio, which the publisher says are not the real part of this "
+        "dataset: the scene alone tells them from the fakes; not comparable with the official protocol",
+        "there is no official split of the recordings: each actor's are in the split of the fakes with the "
+        "actor's face",
+    ]
+    if without:
+        notes.append(f"actors whom no split list names, not built: {', '.join(without)}")
+    return items, notes

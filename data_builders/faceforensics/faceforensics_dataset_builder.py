@@ -1,0 +1,25 @@
+"""FaceForensics++ and DeepFakeDetection as records of face tracks."""
+
+from __future__ import annotations
+
+import tensorflow_datasets as tfds
+
+from data_builders.base import FaceSequenceBuilder
+from data_builders.faceforensics import layout
+from data_builders.listing import Listing
+
+
+class Builder(FaceSequenceBuilder):
+    """Five forgeries of a thousand videos in their official splits; `dfd_*` is DeepFakeDetection; see README.md."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VARIANTS = layout.VARIANTS
+    SOURCE_HINT = (
+        "the folder that holds original_sequences/ and manipulated_sequences/, fetched with the download script that "
+        "https://github.com/ondyari/FaceForensics sends after its form, plus that repository's dataset/splits"
+    )
+
+    def listing(self) -> Listing:
+        """Returns the videos of the chosen compression or of DeepFakeDetection."""
+        return layout.list_videos(self.source, self.variant)
