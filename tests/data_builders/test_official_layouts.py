@@ -1,0 +1,151 @@
+"""Every builder on a small tree in its dataset's layout, with real faces and what real downloads have wrong."""
+
+import json
+
+import pytest
+
+from data_builders.build import build, check
+from data_builders.extraction import Extraction
+from data_builders.listing import SourceError
+from data_builders.report import describe_listing
+from fakedetect_jax.data.index import load_index, open_split
+
+SMALL = Extraction(size=64)
+
+
+def built(name, source, data, **options):
+    """Builds, and returns {(split, method): {video: main track's label}} and the failures by video."""
+    folder, report = build(name, data, source=source, extraction=SMALL, **options)
+    entries: dict = {}
+    for split in ("train", "validation", "test"):
+        if any(row["split"] == split and row["tracks"] for row in report["summary"]):
+            for entry in load_index(folder, split):
+                if entry.main:
+                    entries.setdefault((split, entry.method), {})[entry.video_id] = entry.label
+    failures = {f"{v['method']}/{v['video_id']}": v["failure"] for v in report["videos"] if v["failure"]}
+    return folder, entries, failures
+
+
+@pytest.fixture
+def faceforensics(tmp_path, clips):
+    source = tmp_path / "ffpp"
+    reals = source / "original_sequences/youtube/c23/videos"
+    fakes = source / "manipulated_sequences"
+    clips.put("face", *(reals / f"00{n}.mp4" for n in (0, 2, 3, 5)))
+    clips.put("two", reals / "001.mp4")
+    for method in ("Deepfakes", "FaceSwap"):
+        pairs = ("000_001", "002_003", "003_002", "004_005", "005_004")
+        clips.put("face", *(fakes / method / "c23/videos" / f"{pair}.mp4" for pair in pairs))
+    clips.put("two", fakes / "Deepfakes/c23/videos/001_000.mp4")
+    clips.put("mask_right", fakes / "Deepfakes/masks/videos/001_000.mp4")
+    clips.put("corrupt", fakes / "FaceSwap/c23/videos/001_000.mp4")
+    clips.put("empty", fakes / "FaceSwap/c23/videos/004_005.mp4")
+    splits = source / "dataset/splits"
+    splits.mkdir(parents=True)
+    for name, pairs in (("train", [["000", "001"]]), ("val", [["002", "003"]]), ("test", [["004", "005"]])):
+        (splits / f"{name}.json").write_text(json.dumps(pairs))
+    return source
+
+
+def test_faceforensics(faceforensics, tmp_path):
+    folder, entries, failures = built("faceforensics", faceforensics, tmp_path / "data")
+    assert folder.parent.name == "c23-size64"
+    assert entries == {
+        ("train", "real"): {"000": 0, "001": 0},
+        ("train", "Deepfakes"): {"000_001": 1, "001_000": 1},
+        ("train", "FaceSwap"): {"000_001": 1},
+        ("validation", "real"): {"002": 0, "003": 0},
+        ("validation", "Deepfakes"): {"002_003": 1, "003_002": 1},
+        ("validation", "FaceSwap"): {"002_003": 1, "003_002": 1},
+        ("test", "real"): {"005": 0},
+        ("test", "Deepfakes"): {"004_005": 1, "005_004": 1},
+        ("test", "FaceSwap"): {"005_004": 1},
+    }
+    assert failures.keys() == {"real/004", "FaceSwap/001_000", "FaceSwap/004_005"}
+    assert "no such file" in failures["real/004"]
+    assert "not a video" in failures["FaceSwap/001_000"]
+    assert failures["FaceSwap/004_005"] == "no face found"
+
+
+def test_the_mask_tells_which_of_two_faces_is_manipulated(faceforensics, tmp_path, clips):
+    folder, _, _ = built("faceforensics", faceforensics, tmp_path / "data")
+    main = {}
+    for record in open_split(folder, "train"):
+        if record["main"]:
+            main[record["method"].decode(), record["video_id"].decode()] = record
+    # Both people are in both videos; the larger one is at the left.
+    assert main["real", "001"]["box"][:, 2].max() < clips.size[0]
+    assert main["Deepfakes", "001_000"]["box"][:, 0].min() > clips.size[0]
+    assert main["Deepfakes", "001_000"]["identity"] == b"001"
+    assert main["Deepfakes", "001_000"]["source_identity"] == b"000"
+
+
+def test_a_check_says_what_is_there_without_decoding(faceforensics, monkeypatch):
+    monkeypatch.setattr("cv2.VideoCapture", None)
+    text = describe_listing(check("faceforensics", source=faceforensics))
+    rows = {tuple(line.split()[:2]): line.split()[2:] for line in text.splitlines()}
+    assert rows["train", "Deepfakes"] == ["2", "0", "720"]
+    assert rows["test", "real"] == ["1", "1", "140"]
+    assert "missing: " in text
+    assert "004.mp4" in text
+    assert "Face2Face is left out" in text
+
+
+def test_a_split_file_with_an_unknown_id_is_named(faceforensics):
+    (faceforensics / "dataset/splits/val.json").write_text('[["002", "01x"]]')
+    with pytest.raises(SourceError, match=r"val\.json.*01x"):
+        check("faceforensics", source=faceforensics)
+    (faceforensics / "dataset/splits/val.json").unlink()
+    with pytest.raises(SourceError, match=r"val\.json.*github"):
+        check("faceforensics", source=faceforensics)
+
+
+@pytest.mark.parametrize("spelling", ["YouTube-real", "Youtube-real"])
+def test_celeb_df(tmp_path, clips, spelling):
+    source = tmp_path / "celeb"
+    clips.put("face", *(source / "Celeb-real" / f"id{n}_0000.mp4" for n in range(5)))
+    clips.put("face", *(source / spelling / "videos" / f"0000{n}.mp4" for n in range(4)))
+    fakes = ("id0_id1_0000", "id1_id0_0000", "id2_id3_0000", "id3_id2_0000", "id4_id0_0000", "id0_id1_0001")
+    clips.put("face", *(source / "Celeb-synthesis" / f"{name}.mp4" for name in fakes))
+    clips.put("corrupt", source / "Celeb-real/id4_0001.mp4")
+    listed = ["1 Celeb-real/id0_0000.mp4", f"1 {spelling}/00000.mp4", "0 Celeb-synthesis/id0_id1_0000.mp4"]
+    (source / "List_of_testing_videos.txt").write_text("\n".join(listed) + "\n")
+    _, entries, failures = built("celeb_df", source, tmp_path / "data")
+    # The publisher's 1 is real.
+    assert entries["test", "real"] == {"id0_0000": 0, "youtube-00000": 0}
+    assert entries["test", "Celeb-synthesis"] == {"id0_id1_0000": 1}
+    assert failures.keys() == {"real/id4_0001"}
+    elsewhere = {video for (split, _), videos in entries.items() if split != "test" for video in videos}
+    assert len(elsewhere) == 5 + 4 + 6 - 3
+    held_out = {video for (split, _), videos in entries.items() if split == "validation" for video in videos}
+    trained_on = elsewhere - held_out
+    people = [{part for video in videos for part in video.split("_") if part.startswith("id")}
+              for videos in (held_out, trained_on)]  # fmt: skip
+    assert people[0]
+    assert not people[0] & people[1]
+
+    (source / "List_of_testing_videos.txt").write_text("1 Celeb-synthesis/id0_id1_0000.mp4\n")
+    with pytest.raises(SourceError, match="id0_id1_0000"):
+        check("celeb_df", source=source)
+
+
+def test_deeperforensics(tmp_path, clips):
+    source = tmp_path / "df"
+    fakes = {"train": ["000_M001.mp4", "001_W002.mp4"], "val": ["002_M003.mp4"], "test": ["003_W004.mp4"]}
+    for split, names in fakes.items():
+        clips.put("face", *(source / "manipulated_videos/end_to_end" / name for name in names))
+        (source / "lists/splits").mkdir(parents=True, exist_ok=True)
+        (source / f"lists/splits/{split}.txt").write_text("\n".join(names) + "\n")
+    clips.put(
+        "face", *(source / "ffpp/original_sequences/youtube/c23/videos" / f"00{n}.mp4" for n in range(4))
+    )
+    _, entries, failures = built("deeperforensics", source, tmp_path / "data")
+    assert not failures
+    assert {key: list(videos.values()) for key, videos in entries.items()} == {
+        ("train", "real"): [0, 0],
+        ("train", "end_to_end"): [1, 1],
+        ("validation", "real"): [0],
+        ("validation", "end_to_end"): [1],
+        ("test", "real"): [0],
+        ("test", "end_to_end"): [1],
+    }
