@@ -1,0 +1,1 @@
+"""DFDC: the Deepfake Detection Challenge dataset, and its preview."""

@@ -1,0 +1,327 @@
+"""Small trees in DFDC's official layouts, with their traps."""
+
+import csv
+import json
+import string
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_builders.dfdc.layout import list_videos, part_number, read_subset
+from data_builders.dfdc.preview import draw_actors, parse_actors
+from data_builders.listing import SourceError, VideoItem
+
+
+def make_part(source: Path, number: int, metadata: dict[str, dict], missing: str = "") -> Path:
+    folder = source / f"dfdc_train_part_{number}"
+    folder.mkdir(parents=True)
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    for name in metadata:
+        if name != missing:
+            (folder / name).touch()
+    return folder
+
+
+def one_real_two_fakes(stem: str) -> dict[str, dict]:
+    fake = {"label": "FAKE", "split": "train", "original": f"{stem}.mp4"}
+    return {f"{stem}f1.mp4": fake, f"{stem}.mp4": {"label": "REAL", "split": "train"}, f"{stem}f2.mp4": fake}
+
+
+def make_test(folder: Path, labels: dict[str, str], labels_in: Path | None = None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ["filename,label", *(f"{name},{label}" for name, label in labels.items())]
+    ((labels_in or folder) / "labels.csv").write_text("\n".join(lines) + "\n")
+    for name in labels:
+        (folder / name).touch()
+
+
+@pytest.fixture
+def full(tmp_path):
+    for number in (0, 2, 10):
+        make_part(tmp_path, number, one_real_two_fakes(f"p{number}"))
+    make_test(tmp_path / "test", {"tb.mp4": "1", "ta.mp4": "0", "tc.mp4": "1"})
+    return tmp_path
+
+
+def test_the_items_of_a_full_download(full):
+    listing = list_videos(full, "full")
+    by_id = {item.video_id: item for item in listing.items}
+    assert [item.video_id for item in listing.items] == [
+        *("p0", "p0f1", "p0f2", "p2", "p2f1", "p2f2", "p10", "p10f1", "p10f2"),
+        *("ta", "tb", "tc"),
+    ]
+    assert by_id["p2"].method == "real"
+    assert by_id["p2f1"].method == "fake"
+    assert by_id["p2f1"].source == full / "dfdc_train_part_2" / "p2f1.mp4"
+    assert {by_id[name].identity for name in ("p2", "p2f1", "p2f2")} == {"p2"}
+    assert [(by_id[name].label, by_id[name].split) for name in ("ta", "tb", "tc")] == [
+        (0, "test"),
+        (1, "test"),
+        (1, "test"),
+    ]
+    assert {by_id[name].identity for name in ("ta", "tb", "tc")} == {""}
+    assert listing.published == {("test", "real"): 2500, ("test", "fake"): 2500}
+    assert listing.missing() == []
+    assert list_videos(full, "full") == listing
+
+
+def test_one_whole_part_of_three_validates(full):
+    listing = list_videos(full, "full")
+    splits = {number: set() for number in (0, 2, 10)}
+    for item in listing.items:
+        if item.split != "test":
+            splits[int(item.source.parent.name.split("_")[-1])].add(item.split)
+    assert sorted(map(sorted, splits.values())) == [["train"], ["train"], ["validation"]]
+    (drawn,) = [number for number, found in splits.items() if found == {"validation"}]
+    assert any(f"part(s) {drawn} were drawn" in note for note in listing.notes)
+
+
+def test_absent_parts_are_named(full):
+    (note,) = [note for note in list_videos(full, "full").notes if "not there" in note]
+    assert note.startswith("47 of 50")
+    assert ": 1, 3, 4," in note
+    assert note.endswith("49.")
+
+
+def test_one_part_alone_trains_and_there_is_no_validation(tmp_path):
+    make_part(tmp_path, 3, one_real_two_fakes("a"))
+    listing = list_videos(tmp_path, "full")
+    assert {item.split for item in listing.items} == {"train"}
+    assert any("no validation split" in note for note in listing.notes)
+    assert any("test set is not there" in note for note in listing.notes)
+    assert listing.published == {}
+
+
+def test_a_missing_video_stays_and_an_unlisted_one_is_counted(tmp_path):
+    folder = make_part(tmp_path, 0, one_real_two_fakes("a"), missing="af2.mp4")
+    (folder / "stray.mp4").touch()
+    listing = list_videos(tmp_path, "full")
+    assert [item.video_id for item in listing.missing()] == ["af2"]
+    assert "stray" not in {item.video_id for item in listing.items}
+    assert any("1 videos" in note and "stray.mp4" in note for note in listing.notes)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"label": "FAKE", "original": "elsewhere.mp4"}, "elsewhere.mp4"),
+        ({"label": "FAKE"}, "None"),
+        ({"label": "fake", "original": "a.mp4"}, "'fake'"),
+        ({}, "None"),
+    ],
+)
+def test_an_entry_that_contradicts_is_named(tmp_path, entry, said):
+    make_part(tmp_path, 7, {"a.mp4": {"label": "REAL"}, "odd.mp4": entry})
+    with pytest.raises(SourceError, match=r"dfdc_train_part_7.*odd\.mp4") as caught:
+        list_videos(tmp_path, "full")
+    assert said in str(caught.value)
+
+
+def test_a_part_without_or_with_broken_metadata(tmp_path):
+    (tmp_path / "dfdc_train_part_4").mkdir()
+    with pytest.raises(SourceError, match=r"dfdc_train_part_4.metadata\.json"):
+        list_videos(tmp_path, "full")
+    (tmp_path / "dfdc_train_part_4" / "metadata.json").write_text("{")
+    with pytest.raises(SourceError, match="not JSON"):
+        list_videos(tmp_path, "full")
+    (tmp_path / "dfdc_train_part_4" / "metadata.json").write_text('{"a.mp4": "FAKE"}')
+    with pytest.raises(SourceError, match="not an object"):
+        list_videos(tmp_path, "full")
+
+
+def test_other_places_of_the_labels_and_videos(tmp_path):
+    make_test(tmp_path / "test_videos", {"a.mp4": "1"}, labels_in=tmp_path)
+    (item,) = list_videos(tmp_path, "full").items
+    assert item.source == tmp_path / "test_videos" / "a.mp4"
+    assert item.source.exists()
+
+
+def test_test_videos_without_labels(full):
+    (full / "test" / "labels.csv").unlink()
+    with pytest.raises(SourceError, match=r"labels\.csv.*ai\.meta\.com"):
+        list_videos(full, "full")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("filename,label\na.mp4,FAKE\n", "line 2.*'FAKE'"),
+        ("filename,label\na.mp4,1\na.mp4,0\n", r"line 3.*a\.mp4.*twice"),
+        ("name,label\na.mp4,1\n", "filename,label"),
+        ("", "filename,label"),
+    ],
+)
+def test_bad_labels(tmp_path, text, said):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "labels.csv").write_text(text)
+    with pytest.raises(SourceError, match=said):
+        list_videos(tmp_path, "full")
+
+
+def test_the_subset_of_3215(full):
+    (full / "dfdc_all_vids.txt").write_text("tc\nta.mp4\n\n")
+    listing = list_videos(full, "full_3215")
+    assert [item.video_id for item in listing.items if item.split == "test"] == ["ta", "tc"]
+    assert [item for item in listing.items if item.split != "test"] == [
+        item for item in list_videos(full, "full").items if item.split != "test"
+    ]
+    assert any("names 2 videos, the published list 3215" in note for note in listing.notes)
+    assert listing.published == {}
+
+
+def test_the_subset_without_its_list_or_with_an_unknown_name(full):
+    with pytest.raises(SourceError, match=r"dfdc_all_vids\.txt.*LipForensics"):
+        list_videos(full, "full_3215")
+    (full / "dfdc_all_vids.txt").write_text("ta\nnobody\n")
+    with pytest.raises(SourceError, match="'nobody'"):
+        list_videos(full, "full_3215")
+
+
+def test_an_empty_folder_and_an_unknown_variant(tmp_path):
+    with pytest.raises(SourceError, match="dfdc_train_part_0"):
+        list_videos(tmp_path, "full")
+    with pytest.raises(SourceError, match="'fulll'"):
+        list_videos(tmp_path, "fulll")
+
+
+@given(st.integers(0, 10_000), st.integers(0, 3))
+def test_part_numbers(number, zeros):
+    assert part_number(f"dfdc_train_part_{'0' * zeros}{number}") == number
+    assert part_number(f"dfdc_train_part_{number}.zip") is None
+
+
+@given(st.lists(st.text(string.ascii_lowercase, min_size=1)), st.booleans())
+def test_a_subset_list_is_read_as_written(tmp_path_factory, names, suffix):
+    path = tmp_path_factory.mktemp("list") / "list.txt"
+    path.write_text("".join(f"{name}{'.mp4' if suffix else ''}\r\n" for name in names))
+    assert read_subset(path) == names
+
+
+# --- the preview ---
+
+
+def real(actor: int, split: str = "train") -> tuple[str, dict]:
+    return f"original_videos/{actor}/{actor}_A_001.mp4", {"label": "real", "set": split}
+
+
+def fake(target: int, source: int, method: str = "A", split: str = "train") -> tuple[str, dict]:
+    return (
+        f"method_{method}/{target}/{target}_A/{source}_{target}_A_001.mp4",
+        {"label": "fake", "set": split},
+    )
+
+
+def make_preview(source: Path, entries: list[tuple[str, dict]]) -> Path:
+    (source / "dataset.json").write_text(json.dumps(dict(entries)))
+    for key, _ in entries:
+        (source / key).parent.mkdir(parents=True, exist_ok=True)
+        (source / key).touch()
+    return source
+
+
+def test_the_items_of_the_preview(tmp_path):
+    make_preview(tmp_path, [real(90, "test"), fake(90, 91, "B", "test"), fake(90, 91, "A", "test")])
+    items = {item.key: item for item in list_videos(tmp_path, "preview").items}
+    assert set(items) == {"real/90_A_001", "method_A/91_90_A_001", "method_B/91_90_A_001"}
+    swap = items["method_B/91_90_A_001"]
+    assert (swap.split, swap.identity, swap.source_identity, swap.label) == ("test", "90", "91", 1)
+    assert swap.source == tmp_path / "method_B" / "90" / "90_A" / "91_90_A_001.mp4"
+    assert (items["real/90_A_001"].identity, items["real/90_A_001"].source_identity) == ("90", "")
+
+
+def test_actors_who_are_swapped_go_to_validation_together(tmp_path):
+    pairs = [(2 * number, 2 * number + 1) for number in range(10)]
+    entries = [real(actor) for pair in pairs for actor in pair]
+    entries += [fake(a, b) for a, b in pairs] + [fake(b, a, "B") for a, b in pairs]
+    listing = list_videos(make_preview(tmp_path, entries), "preview")
+    assert len(listing.items) == 40
+    assert Counter(item.split for item in listing.items) == {"train": 36, "validation": 4}
+    assert any("0 fakes" in note and "2 actors" in note for note in listing.notes)
+
+
+def test_fakes_between_validation_and_training_actors_are_left_out_and_counted(tmp_path):
+    actors = range(10)
+    entries = [real(actor) for actor in actors] + [fake(a, b) for a in actors for b in actors if a != b]
+    listing = list_videos(make_preview(tmp_path, entries), "preview")
+    seen = {"train": set(), "validation": set()}
+    for item in listing.items:
+        seen[item.split] |= {item.identity, item.source_identity} - {""}
+    assert (len(seen["validation"]), len(seen["train"])) == (1, 9)
+    assert not seen["train"] & seen["validation"]
+    # The drawn actor is the target of 9 fakes and the source of 9.
+    assert len(listing.items) == len(entries) - 18
+    assert any("18 fakes" in note for note in listing.notes)
+
+
+def test_preview_names_that_tell_no_actor_train_and_are_counted(tmp_path):
+    odd = ("method_A/x/oddname.mp4", {"label": "fake", "set": "train"})
+    listing = list_videos(make_preview(tmp_path, [odd, real(1), real(2)]), "preview")
+    (item,) = [item for item in listing.items if item.video_id == "oddname"]
+    assert (item.split, item.identity, item.method) == ("train", "", "method_A")
+    assert any(note.startswith("1 videos do not tell") for note in listing.notes)
+
+
+def test_actors_that_dataset_json_has_in_both_sets_are_noted(tmp_path):
+    make_preview(tmp_path, [real(1), real(2), fake(3, 2, "A", "test")])
+    assert any("1 actors in train and in test" in note for note in list_videos(tmp_path, "preview").notes)
+
+
+def test_preview_videos_that_are_missing_or_unlisted(tmp_path):
+    make_preview(tmp_path, [real(1), real(2)])
+    (tmp_path / "original_videos" / "1" / "1_A_001.mp4").rename(tmp_path / "original_videos" / "extra.mp4")
+    listing = list_videos(tmp_path, "preview")
+    assert [item.video_id for item in listing.missing()] == ["1_A_001"]
+    assert any("original_videos/extra.mp4" in note for note in listing.notes)
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "said"),
+    [
+        ("method_C/1/x.mp4", {"label": "fake", "set": "train"}, "method_C"),
+        ("method_A/1/x.mp4", {"label": "real", "set": "train"}, "contradicts"),
+        ("original_videos/1/x.mp4", {"label": "fake", "set": "train"}, "contradicts"),
+        ("method_A/1/x.mp4", {"label": "fake", "set": "val"}, "'val'"),
+        ("method_A/1/x.mp4", {"set": "train"}, "None"),
+    ],
+)
+def test_preview_entries_that_contradict(tmp_path, key, entry, said):
+    (tmp_path / "dataset.json").write_text(json.dumps({key: entry}))
+    with pytest.raises(SourceError, match=said) as caught:
+        list_videos(tmp_path, "preview")
+    assert key in str(caught.value)
+
+
+def test_preview_without_its_list(tmp_path):
+    with pytest.raises(SourceError, match=r"dataset\.json.*dfdc_preview_set\.zip"):
+        list_videos(tmp_path, "preview")
+
+
+@given(st.integers(0), st.integers(0), st.text(string.ascii_uppercase, min_size=1), st.integers(0, 999))
+def test_actors_of_any_official_name(target, source, clip, number):
+    fake_name = f"method_B/{target}/{target}_{clip}/{source}_{target}_{clip}_{number:03}.mp4"
+    assert parse_actors(fake_name) == (str(target), str(source))
+    real_name = f"original_videos/{target}/{target}_{clip}_{number:03}.mp4"
+    assert parse_actors(real_name) == (str(target), "")
+
+
+@given(st.sets(st.tuples(st.integers(0, 12), st.integers(0, 12))), st.floats(0, 1), st.integers(0, 5))
+def test_a_draw_of_actors_is_of_the_asked_size_and_ignores_order(pairs, share, seed):
+    items = [VideoItem(f"{a}_{b}", "train", "method_A", None, str(a), str(b)) for a, b in sorted(pairs)]
+    drawn = draw_actors(items, share=share, seed=seed)
+    actors = {str(actor) for pair in pairs for actor in pair}
+    assert drawn <= actors
+    if len(actors) >= 2:
+        assert 1 <= len(drawn) < len(actors)
+        assert abs(len(drawn) - share * len(actors)) <= 1
+    assert draw_actors(items[::-1], share=share, seed=seed) == drawn
+
+
+def test_labels_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "test").mkdir()
+    with (tmp_path / "test" / "labels.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([("filename", "label"), ("a.mp4", 0)])
+    (item,) = list_videos(tmp_path, "full").items
+    assert (item.video_id, item.label) == ("a", 0)

@@ -1,0 +1,24 @@
+"""Anybody's own videos as records of face tracks."""
+
+from __future__ import annotations
+
+import tensorflow_datasets as tfds
+
+from data_builders.base import FaceSequenceBuilder
+from data_builders.listing import Listing
+from data_builders.video_folder.layout import list_videos
+
+
+class Builder(FaceSequenceBuilder):
+    """A tree of real/ and fake/METHOD/, or a videos.csv; see README.md."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VARIANTS = ()
+    SOURCE_HINT = (
+        "a folder with real/ and fake/METHOD/, or with a videos.csv (path,label,method,identity,split)"
+    )
+
+    def listing(self) -> Listing:
+        """Returns the videos of the user's folder."""
+        return list_videos(self.source, self.variant)

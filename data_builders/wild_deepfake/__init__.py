@@ -1,0 +1,1 @@
+"""WildDeepfake: face sequences collected from the internet, streamed from their archives."""

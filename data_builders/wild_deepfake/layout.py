@@ -1,0 +1,132 @@
+"""Where WildDeepfake keeps its archives, and which of them train, validate and test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, cut_validation
+from data_builders.wild_deepfake.sequences import FaceSequenceSource, find_sequences
+from fakedetect_jax.data import schema
+
+FAKE = "fake"
+METHODS = (schema.REAL, FAKE)
+VALIDATION_SHARE, VALIDATION_SEED = 0.1, 0
+
+_ROOT = "deepfake_in_the_wild"
+_PUBLISHED = {(TEST, schema.REAL): 396, (TEST, FAKE): 410}
+
+
+def list_videos(source: Path, variant: str = "") -> Listing:
+    """Returns every face sequence of the archives.
+
+    The names of the sequences stand in the archives only: all of them are read once, in a stream.
+
+    Raises:
+      SourceError: no archives, or one that must not be unpacked.
+    """
+    if variant:
+        raise SourceError(f"wild_deepfake: no variant {variant!r}; it has none")
+    root = source / _ROOT if (source / _ROOT).is_dir() else source
+    notes = [
+        "A video's number is its archive's; identity is the archive, as the publisher names no people.",
+        "Every image gets a border of repeated edge pixels, as it is a tight crop of a face.",
+    ]
+    items: list[VideoItem] = []
+    archives = 0
+    for published_split in (TRAIN, TEST):
+        for method in METHODS:
+            found = find_archives(root, method, published_split)
+            archives += len(found)
+            if not found:
+                notes.append(f"{method}_{published_split} is not there, or holds no archive.")
+                continue
+            validation = _validation(found, method, notes) if published_split == TRAIN else set()
+            for archive in found:
+                split = VALIDATION if archive.name in validation else published_split
+                items += _archive_items(archive, method, published_split, split, notes)
+    if not archives:
+        raise SourceError(
+            f"{root}: no archive in real_train, real_test, fake_train or fake_test (N.tar.gz, left packed); name "
+            f"the folder {_ROOT} of https://huggingface.co/datasets/xingjunm/WildDeepfake, or the one that holds it"
+        )
+    return Listing(items, notes, dict(_PUBLISHED))
+
+
+def find_archives(root: Path, method: str, split: str) -> list[Path]:
+    """Returns the archives of one of the four folders, spelt with '_' or ' ', in the order of their numbers.
+
+    Raises:
+      SourceError: both spellings are there.
+    """
+    folders = [root / f"{method}{gap}{split}" for gap in ("_", " ")]
+    there = [folder for folder in folders if folder.is_dir()]
+    if len(there) == 2:
+        raise SourceError(
+            f"{there[0]}: there is also {there[1].name!r}; keep one, or move all archives into one"
+        )
+    return sorted(there[0].glob("*.tar.gz"), key=lambda path: _natural(path.name)) if there else []
+
+
+def archive_number(archive: Path) -> str:
+    """Returns the N of N.tar.gz."""
+    return archive.name.removesuffix(".tar.gz")
+
+
+def sequence_names(folders: list[str]) -> list[str]:
+    """Returns a distinct name for each sequence folder of an archive.
+
+    'N/fake/3' is '3', unless two folders of the archive end in the same name: then all keep their whole path.
+    """
+    names = [PurePosixPath(folder).name for folder in folders]
+    return names if len(set(names)) == len(names) else folders
+
+
+def _validation(archives: list[Path], method: str, notes: list[str]) -> set[str]:
+    if len(archives) < 2:
+        notes.append(
+            f"No {method} video validates: {method}_train holds one archive, and archives are not cut."
+        )
+        return set()
+    names = cut_validation(
+        [archive.name for archive in archives], share=VALIDATION_SHARE, seed=VALIDATION_SEED
+    )
+    notes.append(
+        f"WildDeepfake has no validation set: {len(names)} of {len(archives)} archives of {method}_train were drawn "
+        f"for it (seed {VALIDATION_SEED})."
+    )
+    return names
+
+
+def _archive_items(
+    archive: Path, method: str, published_split: str, split: str, notes: list[str]
+) -> list[VideoItem]:
+    number = archive_number(archive)
+    sequences = find_sequences(archive)
+    _note_trouble(archive, method, sequences, notes)
+    names = sequence_names([sequence.folder for sequence in sequences])
+    return [
+        VideoItem(
+            video_id="-".join((published_split, number, "unreadable" if sequence.damage else name)),
+            split=split,
+            method=method,
+            source=sequence,
+            identity=f"{method}-{published_split}-{number}",
+        )
+        for name, sequence in zip(names, sequences, strict=True)
+    ]
+
+
+def _note_trouble(archive: Path, method: str, sequences: list[FaceSequenceSource], notes: list[str]) -> None:
+    other = FAKE if method == schema.REAL else schema.REAL
+    place = f"{archive.parent.name}/{archive.name}"
+    notes += [f"{place} cannot be read: {sequence.damage}." for sequence in sequences if sequence.damage]
+    odd = [sequence.folder for sequence in sequences if other in PurePosixPath(sequence.folder).parts]
+    if odd:
+        notes.append(
+            f"{place}: {len(odd)} sequences lie in a folder {other!r}, and count as {method}: {odd[0]}."
+        )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]

@@ -1,0 +1,98 @@
+"""A real face, cropped as tightly as WildDeepfake's, from an archive to face tracks."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from data_builders.listing import VideoItem
+from data_builders.wild_deepfake import sequences
+from data_builders.wild_deepfake.layout import list_videos
+from data_builders.wild_deepfake.sequences import add_border, write_frames
+from fakedetect_jax.faces import VideoError, extract
+from fakedetect_jax.faces.video import open_video
+
+FACE = Path(__file__).parents[2] / "tests" / "fixtures" / "face.mp4"
+# The face of FACE, about 80 px wide, all through the clip.
+LEFT, TOP, RIGHT, BOTTOM = 118, 68, 208, 166
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def crops():
+    frames = list(open_video(FACE, max_frames=FRAMES).frames)
+    return [cv2.resize(frame.image[TOP:BOTTOM, LEFT:RIGHT], (224, 224)) for frame in frames]
+
+
+def pack(path: Path, images: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in images.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+@pytest.fixture
+def items(tmp_path, crops):
+    """Two sequences, interleaved and in the order 10, 9, 8, ...; the second is of one grey image."""
+    images = {}
+    for frame in reversed(range(FRAMES)):
+        images[f"./3/real/6/{frame * 5}.png"] = png(crops[frame])
+        if frame == 4:
+            images["./3/real/7/1.png"] = png(np.full((20, 30, 3), 99, np.uint8))
+    pack(tmp_path / "real_test" / "3.tar.gz", images)
+    return {item.video_id: item for item in list_videos(tmp_path).items}
+
+
+def written(item: VideoItem, folder: Path) -> Path:
+    folder.mkdir()
+    return write_frames(item, folder)
+
+
+def test_only_the_images_of_the_sequence_are_written_and_come_in_natural_order(items, tmp_path, crops):
+    folder = written(items["test-3-6"], tmp_path / "frames")
+    assert folder == tmp_path / "frames"
+    assert {path.name for path in folder.iterdir()} == {f"{5 * frame}.png" for frame in range(FRAMES)}
+    for frame, crop in zip(open_video(folder).frames, crops, strict=True):
+        height, width = frame.image.shape[:2]
+        inner = frame.image[(height - 224) // 2 :, (width - 224) // 2 :][:224, :224]
+        np.testing.assert_array_equal(inner, crop)
+
+
+def test_the_border_repeats_the_edge():
+    image = np.arange(10 * 20 * 3, dtype=np.uint8).reshape(10, 20, 3)
+    bordered = add_border(image)
+    assert bordered.shape == (18, 36, 3)  # 0.4 of 10 and of 20 on each side
+    np.testing.assert_array_equal(bordered[4:14, 8:28], image)
+    np.testing.assert_array_equal(bordered[0, 8:28], image[0])
+    np.testing.assert_array_equal(bordered[4:14, 35], image[:, -1])
+
+
+@pytest.mark.parametrize("border", [0.0, sequences.BORDER])
+def test_the_face_of_a_tight_crop_is_found_in_every_frame(items, tmp_path, monkeypatch, border):
+    monkeypatch.setattr(sequences, "BORDER", border)
+    (track,) = extract(written(items["test-3-6"], tmp_path / "frames"))
+    assert len(track.frames) == FRAMES
+
+
+def test_an_archive_that_changed_after_the_listing(items, tmp_path, crops):
+    pack(tmp_path / "real_test" / "3.tar.gz", {"./3/real/6/0.png": png(crops[0])})
+    with pytest.raises(VideoError, match=r"3\.tar\.gz: 1 images in '3/real/6', 12"):
+        written(items["test-3-6"], tmp_path / "frames")
+
+
+@pytest.mark.parametrize("data", [b"", b"no image"])
+def test_an_image_that_cannot_be_decoded_is_named(tmp_path, data):
+    pack(tmp_path / "fake_test" / "0.tar.gz", {"0/fake/1/8.png": data})
+    (item,) = list_videos(tmp_path).items
+    with pytest.raises(VideoError, match=r"0\.tar\.gz: 0/fake/1/8\.png: not an image"):
+        written(item, tmp_path / "frames")

@@ -1,0 +1,27 @@
+"""WildDeepfake as records of face tracks."""
+
+from __future__ import annotations
+
+import tensorflow_datasets as tfds
+
+from data_builders.base import FaceSequenceBuilder
+from data_builders.listing import Listing
+from data_builders.wild_deepfake.layout import list_videos
+from data_builders.wild_deepfake.sequences import write_frames
+
+
+class Builder(FaceSequenceBuilder):
+    """Face sequences of 707 forged videos, and of real ones, found on the internet; see README.md."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VARIANTS = ()
+    SOURCE_HINT = (
+        "the folder deepfake_in_the_wild with its archives left packed, from "
+        "https://huggingface.co/datasets/xingjunm/WildDeepfake"
+    )
+    materialise = staticmethod(write_frames)
+
+    def listing(self) -> Listing:
+        """Returns the face sequences of all archives."""
+        return list_videos(self.source, self.variant)
