@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
 from fakedetect_jax.data import schema
+from fakedetect_jax.data.records import Records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ def dataset_folder(data_dir: str | Path, dataset: str) -> Path:
     return max(versions, key=lambda path: tuple(int(part) for part in path.name.split(".")))
 
 
-def open_split(folder: Path, split: str) -> Sequence[dict[str, Any]]:
+def open_split(folder: Path, split: str) -> Sequence[Mapping[str, Any]]:
     """Returns random access to the records of a split.
 
     Raises:
@@ -61,7 +62,7 @@ def open_split(folder: Path, split: str) -> Sequence[dict[str, Any]]:
     builder = tfds.builder_from_directory(str(folder))
     if split not in builder.info.splits:
         raise ValueError(f"{folder}: no split {split!r}; there are {sorted(builder.info.splits)}")
-    return builder.as_data_source(split=split)
+    return Records(builder, split)
 
 
 def load_index(folder: Path, split: str) -> list[Entry]:

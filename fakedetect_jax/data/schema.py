@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from fakedetect_jax.faces import FaceSequence
 
 REAL = "real"
 LANDMARKS = 81
+FRAMES = "frames"
 _TEXT_FIELDS = ("video_id", "dataset", "split", "method", "compression", "identity", "source_identity")
 
 
@@ -86,7 +88,7 @@ def to_record(
     }
 
 
-def describe(record: dict[str, Any]) -> dict[str, Any]:
+def describe(record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of a stored record that say what it is, as plain Python values."""
     out: dict[str, Any] = {name: _as_text(record[name]) for name in _TEXT_FIELDS}
     out["label"] = int(record["label"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ class Tracks:
     """The main tracks of a part of a dataset: `entries[i]` tells what `clip(i, ...)` decodes."""
 
     entries: list[Entry]
-    records: Sequence[dict[str, Any]]
+    records: Sequence[Mapping[str, Any]]
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -37,16 +37,26 @@ class Tracks:
         """
         entry = self.entries[row]
         record = self.records[entry.position]
-        decoded = {
-            place: simplejpeg.decode_jpeg(record["frames"][place]) for place in np.unique(positions).tolist()
-        }
         return {
-            "frames": np.stack([decoded[place] for place in positions.tolist()]),
+            "frames": _decode(record["frames"], positions.tolist()),
             "landmarks": record["landmarks"][positions],
             "valid": valid,
             "label": np.asarray(entry.label, np.int32),
             "weight": np.asarray(1.0, np.float32),
         }
+
+
+def _decode(files: Sequence[bytes], places: list[int]) -> np.ndarray:
+    """The frames at `places`, each straight into its place: copies would cost a tenth of the decoding."""
+    first = simplejpeg.decode_jpeg(files[places[0]])
+    frames = np.empty((len(places), *first.shape), np.uint8)
+    frames[0] = first
+    for row in range(1, len(places)):
+        if places[row] == places[row - 1]:
+            frames[row] = frames[row - 1]
+        else:
+            simplejpeg.decode_jpeg(files[places[row]], buffer=frames[row])
+    return frames
 
 
 def select(
@@ -97,6 +107,6 @@ class _Joined(Sequence):
     def __len__(self) -> int:
         return sum(map(len, self._parts))
 
-    def __getitem__(self, position: int) -> dict[str, Any]:
+    def __getitem__(self, position: Any) -> Any:
         part, place = divmod(position, _PART)
         return self._parts[part][place]

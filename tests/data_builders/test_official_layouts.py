@@ -1,7 +1,10 @@
 """Every builder on a small tree in its dataset's layout, with real faces and what real downloads have wrong."""
 
+import io
 import json
+import tarfile
 
+import cv2
 import pytest
 
 from data_builders.build import build, check
@@ -9,6 +12,9 @@ from data_builders.extraction import Extraction
 from data_builders.listing import SourceError
 from data_builders.report import describe_listing
 from fakedetect_jax.data.index import load_index, open_split
+from fakedetect_jax.faces import extract
+from fakedetect_jax.faces.video import open_video
+from tests.tiny_dataset import FACE
 
 SMALL = Extraction(size=64)
 
@@ -148,4 +154,99 @@ def test_deeperforensics(tmp_path, clips):
         ("validation", "end_to_end"): [1],
         ("test", "real"): [0],
         ("test", "end_to_end"): [1],
+    }
+
+
+def test_dfdc(tmp_path, clips):
+    source = tmp_path / "dfdc"
+    for part in (0, 1):
+        folder = source / f"dfdc_train_part_{part}"
+        clips.put("face", folder / f"real{part}.mp4", folder / f"fake{part}.mp4")
+        clips.put("two", folder / f"other{part}.mp4")
+        fake = {"label": "FAKE", "split": "train", "original": f"real{part}.mp4"}
+        metadata = {
+            f"real{part}.mp4": {"label": "REAL", "split": "train"},
+            f"fake{part}.mp4": fake,
+            f"other{part}.mp4": fake,
+        }
+        (folder / "metadata.json").write_text(json.dumps(metadata))
+    clips.put("face", source / "test/aaaa.mp4", source / "test/bbbb.mp4")
+    clips.put("empty", source / "test/cccc.mp4")
+    (source / "test/labels.csv").write_text(
+        "filename,label\naaaa.mp4,0\nbbbb.mp4,1\ncccc.mp4,1\ndddd.mp4,1\n"
+    )
+    folder, entries, failures = built("dfdc", source, tmp_path / "data")
+    assert entries["test", "real"] == {"aaaa": 0}
+    assert entries["test", "fake"] == {"bbbb": 1}
+    assert failures.keys() == {"fake/cccc", "fake/dddd"}
+    # A whole part is held out.
+    held_out = entries["validation", "real"] | entries["validation", "fake"]
+    trained_on = entries["train", "real"] | entries["train", "fake"]
+    assert {video[-1] for video in held_out} == {"0", "1"} - {video[-1] for video in trained_on}
+    assert sorted(held_out.values()) == sorted(trained_on.values()) == [0, 1, 1]
+    both = [entry for entry in load_index(folder, "train") if entry.video_id.startswith("other")]
+    assert {entry.track: entry.main for entry in both} == {0: True, 1: False}
+
+    with pytest.raises(SourceError, match=r"dfdc_all_vids\.txt.*LipForensics"):
+        check("dfdc", source=source, variant="full_3215")
+    (source / "dfdc_all_vids.txt").write_text("aaaa.mp4\nbbbb.mp4\n")
+    listing = check("dfdc", source=source, variant="full_3215")
+    assert {item.video_id for item in listing.items if item.split == "test"} == {"aaaa", "bbbb"}
+
+
+def test_wild_deepfake(tmp_path, clips):
+    source = tmp_path / "deepfake_in_the_wild"
+    image = next(iter(open_video(FACE).frames)).image
+    (x0, y0, x1, y1) = extract(FACE, max_frames=1)[0].box[0].astype(int)
+    face = cv2.imencode(".png", cv2.resize(image[y0:y1, x0:x1], (224, 224)))[1].tobytes()
+    for folder, kind, numbers in (
+        ("real_train", "real", (1, 2, 3)),
+        ("fake train", "fake", (1, 2)),
+        ("real_test", "real", (9,)),
+        ("fake_test", "fake", (9,)),
+    ):
+        for number in numbers:
+            (source / folder).mkdir(parents=True, exist_ok=True)
+            with tarfile.open(source / folder / f"{number}.tar.gz", "w:gz") as archive:
+                for frame in (2, 10, 1):
+                    member = tarfile.TarInfo(f"./{number}/{kind}/{7}/{frame}.png")
+                    member.size = len(face)
+                    archive.addfile(member, io.BytesIO(face))
+    (source / "real_test" / "10.tar.gz").write_bytes(b"cut short")
+    folder, entries, failures = built("wild_deepfake", source, tmp_path / "data")
+    assert {key: list(videos.values()) for key, videos in entries.items()} == {
+        ("train", "real"): [0, 0],
+        ("train", "fake"): [1],
+        ("validation", "real"): [0],
+        ("validation", "fake"): [1],
+        ("test", "real"): [0],
+        ("test", "fake"): [1],
+    }
+    assert len(failures) == 1
+    assert "10.tar.gz" in next(iter(failures.values()))
+    assert {entry.frames for entry in load_index(folder, "test")} == {3}
+
+    with tarfile.open(source / "real_train" / "4.tar.gz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("../../outside.png"))
+    with pytest.raises(SourceError, match=r"4\.tar\.gz.*outside\.png"):
+        check("wild_deepfake", source=source)
+
+
+def test_video_folder(tmp_path, clips):
+    source = tmp_path / "mine"
+    clips.put("face", source / "real/a.mp4", source / "fake/app/a.mp4", source / "fake/app/deep/b.mp4")
+    clips.put("corrupt", source / "fake/web/c.mp4")
+    _, entries, failures = built("video_folder", source, tmp_path / "data")
+    assert {key: sorted(videos.values()) for key, videos in entries.items()} == {
+        ("test", "real"): [0],
+        ("test", "app"): [1, 1],
+    }
+    assert len(failures) == 1
+
+    rows = ["path,label,method,identity,split", "real/a.mp4,0,,anna,train", "fake/app/a.mp4,1,app,ben,test"]
+    (source / "videos.csv").write_text("\n".join(rows) + "\n")
+    _, entries, _ = built("video_folder", source, tmp_path / "listed")
+    assert {key: list(videos.values()) for key, videos in entries.items()} == {
+        ("train", "real"): [0],
+        ("test", "app"): [1],
     }
