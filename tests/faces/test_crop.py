@@ -54,7 +54,7 @@ def test_shrinking_is_aligned_and_antialiased(factor):
     assert max(likeness) > 0.85
 
 
-@pytest.mark.parametrize("shrink", [0.5, 1.0, 1.7, 4.0])
+@pytest.mark.parametrize("shrink", [0.5, 1.0, 1.7, 4.0, 5.7])
 def test_a_ramp_stays_where_it_is(shrink):
     """A linear image tells positions to a fraction of a pixel, also where windows are not whole pixels."""
     x, y = np.meshgrid(np.arange(250), np.arange(250))
