@@ -1,4 +1,4 @@
-"""The console script `fakedetect`: build datasets, list models, score videos."""
+"""The console script `fakedetect`: build and inspect datasets, list models, score videos."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _add_build(commands.add_parser("build", help="turn a dataset's videos into records of face tracks"))
+    _add_inspect(commands.add_parser("inspect", help="show a built dataset's tracks on an HTML page"))
 
     predict = commands.add_parser("predict", help="score the faces of a video")
     predict.add_argument("video", help="a video file, an image, or a folder of frames")
@@ -74,6 +75,17 @@ def _add_build(build: argparse.ArgumentParser) -> None:
     build.set_defaults(run=_build)
 
 
+def _add_inspect(inspect: argparse.ArgumentParser) -> None:
+    inspect.add_argument("dataset", help="a built dataset: its name, or name/config")
+    inspect.add_argument("--data", default="data", help="where built datasets lie (default: data)")
+    inspect.add_argument("--out", metavar="FILE", help="the page (default: DATASET.inspect.html)")
+    inspect.add_argument(
+        "--tracks", type=int, default=6, help="shown per split and method, and per measure (default: 6)"
+    )
+    inspect.add_argument("--seed", type=int, default=0, help="of the tracks drawn by lot (default: 0)")
+    inspect.set_defaults(run=_inspect)
+
+
 # Each imports what it needs: `fakedetect build` should not wait for jax.
 
 
@@ -111,6 +123,14 @@ def _execution(arguments: argparse.Namespace) -> Execution:
     from data_builders.execution import Execution
 
     return Execution(arguments.workers, arguments.runner, tuple(arguments.beam_option))
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from fakedetect_jax.inspection.sheet import write_sheet
+
+    out = arguments.out or f"{arguments.dataset.replace('/', '-')}.inspect.html"
+    page = write_sheet(arguments.data, arguments.dataset, out, tracks=arguments.tracks, seed=arguments.seed)
+    print(f"written: {page}")
 
 
 def _predict(arguments: argparse.Namespace) -> None:

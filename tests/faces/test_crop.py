@@ -58,7 +58,8 @@ def test_shrinking_is_aligned_and_antialiased(factor):
 def test_a_ramp_stays_where_it_is(shrink):
     """A linear image tells positions to a fraction of a pixel, also where windows are not whole pixels."""
     x, y = np.meshgrid(np.arange(250), np.arange(250))
-    ramp = np.stack([x, y, x], axis=-1).astype(np.uint8)
+    # As floats: rounding to whole levels would be rounding to whole pixels.
+    ramp = np.stack([x, y, x], axis=-1).astype(np.float32)
     affine = warp.similarity(np.array([120.3, 131.7]), 40 * shrink, 0.0, 40)
     got = warp.warp_square(ramp, affine, 40, cv2.INTER_CUBIC)[..., :2].reshape(-1, 2)
     columns, rows = np.meshgrid(np.arange(40), np.arange(40))

@@ -121,8 +121,9 @@ def test_sharpness_is_unknown_of_an_even_or_tiny_face():
     assert np.isnan(sharpness(pink_noise(7)))
 
 
-@pytest.mark.parametrize("enlarged", [1.3, 2.3, 4.0])
-def test_an_enlarged_face_is_as_sharp_as_its_source(enlarged):
+# Interpolating twice costs the finest detail, the more the less there is between two pixels.
+@pytest.mark.parametrize(("enlarged", "tolerance"), [(1.3, 0.25), (2.3, 0.1), (4.0, 0.05)])
+def test_an_enlarged_face_is_as_sharp_as_its_source(enlarged, tolerance):
     source = pink_noise(160)
     affine = similarity(np.array([80.3, 79.6]), 256 / enlarged, 0.0, 256)
     crop = warp_square(source[..., None], affine, 256, cv2.INTER_CUBIC)
@@ -131,7 +132,7 @@ def test_an_enlarged_face_is_as_sharp_as_its_source(enlarged):
     low, high = ((point - affine[:, 2]) / enlarged for point in landmarks)
     same = source[int(low[1]) : int(high[1]) + 2, int(low[0]) : int(high[0]) + 2]
     assert abs(np.array(restored.shape) - same.shape).max() <= 1
-    assert sharpness(restored) == pytest.approx(sharpness(same), rel=0.12)
+    assert sharpness(restored) == pytest.approx(sharpness(same), rel=tolerance)
     assert sharpness(crop) < 0.7 * sharpness(same)
 
 
