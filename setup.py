@@ -38,6 +38,7 @@ EXTRAS_REQUIRE = {
     "tpu": ["jax[tpu]>=0.10.2,<0.11"],
     "beam": ["apache-beam>=2.77,<3"],
     "test": [
+        "apache-beam>=2.77,<3",
         "hypothesis>=6.170,<7",
         "pre-commit>=4.7,<5",
         "pyright>=1.1.414,<1.2",

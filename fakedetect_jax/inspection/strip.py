@@ -1,0 +1,61 @@
+"""A face track as a picture: a few of its frames side by side, landmarks drawn."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import simplejpeg
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from fakedetect_jax.data.sampling import spread_frames
+
+FRAMES = 4
+TILE = 208
+"""Side of a frame in the picture, in pixels."""
+
+_DOT = (255, 255, 255)
+_RIM = (0, 0, 0)
+_SUBPIXEL_BITS = 4
+
+
+def draw_strip(record: Mapping[str, Any]) -> str:
+    """Returns up to four evenly spread frames of a stored track, with landmarks: a JPEG as a data URI."""
+    files, landmarks = record["frames"], record["landmarks"]
+    places, valid = spread_frames(len(files), frames=FRAMES)
+    tiles = [
+        draw_landmarks(simplejpeg.decode_jpeg(files[place]), landmarks[place])
+        for place in places[valid].tolist()
+    ]
+    data = io.BytesIO()
+    # Chroma of full resolution, or the skin's colour would run into the dots.
+    Image.fromarray(np.concatenate(tiles, axis=1)).save(data, "JPEG", quality=85, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode("ascii")
+
+
+def draw_landmarks(
+    crop: UInt8[np.ndarray, "s s 3"], landmarks: Float[np.ndarray, "n 2"]
+) -> UInt8[np.ndarray, "tile tile 3"]:
+    """Returns a crop as a tile of the strip, with a white dot in a black rim, to be seen on any skin, per point."""
+    shrinks = len(crop) > TILE
+    tile = cv2.resize(crop, (TILE, TILE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    points = (landmarks + 0.5) * (TILE / len(crop)) - 0.5
+    for radius, colour in ((1.8, _RIM), (1.0, _DOT)):
+        for point in points[np.isfinite(points).all(axis=1)]:
+            _dot(tile, point, radius, colour)
+    return tile
+
+
+def _dot(
+    image: UInt8[np.ndarray, "h w 3"],
+    at: Float[np.ndarray, " 2"],
+    radius: float,
+    colour: tuple[int, int, int],
+) -> None:
+    x, y, size = (round(float(value) * (1 << _SUBPIXEL_BITS)) for value in (*at, radius))
+    cv2.circle(image, (x, y), size, colour, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)

@@ -1,0 +1,82 @@
+"""Which tracks of a dataset are looked at, and their figures; records are read one at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from fakedetect_jax.data.index import Entry, load_index, open_split
+from fakedetect_jax.inspection.quality import Measure, Quality, measure
+from fakedetect_jax.inspection.strip import draw_strip
+
+
+class Card(NamedTuple):
+    """A track that is shown: its picture is a data URI, and `first` and `last` are frames of its video."""
+
+    entry: Entry
+    quality: Quality
+    image: str
+    first: int
+    last: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A track with its figures."""
+
+    entry: Entry
+    quality: Quality
+
+
+class Survey:
+    """The main tracks of all splits of a built dataset: those that training and evaluation use.
+
+    Args:
+      folder: of the built version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        splits = list(tfds.builder_from_directory(str(folder)).info.splits)
+        self.entries = [entry for split in splits for entry in load_index(folder, split) if entry.main]
+        self._records = {split: open_split(folder, split) for split in splits}
+
+    def measure(self, *, at_most: int, seed: int) -> list[Measured]:
+        """Measures every track, or `at_most` drawn by lot if there are more."""
+        drawn = draw(self.entries, at_most, seed)
+        return [Measured(entry, measure(record)) for entry, record in self._read(drawn, "measuring")]
+
+    def show(self, entries: Sequence[Entry]) -> dict[Entry, Card]:
+        """Measures and draws tracks; one that is named twice is read once."""
+        unique = list(dict.fromkeys(entries))
+        return {entry: _card(entry, record) for entry, record in self._read(unique, "drawing")}
+
+    def _read(self, entries: Sequence[Entry], doing: str) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
+        for entry in tqdm(entries, desc=doing, unit="track"):
+            yield entry, self._records[entry.split][entry.position]
+
+
+def draw(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
+    """Returns `count` of the entries drawn by lot, or all if there are no more, in their order."""
+    if len(entries) <= count:
+        return list(entries)
+    places = np.random.default_rng(seed).choice(len(entries), count, replace=False)
+    return [entries[place] for place in np.sort(places)]
+
+
+def worst(measured: Sequence[Measured], by: Measure, count: int) -> list[Entry]:
+    """Returns up to `count` tracks at the bad end of a measure, the worst first; tracks without a figure are not."""
+    sign = 1 if by.worst_is_low else -1
+    known = [track for track in measured if not np.isnan(getattr(track.quality, by.name))]
+    known.sort(key=lambda track: sign * getattr(track.quality, by.name))
+    return [track.entry for track in known[:count]]
+
+
+def _card(entry: Entry, record: Mapping[str, Any]) -> Card:
+    index = record["frame_index"]
+    return Card(entry, measure(record), draw_strip(record), int(index[0]), int(index[-1]))
