@@ -19,7 +19,7 @@ class Record(Mapping[str, Any]):
     """A stored record by field name: text as bytes, numbers as numpy values, `frames` as a sequence of bytes."""
 
     def __init__(self, data: bytes, features: tfds.features.FeaturesDict) -> None:
-        self._values = tf_example_pb2.Example.FromString(data).features.feature
+        self._values = tf_example_pb2.Example.FromString(data).features.feature  # pyright: ignore[reportAttributeAccessIssue]
         self._features = features
 
     def __getitem__(self, name: str) -> Any:
