@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Runs a subcommand; a mistake of the user's gets one line, not a traceback."""
+    """Runs a subcommand; a mistake of the user's, or a full disk, gets one line and not a traceback."""
     arguments = _parser().parse_args()
     try:
         arguments.run(arguments)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"fakedetect: {error}")
 
 
