@@ -23,7 +23,7 @@ def get_config() -> Config:
     config.data.spacing = 1
 
     config.input.recipe.size = 128
-    config.input.recipe.drift = (0.003, 0.03)
+    config.input.recipe.temporal = "drift"
     config.input.recipe.shared_hsv_probability = 0.5
     config.input.recipe.shared_brightness_contrast_probability = 0.5
     config.input.recipe.margin = (0.0, 0.3)

@@ -1,10 +1,11 @@
-"""Antialiased convex hulls of landmarks, evaluated analytically at any coordinates.
+"""Antialiased hulls of landmarks and unions of them, evaluated analytically at any coordinates.
 
-The hull is the intersection of half-planes {x : <x, d> <= h(d)} with the support function h(d) = max_i <p_i,
+A convex hull is the intersection of half-planes {x : <x, d> <= h(d)} with the support function h(d) = max_i <p_i,
 d>, here over 64 fixed directions d: no sorting, no gather, a fixed size. The intersection contains the hull
 and exceeds an edge of length L by at most L/2 tan(pi/64): a quarter of a pixel on an edge of 10 pixels.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -18,58 +19,121 @@ _DIRECTIONS = 64
 
 
 class Hull(NamedTuple):
-    """Index spans of the landmarks that make a hull; its growth beyond them in units of the face's width."""
+    """A union of convex hulls, each of some spans of landmark indices.
 
-    spans: tuple[tuple[int, int], ...]
+    Attributes:
+        parts: spans (start, stop) of each hull.
+        growth: how far it reaches beyond the landmarks, in units of the face's width.
+        raised_brows: whether the brows are lifted first, by half their distance to the line of the eyes.
+    """
+
+    parts: tuple[tuple[tuple[int, int], ...], ...]
     growth: float = 0.0
+    raised_brows: bool = False
 
 
-# The regions are where mouth and eye reenactment leaves its seams. They grow because erosion would take most
-# of them away.
+_NOSE_AND_CHIN = ((27, 28), (31, 36), (8, 9))
+# Jaws, cheeks, the middle down to the chin, both eyes with nose and chin, and the nose.
+_COMPONENTS = (
+    ((0, 9), (17, 18)),
+    ((8, 17), (26, 27)),
+    ((17, 20), (8, 9)),
+    ((24, 27), (8, 9)),
+    ((19, 25), (8, 9)),
+    ((17, 22), *_NOSE_AND_CHIN),
+    ((22, 27), *_NOSE_AND_CHIN),
+    ((27, 36),),
+)
+# The first five are those of the released code, where 'face' without its forehead points is drawn one time in four; the
+# regions behind them are where mouth and eye reenactment leaves its seams, and grow because erosion would take most of
+# them away.
 HULLS = {
-    "face": Hull(((0, 81),)),
-    "no_forehead": Hull(((0, 68),)),
-    "lower_face": Hull(((3, 14), (31, 36), (48, 68)), growth=0.05),
-    "mouth": Hull(((48, 68),), growth=0.15),
-    "eyes": Hull(((17, 28), (36, 48)), growth=0.10),
+    "face": Hull((((0, 81),),)),
+    "no_forehead": Hull((((0, 68),),)),
+    "three_part": Hull(
+        (((0, 17), (48, 68)), ((27, 31), (33, 34)), ((17, 28), (0, 1), (16, 17), (33, 34))),
+    ),
+    "components": Hull(_COMPONENTS),
+    "extended": Hull(_COMPONENTS, raised_brows=True),
+    "lower_face": Hull((((3, 14), (31, 36), (48, 68)),), growth=0.05),
+    "mouth": Hull((((48, 68),),), growth=0.15),
+    "eyes": Hull((((17, 28), (36, 48)),), growth=0.10),
 }
+MOST_PARTS = max(len(hull.parts) for hull in HULLS.values())
+# Hulls that meet at an edge must not leave a line between them: OpenCV's filled polygons include their outline too.
+_OUTLINE = 0.5
 
 
 def _membership() -> np.ndarray:
-    table = np.zeros((len(HULLS), 81), np.float32)
-    for row, hull in zip(table, HULLS.values(), strict=True):
-        for start, stop in hull.spans:
-            row[start:stop] = 1.0
+    """[hull, part, landmark]; a hull of fewer parts repeats its first."""
+    table = np.zeros((len(HULLS), MOST_PARTS, 81), np.float32)
+    for rows, hull in zip(table, HULLS.values(), strict=True):
+        for number, row in enumerate(rows):
+            for start, stop in hull.parts[number if number < len(hull.parts) else 0]:
+                row[start:stop] = 1.0
     return table
+
+
+def _brow_lift() -> np.ndarray:
+    """[81, 81]: landmarks to how far each is moved when the brows are lifted."""
+    lift = np.zeros((81, 81), np.float32)
+    # Under a brow's outer end lies no point of the eye, but one a quarter of the way from its corner to the jaw.
+    left = [{36: 0.75, 0: 0.25}, {36: 1.0}, {37: 1.0}, {38: 1.0}, {39: 1.0}]
+    right = [{42: 1.0}, {43: 1.0}, {44: 1.0}, {45: 1.0}, {45: 0.75, 16: 0.25}]
+    for brow, below in enumerate(left + right, 17):
+        lift[brow, brow] += 0.5
+        for point, share in below.items():
+            lift[brow, point] -= 0.5 * share
+    return lift
 
 
 _MEMBERSHIP = _membership()
 _GROWTH = np.array([hull.growth for hull in HULLS.values()], np.float32)
+_RIM = np.array([_OUTLINE if len(hull.parts) > 1 else 0.0 for hull in HULLS.values()], np.float32)
+_LIFT = _brow_lift()
+_LIFTED = np.array([hull.raised_brows for hull in HULLS.values()], np.float32)
+
+
+def parts_of(probabilities: Sequence[float]) -> int:
+    """The most parts of any hull that can be drawn with these probabilities, in the order of HULLS."""
+    drawn = zip(HULLS.values(), probabilities, strict=True)
+    return max(len(hull.parts) for hull, probability in drawn if probability > 0)
 
 
 def hull_support(
-    landmarks: Float[Array, "t 81 2"], kind: Float[Array, " kinds"], *, face_width: Scalar
-) -> Float[Array, "t directions"]:
-    """Support function, for each direction, of the hull that the one-hot `kind` selects in order of HULLS.
+    landmarks: Float[Array, "t 81 2"],
+    kind: Float[Array, " kinds"],
+    *,
+    face_width: Scalar,
+    parts: int = MOST_PARTS,
+) -> Float[Array, "t {parts} directions"]:
+    """Support function, for each part and direction, of the hull that the one-hot `kind` selects in order of HULLS.
 
-    `landmarks`, `face_width` and the result share one unit.
+    `landmarks` and the result are in pixels of the mask, `face_width` too. `parts` may leave out those that no
+    selected hull has.
     """
     angle = np.arange(_DIRECTIONS) * (2.0 * np.pi / _DIRECTIONS)
     directions = np.stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
-    projected = jnp.matmul(landmarks, directions, precision=jax.lax.Precision.HIGHEST)
-    member = jnp.sum(kind[:, None] * _MEMBERSHIP, axis=0)
-    growth = jnp.sum(kind * _GROWTH) * face_width
-    return jnp.max(projected + (member[:, None] - 1.0) * 1e9, axis=1) + growth
+    precision = jax.lax.Precision.HIGHEST
+    lifted = jnp.einsum("ij,tjc->tic", _LIFT, landmarks, precision=precision)
+    points = landmarks + jnp.sum(kind * _LIFTED) * lifted
+    projected = jnp.matmul(points, directions, precision=precision)[:, None]
+    member = jnp.einsum("k,kpi->pi", kind, _MEMBERSHIP[:, :parts])
+    growth = jnp.sum(kind * _GROWTH) * face_width + jnp.sum(kind * _RIM)
+    return jnp.max(projected + (member[..., None] - 1.0) * 1e9, axis=2) + growth
 
 
 def hull_mask(
-    support: Float[Array, "t directions"], x: Float[Array, "h w"], y: Float[Array, "h w"]
+    support: Float[Array, "t parts directions"], x: Float[Array, "h w"], y: Float[Array, "h w"]
 ) -> Float[Array, "t h w"]:
     """Coverage in [0, 1] of pixels with centres (x, y), shared by all frames; the edge is a pixel wide."""
     # Unrolled, so that it compiles to one fused elementwise loop: a reduction would keep 64 planes in memory.
-    inside = support[:, 0, None, None] - x
-    for k in range(1, _DIRECTIONS):
-        angle = 2.0 * np.pi * k / _DIRECTIONS
-        across = float(np.cos(angle)) * x + float(np.sin(angle)) * y
-        inside = jnp.minimum(inside, support[:, k, None, None] - across)
-    return jnp.clip(inside + 0.5, 0.0, 1.0)
+    nearest = jnp.full((support.shape[0], *x.shape), -jnp.inf)
+    for part in range(support.shape[1]):
+        inside = support[:, part, 0, None, None] - x
+        for k in range(1, _DIRECTIONS):
+            angle = 2.0 * np.pi * k / _DIRECTIONS
+            across = float(np.cos(angle)) * x + float(np.sin(angle)) * y
+            inside = jnp.minimum(inside, support[:, part, k, None, None] - across)
+        nearest = jnp.maximum(nearest, inside)
+    return jnp.clip(nearest + 0.5, 0.0, 1.0)

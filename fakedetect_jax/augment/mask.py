@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from fakedetect_jax.augment.blur import automatic_sigma, blur_matrix
 from fakedetect_jax.augment.draws import Draws
 from fakedetect_jax.augment.elastic import elastic_displacement
-from fakedetect_jax.augment.hull import hull_mask, hull_support
+from fakedetect_jax.augment.hull import hull_mask, hull_support, parts_of
 from fakedetect_jax.augment.recipe import SelfBlendRecipe
 from fakedetect_jax.augment.resample import apply_separable
 
@@ -132,6 +132,7 @@ def blend_mask(
     x = motion.origin(grid[None, :] + dx, 0)
     y = motion.origin(grid[:, None] + dy, 1)
     kind = _one_hot(draws.mask[0], recipe.hulls)
-    mask = hull_mask(hull_support(landmarks, kind, face_width=face[0]), x, y)
+    support = hull_support(landmarks, kind, face_width=face[0], parts=parts_of(recipe.hulls))
+    mask = hull_mask(support, x, y)
     opacity = pick(draws.mask[1], recipe.blend_ratios)
     return soften(draws.mask[2:], mask, pad=pad, face=face, recipe=recipe) * opacity

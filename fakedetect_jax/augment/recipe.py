@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from fakedetect_jax.augment.hull import HULLS
 from fakedetect_jax.augment.photometric import PhotometricRanges
 
+TEMPORAL = ("shared", "drift", "independent")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SelfBlendRecipe:
@@ -52,9 +54,11 @@ class SelfBlendRecipe:
     """Largest shift of the source along x and y, as a fraction of the loose crop (2 x 2.4 faces)."""
     scale: tuple[float, float] = (0.95, 1.0 / 0.95)
     """Range of the source's scale, for each axis on its own."""
-    drift: tuple[float, float] = (0.0, 0.0)
-    """Range of the standard deviation of the source's place and size over a clip, in face widths; 0: it is still."""
-    hulls: tuple[float, ...] = (0.525, 0.175, 0.1, 0.1, 0.1)
+    temporal: str = "shared"
+    """'shared': one draw for the clip; 'drift': and the source wanders; 'independent': a draw for each frame."""
+    drift: tuple[float, float] = (0.003, 0.03)
+    """Range of the standard deviation of a wandering source's place and size over a clip, in face widths."""
+    hulls: tuple[float, ...] = (0.525, 0.175, 0.0, 0.0, 0.0, 0.1, 0.1, 0.1)
     """Probability of each hull, in the order of `fakedetect_jax.augment.hull.HULLS`."""
     elastic_alpha: float = 50.0
     elastic_sigma: float = 7.0
@@ -94,8 +98,10 @@ class SelfBlendRecipe:
             low, high = getattr(self, name)
             if not 0.0 <= low <= high:
                 raise ValueError(f"{name} is {(low, high)}; give (low, high) with 0 <= low <= high")
-        if max(self.drift) > 0.0 and min(self.drift) == 0.0:
-            raise ValueError(f"drift is {self.drift}; both ends must be positive, or both 0 for none")
+        if self.temporal not in TEMPORAL:
+            raise ValueError(f"temporal is {self.temporal!r}; there are {TEMPORAL}")
+        if min(self.drift) <= 0.0:
+            raise ValueError(f"drift is {self.drift}; strengths of a drift are positive")
         if len(self.hulls) != len(HULLS) or min(self.hulls) < 0 or abs(sum(self.hulls) - 1.0) > 1e-6:
             raise ValueError(
                 f"hulls is {self.hulls}; give one probability for each of {tuple(HULLS)}, with sum 1"

@@ -1,7 +1,9 @@
 """Self-blended images: a clip blended with a changed copy of itself (Shiohara and Yamasaki, CVPR 2022)."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
@@ -47,20 +49,24 @@ def self_blend(
 
     `frames` are stored face crops, RGB in [0, 1]; `landmarks` their crop pixels (81 points, 0-67 in iBUG
     order); `valid` tells frames from padding (default: all are frames). Everything is drawn once for the
-    clip, and with `recipe.drift` a path of the source over its frames; the mask follows each frame's landmarks.
+    clip (see `recipe.temporal` for the other ways); the mask follows each frame's landmarks.
     A frame without usable landmarks gets a mask of zeros, and its fake equals its real.
 
     The face window is resampled to `recipe.size` first and all later steps run at that size, with lengths
     scaled to the face: the released code blends at the video's resolution and shrinks last. One example: use
     `jax.vmap` for a batch.
     """
+    if recipe.temporal == "independent":
+        return _frame_by_frame(key, frames, landmarks, recipe=recipe, valid=valid)
     draws = draw(key, frames.shape[0])
     height, width = frames.shape[1:3]
     face = locate_face(landmarks, valid, height=height, width=width)
     window = random_window(draws, face, height=height, width=width, recipe=recipe)
     centre, extent = _face_in_window(face, window, recipe.size)
     motion = scale_motion(draws.motion, centre=centre, face=extent, recipe=recipe)
-    drifting = wander(draws, motion, face_width=extent[0], recipe=recipe) if any(recipe.drift) else motion
+    drifting = (
+        wander(draws, motion, face_width=extent[0], recipe=recipe) if recipe.temporal == "drift" else motion
+    )
     source, target = _source_and_target(draws, frames, window, drifting, extent[0], recipe)
 
     sane = jnp.where(face.usable[:, None, None], landmarks, 0.0)
@@ -73,6 +79,25 @@ def self_blend(
     pair = shared_change(draws, jnp.concatenate([target, fake], axis=1), recipe=recipe)
     real, fake = jnp.split(jnp.transpose(pair, (1, 2, 3, 0)), 2)
     return Blend(real, fake, mask[..., None])
+
+
+def _frame_by_frame(
+    key: Key[Array, ""],
+    frames: Float[Array, "t h w 3"],
+    landmarks: Float[Array, "t 81 2"],
+    *,
+    recipe: SelfBlendRecipe,
+    valid: Bool[Array, " t"] | None,
+) -> Blend:
+    """Every frame as a clip of its own, with its own draws: as released code does it, and as no forgery looks."""
+    alone = replace(recipe, temporal="shared")
+    valid = jnp.ones(frames.shape[0], bool) if valid is None else valid
+
+    def one(key: Array, frame: Array, points: Array, counts: Array) -> Blend:
+        return self_blend(key, frame[None], points[None], recipe=alone, valid=counts[None])
+
+    pairs = jax.vmap(one)(jax.random.split(key, frames.shape[0]), frames, landmarks, valid)
+    return Blend(*(part[:, 0] for part in pairs))
 
 
 def _face_in_window(face: Face, window: Window, size: int) -> tuple[Float[Array, "2"], Float[Array, "2"]]:

@@ -20,6 +20,7 @@ FRAMES = 6
 # Nothing but the drift tells source and target apart.
 ONLY_DRIFT = SelfBlendRecipe(
     size=128,
+    temporal="drift",
     drift=(0.02, 0.02),
     **{
         field.name: 0.0
@@ -33,7 +34,7 @@ ONLY_DRIFT = SelfBlendRecipe(
     sharpen_alpha=(0.0, 0.0),
     translate=(0.0, 0.0),
     scale=(1.0, 1.0),
-    hulls=(1.0, 0.0, 0.0, 0.0, 0.0),
+    hulls=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     blend_ratios=(1.0,),
     jpeg=0.0,
 )

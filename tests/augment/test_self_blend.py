@@ -114,6 +114,31 @@ def test_the_same_key_gives_the_same_pair_sharded_over_eight_devices(batch, blen
         assert_same_pair(type(blends)(**saved), blends)
 
 
+def test_temporal_modes_differ_in_what_they_share(batch):
+    frames = np.stack([batch["frames"][0][0]] * 3)
+    landmarks = np.stack([batch["landmarks"][0][0]] * 3)
+
+    def spread(temporal):
+        recipe = dataclasses.replace(RECIPE, temporal=temporal, drift=(0.03, 0.03), jpeg=0.0)
+        blend = jax.jit(lambda k: self_blend(k, frames, landmarks, recipe=recipe))(jax.random.key(4))
+        return [float(np.asarray(part).std(axis=0).max()) for part in blend]
+
+    # Three equal frames: whatever differs between them was drawn for a frame.
+    assert max(spread("shared")) < 1e-5
+    real, fake, mask = spread("drift")
+    assert max(real, mask) < 1e-5 < 1e-3 < fake
+    assert min(spread("independent")) > 0.05
+
+
+def test_independent_frames_are_clips_of_their_own(batch):
+    recipe = dataclasses.replace(RECIPE, temporal="independent")
+    frames, landmarks = batch["frames"][0], batch["landmarks"][0]
+    blend = jax.jit(lambda k: self_blend(k, frames, landmarks, recipe=recipe))(jax.random.key(4))
+    for place, key in enumerate(jax.random.split(jax.random.key(4), 2)):
+        alone = SINGLE(key, frames[place : place + 1], landmarks[place : place + 1])
+        assert_same_pair(type(alone)(*(part[place : place + 1] for part in blend)), alone)
+
+
 def test_a_blend_ratio_of_zero_gives_back_the_target(batch):
     recipe = dataclasses.replace(RECIPE, blend_ratios=(0.0,), change_source=1.0)
     key, frames, landmarks = jax.random.key(1), batch["frames"][0], batch["landmarks"][0]
@@ -229,7 +254,7 @@ def test_no_landmarks_break_a_pair(batch, landmarks, seed):
 @pytest.mark.parametrize(
     ("field", "value"),
     [("size", 8), ("flip", 1.5), ("shared_hsv_probability", -0.1), ("margin", (0.3, 0.1)), ("hulls", (1.0,)),
-     ("jpeg_quality", (0, 100))],
+     ("temporal", "smooth"), ("drift", (0.0, 0.1)), ("jpeg_quality", (0, 100))],
 )  # fmt: skip
 def test_an_impossible_recipe_names_the_field(field, value):
     with pytest.raises(ValueError, match=field):

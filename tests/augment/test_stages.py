@@ -12,7 +12,7 @@ from fakedetect_jax.augment.blur import automatic_sigma, blur_matrix
 from fakedetect_jax.augment.draws import KNOTS
 from fakedetect_jax.augment.elastic import elastic_displacement
 from fakedetect_jax.augment.flip import MIRROR_ORDER, mirror_landmarks
-from fakedetect_jax.augment.hull import HULLS, hull_mask, hull_support
+from fakedetect_jax.augment.hull import HULLS, MOST_PARTS, hull_mask, hull_support, parts_of
 from fakedetect_jax.augment.jpeg import jpeg
 from fakedetect_jax.augment.photometric import (
     Photometric,
@@ -97,6 +97,34 @@ def test_padded_blur_is_the_middle_of_a_larger_one():
     np.testing.assert_allclose(blur_matrix(40, sigma=3.0, radius=6.0, pad=10), wide[10:50], atol=1e-7)
 
 
+def opencv_hull(points, hull, width):
+    """The union of a hull's parts, and the signed distance to its edge."""
+    mask = np.zeros((256, 256), np.uint8)
+    for spans in hull.parts:
+        member = np.concatenate([points[a:b] for a, b in spans])
+        # Minkowski sum with a disc: many points around each member.
+        angle = np.linspace(0, 2 * np.pi, 256, endpoint=False)
+        disc = hull.growth * width * np.stack([np.cos(angle), np.sin(angle)], -1)
+        polygon = cv2.convexHull((member[:, None] + disc).reshape(-1, 2).astype(np.float32))
+        cv2.fillConvexPoly(mask, np.round(polygon * 16).astype(np.int32), 1, shift=4)
+    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - mask, cv2.DIST_L2, 5)
+    return mask, distance
+
+
+def lift_brows(points):
+    """Half as far again from the eyes' line as they are."""
+    out = points.copy()
+    eye_line = {
+        17: 0.75 * points[36] + 0.25 * points[0],
+        **{18 + i: points[36 + i] for i in range(4)},
+        **{22 + i: points[42 + i] for i in range(4)},
+        26: 0.75 * points[45] + 0.25 * points[16],
+    }
+    for brow, below in eye_line.items():
+        out[brow] = points[brow] + 0.5 * (points[brow] - below)
+    return out
+
+
 @pytest.mark.parametrize("kind", list(HULLS))
 def test_hull_agrees_with_opencv(clip, kind):
     landmarks = clip[1]
@@ -104,22 +132,23 @@ def test_hull_agrees_with_opencv(clip, kind):
     one_hot = jnp.array([float(name == kind) for name in HULLS])
     x, y = np.meshgrid(np.arange(256.0, dtype=np.float32), np.arange(256.0, dtype=np.float32))
     width = 140.0
-    masks = np.asarray(hull_mask(hull_support(jnp.asarray(landmarks), one_hot, face_width=width), x, y))
-    for points, mask in zip(landmarks, masks, strict=True):
-        member = np.concatenate([points[a:b] for a, b in hull.spans])
-        # Minkowski sum with a disc: many points around each member.
-        angle = np.linspace(0, 2 * np.pi, 256, endpoint=False)
-        disc = hull.growth * width * np.stack([np.cos(angle), np.sin(angle)], -1)
-        grown = (member[:, None] + disc).reshape(-1, 2).astype(np.float32)
-        polygon = cv2.convexHull(grown)
-        expected = np.zeros((256, 256), np.uint8)
-        cv2.fillConvexPoly(expected, np.round(polygon * 16).astype(np.int32), 1, shift=4)
-        assert abs(mask.sum() - cv2.contourArea(polygon)) < 0.015 * cv2.contourArea(polygon)
-        distance = cv2.distanceTransform(expected, cv2.DIST_L2, 5) - cv2.distanceTransform(
-            1 - expected, cv2.DIST_L2, 5
-        )
+    support = hull_support(jnp.asarray(landmarks), one_hot, face_width=width, parts=parts_of(one_hot))
+    assert support.shape[1] == len(hull.parts)
+    for points, mask in zip(landmarks, np.asarray(hull_mask(support, x, y)), strict=True):
+        expected, distance = opencv_hull(lift_brows(points) if kind == "extended" else points, hull, width)
+        assert abs(mask.sum() - expected.sum()) < 0.03 * expected.sum()
         assert mask[distance > 1.5].min() == 1.0
         assert mask[distance < -3.5].max() == 0.0
+
+
+def test_parts_that_are_not_drawn_change_nothing(clip):
+    one_hot = jnp.array([float(name == "mouth") for name in HULLS])
+    x, y = np.meshgrid(np.arange(256.0, dtype=np.float32), np.arange(256.0, dtype=np.float32))
+    masks = [
+        hull_mask(hull_support(jnp.asarray(clip[1]), one_hot, face_width=140.0, parts=parts), x, y)
+        for parts in (1, MOST_PARTS)
+    ]
+    np.testing.assert_array_equal(*masks)
 
 
 def test_elastic_has_the_spread_and_smoothness_of_the_classical_transform():
