@@ -37,7 +37,19 @@ def main() -> None:
         demo()
     elif task == "test":
         make_environment(extra="[test]")
-        call(["python", "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile", *sys.argv[2:]])
+        call(
+            [
+                "python",
+                "-m",
+                "pytest",
+                "--numprocesses",
+                "2",
+                "--dist",
+                "loadfile",
+                "--no-loadscope-reorder",
+                *sys.argv[2:],
+            ]
+        )
     else:
         sys.exit(__doc__)
 

@@ -88,3 +88,13 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     build_tiny(folder)
     return folder
+
+
+_LONGEST = ("test_resume.py", "test_step.py", "test_detector_in_use.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes, or one process waits for the other at the end."""
+    items.sort(
+        key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST)
+    )
