@@ -17,7 +17,7 @@ from data_builders.build import TooManyFailures, build, check, create_builder, p
 from data_builders.execution import Execution, extract_item
 from data_builders.extraction import Extraction
 from data_builders.journal import Journal
-from data_builders.listing import SourceError, VideoItem
+from data_builders.listing import Listing, SourceError, VideoItem
 from fakedetect_jax.data.index import dataset_folder, load_index
 from fakedetect_jax.faces.choice import FrameChoice
 from tests.tiny_dataset import FACE, TinyFaces, build_tiny
@@ -96,6 +96,9 @@ def test_an_unknown_runner_is_named(tmp_path):
 class Crashing(TinyFaces):
     """Its second video takes the decoding process down."""
 
+    def listing(self):
+        return Listing(super().listing().items[:4])
+
     @staticmethod
     def materialise(item, folder):
         if item.video_id == "train1_real":
@@ -106,7 +109,7 @@ class Crashing(TinyFaces):
 def test_a_video_that_kills_its_decoder_is_one_failed_video(tmp_path):
     _, report = prepare(Crashing(data_dir=tmp_path), execution=Execution(workers=2))
     failures = {video["video_id"]: video["failure"] for video in report["videos"] if video["failure"]}
-    assert failures.keys() == {"train1_real", "train2_real", "test2_swap"}
+    assert failures.keys() == {"train1_real", "train2_real"}
     assert "crashes the decoder" in failures["train1_real"]
 
 
