@@ -147,7 +147,7 @@ def _extract(
     work = make_work(journal, builder.extraction, type(builder).materialise)
     left = [item for item in items if not journal.has(item)]
     done: Iterable[VideoItem] = extract_all(left, work, journal, execution)
-    failures = tracks = 0
+    failures = 0
     progress = tqdm(done, total=len(items), initial=len(items) - len(left), desc=builder.name, unit="video")
     for item in progress:
         failures += bool(journal.outcome(item)["failure"])

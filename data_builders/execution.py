@@ -108,8 +108,14 @@ def extract_all(
 
         return beam_execution.extract_all(items, work, execution)
     if execution.workers == 1:
-        return (item for item in items if work(item))
+        return _in_this_process(items, work)
     return _in_processes(items, work, journal, execution.workers)
+
+
+def _in_this_process(items: list[VideoItem], work: Work) -> Iterator[VideoItem]:
+    for item in items:
+        work(item)
+        yield item
 
 
 def _in_processes(items: list[VideoItem], work: Work, journal: Journal, workers: int) -> Iterator[VideoItem]:

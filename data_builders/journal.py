@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from data_builders.listing import VideoItem
 from fakedetect_jax.faces import FaceSequence
@@ -68,11 +69,12 @@ class Journal:
             for number, part in enumerate(parts):
                 _save(part, partial / f"{number:06d}.safetensors")
             (partial / _OUTCOME).write_text(json.dumps(outcome), encoding="utf-8")
-            # Another process may have done the same video in the meantime, with the same result.
-            with (
-                contextlib.suppress(FileExistsError, OSError) if entry.exists() else contextlib.nullcontext()
-            ):
+            try:
                 partial.rename(entry)
+            except OSError:
+                # Another process may have done the same video in the meantime, with the same result.
+                if not self.has(item):
+                    raise
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -118,11 +120,9 @@ def _save(track: FaceSequence, path: Path) -> None:
 
 
 def _load(path: Path) -> FaceSequence:
-    from safetensors import safe_open
-
-    arrays = load_file(path)
     with safe_open(path, framework="numpy") as file:
         head = json.loads(file.metadata()["head"])
+        arrays = {name: file.get_tensor(name) for name in (*_ARRAYS, "sizes", "bytes")}
     data, ends = arrays["bytes"].tobytes(), np.cumsum(arrays["sizes"])
     starts = np.concatenate([[0], ends[:-1]]).astype(int)
     return FaceSequence(

@@ -39,7 +39,8 @@ def describe_build(report: dict[str, Any]) -> str:
 
 def describe_listing(listing: Listing) -> str:
     """Returns what was found of a download, against what its publisher states, and what to know about it."""
-    missing = collections.Counter((item.split, item.method) for item in listing.missing())
+    absent = listing.missing()
+    missing = collections.Counter((item.split, item.method) for item in absent)
     listed = collections.Counter((item.split, item.method) for item in listing.items)
     lines = [f"{'split':12} {'method':20} {'found':>8} {'missing':>8} {'published':>10}"]
     for key in dict.fromkeys([*listed, *listing.published]):
@@ -48,7 +49,7 @@ def describe_listing(listing: Listing) -> str:
         lines.append(
             f"{key[0]:12} {key[1]:20} {found:8d} {missing[key]:8d} {'-' if stated is None else stated:>10}"
         )
-    lines += [f"missing: {item.source}" for item in listing.missing()[:20]]
-    if sum(missing.values()) > 20:
-        lines.append(f"... and {sum(missing.values()) - 20} more")
+    lines += [f"missing: {item.source}" for item in absent[:20]]
+    if len(absent) > 20:
+        lines.append(f"... and {len(absent) - 20} more")
     return "\n".join([*lines, *(f"note: {note}" for note in listing.notes)])

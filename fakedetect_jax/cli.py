@@ -56,7 +56,9 @@ def _add_build(build: argparse.ArgumentParser) -> None:
     kept = build.add_argument_group("which frames are kept (default: all)")
     kept.add_argument("--every", type=int, default=1, metavar="K", help="every K-th, or K apart within a run")
     kept.add_argument("--count", type=int, default=0, metavar="N", help="N of them, or N runs, evenly spread")
-    kept.add_argument("--run-length", type=int, default=1, metavar="L", help="frames of a run, for models of motion")
+    kept.add_argument(
+        "--run-length", type=int, default=1, metavar="L", help="frames of a run, for models of motion"
+    )
     crops = build.add_argument_group("crops")
     crops.add_argument("--size", type=int, help="side in pixels (default: 256)")
     crops.add_argument("--margin", type=float, help="around the face, of its longer side (default: 0.3)")

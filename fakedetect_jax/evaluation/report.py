@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -14,6 +13,7 @@ from fakedetect_jax.evaluation import atomic, figures, metrics
 from fakedetect_jax.evaluation.gallery import THRESHOLD, GalleryItem, choose, film_strip
 from fakedetect_jax.evaluation.scores import REAL, Failure, Score, VideoScore, aggregate
 from fakedetect_jax.evaluation.summary import LEVELS
+from fakedetect_jax.page import load_template
 
 _NAMES = {
     "auc": ("AUC", "area under the ROC curve; 1 is perfect, 0.5 is chance"),
@@ -72,14 +72,7 @@ def write_report(
         _section(name, levels, [video for video in videos if video.dataset == name])
         for name, levels in summary["datasets"].items()
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("report.html.j2").render(
+    html = load_template(Path(__file__).with_name("report.html.j2")).render(
         title=title,
         context=context,
         sections=sections,

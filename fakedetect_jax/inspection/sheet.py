@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 
 from fakedetect_jax.data.index import Entry, dataset_folder
@@ -17,6 +16,7 @@ from fakedetect_jax.inspection.distribution import Distribution, distribution
 from fakedetect_jax.inspection.failures import group_failures
 from fakedetect_jax.inspection.quality import MEASURES, Measure
 from fakedetect_jax.inspection.survey import Card, Measured, Survey, draw, worst
+from fakedetect_jax.page import load_template
 
 MEASURED = 2000
 """Tracks of which the figures are taken, at most."""
@@ -76,7 +76,7 @@ def write_sheet(
     extremes = [(measure, worst(figures, measure, tracks)) for measure in MEASURES]
     chosen = [entries for *_, entries in samples] + [entries for _, entries in extremes]
     cards = survey.show([entry for entries in chosen for entry in entries])
-    html = _template().render(
+    html = load_template(Path(__file__).with_name("inspect.html.j2")).render(
         dataset=dataset,
         about=_about(folder),
         counts=_COUNTS,
@@ -134,14 +134,3 @@ def _in_words(value: Any) -> str:
         for name, inner in value.items()
     ]
     return ", ".join(parts).replace("_", " ")
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("inspect.html.j2")

@@ -74,10 +74,6 @@ def high_passes(height: int, width: int, filters: int) -> np.ndarray:
     return np.stack(bank).astype(np.float32)
 
 
-# Of the mean square of a normalised picture: below what 8 bits resolve.
-_ENERGY_FLOOR = 1e-3
-
-
 class SpectralFilter(nn.Module):
     """Learnable high-pass filters, each a complex gain per frequency and colour channel.
 
@@ -108,38 +104,19 @@ class SpectralFilter(nn.Module):
         return irfft2(filtered.reshape((n, self.filters * c, w // 2 + 1, h, 2)), width=w)
 
 
-def local_energy(x: Float[Array, "n h w c"], cell: int) -> Float[Array, "n h_c w_c c"]:
-    """Log of the mean square in each cell of `cell` x `cell` px, relative to the picture's own mean of it.
-
-    Local frequency statistics as F3-Net reads them (Qian et al., ECCV 2020), from filtered pictures instead of
-    windowed transforms: where a face was pasted, sharpness and grain change faster than a face's own do.
-    """
-    n, h, w, c = x.shape
-    if h % cell or w % cell:
-        raise ValueError(f"frequency cell={cell} must divide the frames' height {h} and width {w}")
-    power = jnp.square(x).reshape((n, h // cell, cell, w // cell, cell, c)).mean(axis=(2, 4))
-    energy = jnp.log(power + _ENERGY_FLOOR)
-    return energy - energy.mean(axis=(1, 2), keepdims=True)
-
-
 class FrequencyBranch(nn.Module):
     """The frame beside its filtered versions, then a conv net (`ConvStages`).
 
-    With `cell`, the local energy of the filtered luminance instead, at one value a cell: far cheaper, and blind to
-    what the picture shows, so that few people suffice to train it.
-
     Attributes:
-        widths: channels of each stage; stage i has stride 2^(i+1), or `cell` x 2^i.
+        widths: channels of each stage; stage i has stride 2^(i+1).
         depth: residual 3x3 convs of each stage.
         filters: number of spectral filters per channel.
-        cell: side in pixels of the cells of `local_energy`; None gives the conv net the pictures themselves.
         dtype: compute dtype of the conv net. The spectrum is always float32.
     """
 
     widths: Sequence[int] = (24, 48, 96)
     depth: int = 1
     filters: int = 1
-    cell: int | None = None
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -153,10 +130,5 @@ class FrequencyBranch(nn.Module):
         self, images: Float[Array, "n h w c"], *, train: bool = False
     ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
         """Return features [n, widths[-1]] in float32 and the map of each stage in the compute dtype."""
-        spectral_filter = SpectralFilter(self.filters, name="filter")
-        if self.cell is None:
-            x = jnp.concatenate([images, spectral_filter(images)], axis=-1)
-        else:
-            x = local_energy(spectral_filter(images.mean(axis=-1, keepdims=True)), self.cell)
-        first_stride = 1 if self.cell else 2
-        return ConvStages(self.widths, self.depth, first_stride, self.dtype, name="stages")(x)
+        x = jnp.concatenate([images, SpectralFilter(self.filters, name="filter")(images)], axis=-1)
+        return ConvStages(self.widths, self.depth, dtype=self.dtype, name="stages")(x)

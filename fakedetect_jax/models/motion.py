@@ -13,8 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.models.conv_stages import ConvStages
-from fakedetect_jax.models.frequency import SpectralFilter, local_energy
+from fakedetect_jax.models.frequency import SpectralFilter
 from fakedetect_jax.models.temporal import masked_mean
+
+# Of the mean square of a normalised picture: below what 8 bits resolve.
+_ENERGY_FLOOR = 1e-3
 
 
 class MotionBranch(nn.Module):
@@ -62,6 +65,20 @@ class MotionBranch(nn.Module):
         stages = ConvStages(self.widths, self.depth, first_stride=1, dtype=self.dtype, name="stages")
         pairs = stages(jnp.concatenate([change, change - texture], axis=-1))[0].reshape((b, t - 1, -1))
         return _of_frames(pairs, valid)
+
+
+def local_energy(x: Float[Array, "n h w c"], cell: int) -> Float[Array, "n h_c w_c c"]:
+    """Log of the mean square in each cell of `cell` x `cell` px, relative to the picture's own mean of it.
+
+    Local frequency statistics as F3-Net reads them (Qian et al., ECCV 2020), from filtered pictures instead of
+    windowed transforms: where a face was pasted, sharpness and grain change faster than a face's own do.
+    """
+    n, h, w, c = x.shape
+    if h % cell or w % cell:
+        raise ValueError(f"motion cell={cell} must divide the frames' height {h} and width {w}")
+    power = jnp.square(x).reshape((n, h // cell, cell, w // cell, cell, c)).mean(axis=(2, 4))
+    energy = jnp.log(power + _ENERGY_FLOOR)
+    return energy - energy.mean(axis=(1, 2), keepdims=True)
 
 
 def _energy(pictures: Float[Array, "b p h w c"], cell: int) -> Float[Array, "b*p h_c w_c c"]:
