@@ -11,7 +11,7 @@ from collections.abc import Callable
 import jax
 from jax import Array
 
-from fakedetect_jax.models.depthwise import depthwise_conv, native_conv
+from fakedetect_jax.models.spatial.depthwise import depthwise_conv, native_conv
 
 SIZES = [(28, 96), (14, 192), (7, 384), (3, 768)]
 BATCH = 4

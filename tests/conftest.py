@@ -6,8 +6,11 @@ import os
 import tempfile
 from pathlib import Path
 
-# Before jax is imported anywhere: eight devices on one CPU, as the sharded tests need them.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+# Before jax is imported anywhere: eight devices on one CPU, as the sharded tests need them; and machine code that is
+# quick to make, because tests compile for longer than they compute.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+)
 # Shared by all test processes: compiling is most of what the tests do.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="fakedetect_tests_"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fakedetect_jax.models import convnext
+from fakedetect_jax.models.spatial import convnext
 from fakedetect_jax.models.detector import Detector, option_names
 
 _CONVNEXT_PAPER = "Liu et al., A ConvNet for the 2020s, CVPR 2022"

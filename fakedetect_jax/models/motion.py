@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.models.conv_stages import ConvStages
-from fakedetect_jax.models.frequency import SpectralFilter
-from fakedetect_jax.models.temporal import masked_mean
+from fakedetect_jax.models.frequency.spectral_filter import SpectralFilter
+from fakedetect_jax.models.temporal.pooling import masked_mean
 
 # Of the mean square of a normalised picture: below what 8 bits resolve.
 _ENERGY_FLOOR = 1e-3

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fakedetect_jax.models.depthwise import depthwise_conv
+from fakedetect_jax.models.spatial.depthwise import depthwise_conv
 
 # name: (blocks per stage, channels per stage)
 VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {

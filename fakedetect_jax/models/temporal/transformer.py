@@ -1,7 +1,7 @@
-"""What the frames of a clip say together: a transformer over frame features, or their plain mean.
+"""A transformer over the features of a clip's frames.
 
-The transformer is the temporal encoder of ViViT's factorised model (Arnab et al., ICCV 2021): frame tokens,
-a class token, learned positions, pre-norm blocks.
+It is the temporal encoder of ViViT's factorised model (Arnab et al., ICCV 2021): frame tokens, a class token,
+learned positions, pre-norm blocks.
 """
 
 import flax.linen as nn
@@ -10,13 +10,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 _normal = nn.initializers.normal(0.02)
-
-
-def masked_mean(values: Float[Array, "b t *rest"], valid: Bool[Array, "b t"]) -> Float[Array, "b *rest"]:
-    """Mean over the valid frames; zero for a clip without any."""
-    mask = valid.reshape(valid.shape + (1,) * (values.ndim - 2))
-    count = jnp.maximum(mask.sum(axis=1), 1)
-    return jnp.where(mask, values, 0).sum(axis=1) / count
 
 
 class TransformerBlock(nn.Module):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import ConvNextConfig, ConvNextForImageClassification
 
-from fakedetect_jax.models.convnext import VARIANTS, ConvNeXt, ConvNeXtClassifier, DropPath
+from fakedetect_jax.models.spatial.convnext import VARIANTS, ConvNeXt, ConvNeXtClassifier, DropPath
 
 PUBLISHED = {"tiny": 28_589_128, "small": 50_223_688, "base": 88_591_464, "large": 197_767_336}
 PUBLISHED_MILLIONS = {"atto": 3.70, "femto": 5.22, "pico": 9.05, "nano": 15.59}

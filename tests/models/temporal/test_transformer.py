@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fakedetect_jax.models.temporal import TemporalTransformer, masked_mean
+from fakedetect_jax.models.temporal.pooling import masked_mean
+from fakedetect_jax.models.temporal.transformer import TemporalTransformer
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fakedetect_jax.models.depthwise import depthwise_conv, native_conv
+from fakedetect_jax.models.spatial.depthwise import depthwise_conv, native_conv
 
 # Wider than one block of unrolled columns; smaller than the kernel; a 5x5 kernel.
 SHAPES = [((2, 9, 35, 6), 7), ((3, 3, 2, 4), 7), ((1, 8, 8, 3), 5)]

@@ -1,0 +1,1 @@
+"""Ways to join what several branches found in an image."""

@@ -1,0 +1,1 @@
+"""Ways to join what was found in the frames of a clip."""
