@@ -9,8 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from fakedetect_jax.models.spatial import convnext
 from fakedetect_jax.models.detector import Detector, option_names
+from fakedetect_jax.models.spatial import convnext
 
 _CONVNEXT_PAPER = "Liu et al., A ConvNet for the 2020s, CVPR 2022"
 _SMALL_CONVNEXT_SOURCE = "Wightman, PyTorch Image Models, 2022 (after Liu et al., CVPR 2022)"

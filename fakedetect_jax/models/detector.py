@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from flax.core import FrozenDict
 from jaxtyping import Array, Bool, Float
 
-from fakedetect_jax.models.spatial.convnext import ConvNeXt
 from fakedetect_jax.models.frequency.spectral_filter import FrequencyBranch
 from fakedetect_jax.models.fusion.concatenation import FUSIONS
 from fakedetect_jax.models.motion import MotionBranch
+from fakedetect_jax.models.spatial.convnext import ConvNeXt
 from fakedetect_jax.models.temporal.pooling import masked_mean
 from fakedetect_jax.models.temporal.transformer import TemporalTransformer
 
