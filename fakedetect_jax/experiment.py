@@ -71,7 +71,21 @@ def make_optimizer(config: Config) -> optax.GradientTransformation:
 
 
 def make_step(config: Config, model: nn.Module, optimizer: optax.GradientTransformation) -> Callable:
-    """Returns the train step, not yet compiled."""
+    """Returns the train step, not yet compiled.
+
+    Raises:
+      ValueError: `train.mask_weight` without fakes that have masks, or without a part that predicts them.
+    """
+    if config.train.mask_weight and config.input.fakes != "self_blend":
+        raise ValueError(
+            f"config.train.mask_weight={config.train.mask_weight} needs masks, which only"
+            f" config.input.fakes='self_blend' has, not {config.input.fakes!r}"
+        )
+    if config.train.mask_weight and config.model.options.get("mask") is None:
+        raise ValueError(
+            f"config.train.mask_weight={config.train.mask_weight} needs a model that predicts masks: set"
+            " config.model.options.mask = {}"
+        )
     return make_train_step(
         model,
         optimizer,
@@ -80,6 +94,7 @@ def make_step(config: Config, model: nn.Module, optimizer: optax.GradientTransfo
         seed=config.seed,
         ema_decay=config.optimizer.ema_decay,
         frame_weight=config.train.frame_weight,
+        mask_weight=config.train.mask_weight,
     )
 
 

@@ -6,16 +6,16 @@ from jaxtyping import Array, Float
 from fakedetect_jax.augment.resample import Scalar
 
 
-def blur_matrix(size: int, *, sigma: Scalar, radius: Scalar, pad: int = 0) -> Float[Array, "size padded"]:
-    """Rows of a Gaussian of `sigma` pixels cut off beyond `radius` (a real number: the last tap fades in).
+def blur_matrix(
+    positions: Float[Array, " n"], length: int, *, sigma: Scalar, radius: Scalar
+) -> Float[Array, "n length"]:
+    """Rows that read a signal of `length` pixels at `positions` under a Gaussian of `sigma` pixels.
 
-    An integer radius r is OpenCV's kernel of 2r + 1 taps. The input may have `pad` more pixels than the
-    output on both sides. At its border the taps that are left are renormalised: the image counts as going on
-    as it is.
+    It is cut off beyond `radius` (a real number: the last tap fades in); an integer radius r at integer
+    positions is OpenCV's kernel of 2r + 1 taps. At the border the taps that are left are renormalised: the
+    image counts as going on as it is.
     """
-    output = jnp.arange(size, dtype=jnp.float32)
-    source = jnp.arange(size + 2 * pad, dtype=jnp.float32) - pad
-    distance = jnp.abs(output[:, None] - source)
+    distance = jnp.abs(positions[:, None] - jnp.arange(length, dtype=jnp.float32))
     weights = jnp.exp(-0.5 * jnp.square(distance / sigma)) * jnp.clip(radius + 1.0 - distance, 0.0, 1.0)
     return weights / jnp.sum(weights, axis=1, keepdims=True)
 

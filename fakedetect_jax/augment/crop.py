@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.augment.flip import mirror_landmarks
-from fakedetect_jax.augment.resample import interpolation_matrix, resample_frames
+from fakedetect_jax.augment.resample import plain_sampling, resample_frames
 
 # Landmarks 0-67 bound the crop: the forehead points are the least certain ones.
 _INNER_POINTS = 68
@@ -73,14 +73,16 @@ def locate_face(
 def face_window(
     face: Face, margins: Margins, *, height: int, width: int, mirror: Float[Array, ""] | float = 0.0
 ) -> Window:
-    """The face box widened by `margins`, made square about its centre; the whole crop if none is usable."""
+    """The face box widened by `margins`, made square about its centre; at most as wide as the crop.
+
+    Without a usable frame it is the whole crop.
+    """
     left = face.left - margins.left * face.width
     right = face.left + (1.0 + margins.right) * face.width
     top = face.top - margins.top * face.height
     bottom = face.top + (1.0 + margins.bottom) * face.height
-    side = jnp.maximum(right - left, bottom - top)
-    found = jnp.any(face.usable)
-    side = jnp.where(found, side, float(max(height, width)))
+    found, whole = jnp.any(face.usable), float(max(height, width))
+    side = jnp.where(found, jnp.minimum(jnp.maximum(right - left, bottom - top), whole), whole)
     centre_x = jnp.where(found, (left + right) / 2.0, (width - 1.0) / 2.0)
     centre_y = jnp.where(found, (top + bottom) / 2.0, (height - 1.0) / 2.0)
     return Window(centre_x - side / 2.0, centre_y - side / 2.0, side, jnp.asarray(mirror, dtype=jnp.float32))
@@ -112,8 +114,8 @@ def cut_window(
     """Resample one window of every frame to planes of `size`; outside the crop its edge pixels repeat."""
     grid = jnp.arange(size, dtype=jnp.float32)
     step = window.side / size
-    rows = interpolation_matrix(to_crop_y(window, grid, size=size), frames.shape[1], step=step)
-    columns = interpolation_matrix(to_crop_x(window, grid, size=size), frames.shape[2], step=step)
+    rows = plain_sampling(to_crop_y(window, grid, size=size), step)
+    columns = plain_sampling(to_crop_x(window, grid, size=size), step)
     return resample_frames(rows, columns, frames)
 
 

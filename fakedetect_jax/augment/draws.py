@@ -22,12 +22,15 @@ class Draws(NamedTuple):
     elastic: Float[Array, "2 knots knots"]
     wander: Float[Array, "2"]
     wander_noise: Float[Array, "t 4"]
+    segment: Float[Array, "3"]
+    other: Float[Array, ""]
 
 
 def draw(key: Key[Array, ""], frames: int) -> Draws:
     """The numbers of one clip of so many frames. They depend on the key alone, not on the recipe."""
     elastic = 45 + 2 * KNOTS * KNOTS
-    uniform = jax.random.uniform(key, (elastic + 2 + 4 * frames,))
+    noise = elastic + 2 + 4 * frames
+    uniform = jax.random.uniform(key, (noise + 4,))
     return Draws(
         view=uniform[0:5],
         change=uniform[5:10],
@@ -38,7 +41,9 @@ def draw(key: Key[Array, ""], frames: int) -> Draws:
         jpeg=uniform[43:45],
         elastic=_standardised(uniform[45:elastic]).reshape(2, KNOTS, KNOTS),
         wander=uniform[elastic : elastic + 2],
-        wander_noise=_standardised(uniform[elastic + 2 :]).reshape(frames, 4),
+        wander_noise=_standardised(uniform[elastic + 2 : noise]).reshape(frames, 4),
+        segment=uniform[noise : noise + 3],
+        other=uniform[noise + 3],
     )
 
 

@@ -19,6 +19,8 @@ LOOSE_HEIGHT = 2.4
 LOOSE_RISE = 0.3
 # Below this share of the maximum a pixel felt the outside through the first blur, and is eroded.
 _FULL = 1.0 - 1e-3
+# Side of the mask that is displaced and blurred: in the released code a face spans 96 to 128 pixels there too.
+_WORK_SIZE = 128
 # Border around the window in which the mask is made too, as a share of the window.
 _PAD = 0.15
 
@@ -70,35 +72,35 @@ def _normalised(planes: Float[Array, "t h w"]) -> Float[Array, "t h w"]:
 def soften(
     draws: Float[Array, "5"],
     mask: Float[Array, "t padded padded"],
+    positions: Float[Array, " size"],
     *,
-    pad: int,
     face: Float[Array, "2"],
     recipe: SelfBlendRecipe,
 ) -> Float[Array, "t size size"]:
     """Erode by a blur of which only the plateau stays, feather by a second one; each frame's maximum is 1.
 
-    `face` is the (width, height) of the face box in pixels of the mask; the result has lost `pad` pixels on
-    each side. A mask of zeros stays zero.
+    `face` is the (width, height) of the face box and `positions` are the places of the result's rows and
+    columns, in pixels of the mask. A mask of zeros stays zero.
     """
     canvas = jnp.stack([_integer(draws[i], *recipe.mask_canvas) for i in range(2)])
     scale = face * jnp.array([LOOSE_WIDTH, LOOSE_HEIGHT]) / canvas
+    length = mask.shape[-1]
 
-    def blur(planes: Array, radius: Array, sigma: Array, size: int, pad: int) -> Array:
+    def blur(planes: Array, at: Array, radius: Array, sigma: Array) -> Array:
         columns, rows = (
-            blur_matrix(size, sigma=sigma * scale[axis], radius=radius * scale[axis], pad=pad)
-            for axis in (0, 1)
+            blur_matrix(at, length, sigma=sigma * scale[axis], radius=radius * scale[axis]) for axis in (0, 1)
         )
         return apply_separable(rows, columns, planes)
 
-    padded = mask.shape[-1]
     radius = _integer(draws[2], recipe.erode_kernel[0] // 2, recipe.erode_kernel[1] // 2)
-    plateau = _normalised(blur(mask, radius, automatic_sigma(radius), padded, 0))
+    everywhere = jnp.arange(length, dtype=jnp.float32)
+    plateau = _normalised(blur(mask, everywhere, radius, automatic_sigma(radius)))
     # A short ramp, for the released code's `< 1`, keeps the eroded edge antialiased and safe from rounding.
     eroded = jnp.clip((plateau - _FULL) / (1.0 - _FULL) * 2.0, 0.0, 1.0)
 
     radius = _integer(draws[3], recipe.blur_kernel[0] // 2, recipe.blur_kernel[1] // 2)
     sigma = _integer(draws[4], *recipe.blur_sigma)
-    return _normalised(blur(eroded, radius, sigma, padded - 2 * pad, pad))
+    return _normalised(blur(eroded, positions, radius, sigma))
 
 
 def _one_hot(draw: Float[Array, ""], probabilities: tuple[float, ...]) -> Float[Array, " kinds"]:
@@ -122,8 +124,13 @@ def blend_mask(
     `landmarks` and `face` (width, height) are in output pixels. Values lie in [0, the largest blend ratio].
     """
     # The forehead may reach beyond the window, where erosion and blur must know it to be right inside.
-    pad = round(_PAD * recipe.size)
-    padded = recipe.size + 2 * pad
+    work = min(recipe.size, _WORK_SIZE)
+    pad = round(_PAD * work)
+    padded = work + 2 * pad
+    unit = recipe.size / work
+    points = (landmarks + 0.5) / unit - 0.5
+    motion = Motion((motion.centre + 0.5) / unit - 0.5, motion.scale, motion.shift / unit)
+    face = face / unit
     scale = face[0] / recipe.reference_face
     dx, dy = elastic_displacement(
         draws.elastic, size=padded, alpha=recipe.elastic_alpha * scale, sigma=recipe.elastic_sigma * scale
@@ -132,7 +139,8 @@ def blend_mask(
     x = motion.origin(grid[None, :] + dx, 0)
     y = motion.origin(grid[:, None] + dy, 1)
     kind = _one_hot(draws.mask[0], recipe.hulls)
-    support = hull_support(landmarks, kind, face_width=face[0], parts=parts_of(recipe.hulls))
+    support = hull_support(points, kind, face_width=face[0], parts=parts_of(recipe.hulls))
     mask = hull_mask(support, x, y)
     opacity = pick(draws.mask[1], recipe.blend_ratios)
-    return soften(draws.mask[2:], mask, pad=pad, face=face, recipe=recipe) * opacity
+    positions = (jnp.arange(recipe.size, dtype=jnp.float32) + 0.5) / unit - 0.5 + pad
+    return soften(draws.mask[2:], mask, positions, face=face, recipe=recipe) * opacity

@@ -7,9 +7,13 @@ vmap a branch computes both sides.
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from fakedetect_jax.augment.resample import Scalar
+
+# How far the sextants of green and blue lie behind those of red.
+_CHANNEL_SEXTANT = np.array([0.0, 4.0, 2.0], np.float32)
 
 
 class Photometric(NamedTuple):
@@ -21,6 +25,8 @@ class Photometric(NamedTuple):
     value: Scalar
     brightness: Scalar
     contrast: Scalar
+    hsv: Scalar
+    """1 where hue, saturation and value are changed, else 0: in 8 bits the way there and back costs something."""
 
 
 class PhotometricRanges(NamedTuple):
@@ -54,15 +60,26 @@ def scale_photometric(draws: Float[Array, "11"], ranges: PhotometricRanges) -> P
         value=strength[5] * ranges.value * use_hsv,
         brightness=strength[6] * ranges.brightness * use_light,
         contrast=strength[7] * ranges.contrast * use_light,
+        hsv=use_hsv.astype(jnp.float32),
     )
 
 
-def apply_photometric(planes: Float[Array, "3 ..."], strengths: Photometric) -> Float[Array, "3 ..."]:
-    """RGB shift, then HSV, then brightness and contrast, each clipped to [0, 1] as 8-bit images would be."""
+def apply_photometric(
+    planes: Float[Array, "3 ..."], strengths: Photometric, *, eight_bit: bool = False
+) -> Float[Array, "3 ..."]:
+    """RGB shift, then HSV, then brightness and contrast, each clipped to [0, 1].
+
+    With `eight_bit` the planes are whole levels of 255 and each change cuts to them, as tables of 8-bit code do.
+    """
+    cut = cut_to_levels if eight_bit else lambda planes: planes
     shift = strengths.rgb.reshape((3,) + (1,) * (planes.ndim - 1))
-    planes = jnp.clip(planes + shift, 0.0, 1.0)
-    planes = shift_hsv(planes, hue=strengths.hue, saturation=strengths.saturation, value=strengths.value)
-    return jnp.clip(planes * (1.0 + strengths.contrast) + strengths.brightness, 0.0, 1.0)
+    planes = cut(jnp.clip(planes + shift, 0.0, 1.0))
+    shifts = {"hue": strengths.hue, "saturation": strengths.saturation, "value": strengths.value}
+    if eight_bit:
+        planes = jnp.where(strengths.hsv > 0.0, shift_hsv_levels(planes, **shifts), planes)
+    else:
+        planes = shift_hsv(planes, **shifts)
+    return cut(jnp.clip(planes * (1.0 + strengths.contrast) + strengths.brightness, 0.0, 1.0))
 
 
 def shift_hsv(
@@ -78,6 +95,28 @@ def shift_hsv(
         jnp.clip(old_saturation * (1.0 + saturation), 0.0, 1.0),
         jnp.clip(old_value * (1.0 + value), 0.0, 1.0),
     )
+
+
+def cut_to_levels(values: Float[Array, "..."], levels: float = 255.0) -> Float[Array, "..."]:
+    """The next whole level below; what is one but for rounding stays."""
+    return jnp.floor(values * levels + 1e-3) / levels
+
+
+def round_to_levels(values: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The nearest of 256 levels in [0, 1]."""
+    return jnp.round(values * 255.0) / 255.0
+
+
+def shift_hsv_levels(
+    planes: Float[Array, "3 ..."], *, hue: Scalar, saturation: Scalar, value: Scalar
+) -> Float[Array, "3 ..."]:
+    """Hue in 180 levels, saturation and value in 255, to which the shifts (full scale 1) are added and cut."""
+    old_hue, old_saturation, old_value = rgb_to_hsv(planes)
+    whole = jnp.round(old_hue * 180.0) / 180.0
+    new_hue = cut_to_levels(whole + hue - jnp.floor(whole + hue), 180.0)
+    new_saturation = cut_to_levels(jnp.clip(round_to_levels(old_saturation) + saturation, 0.0, 1.0))
+    new_value = cut_to_levels(jnp.clip(old_value + value, 0.0, 1.0))
+    return round_to_levels(hsv_to_rgb(new_hue, new_saturation, new_value))
 
 
 def rgb_to_hsv(
@@ -102,12 +141,11 @@ def hsv_to_rgb(
     hue: Float[Array, "..."], saturation: Float[Array, "..."], value: Float[Array, "..."]
 ) -> Float[Array, "3 ..."]:
     """Planes [3, ...] of any hue in turns (periodic), saturation and value in [0, 1]."""
-    turn = (hue - jnp.floor(hue)) * 6.0
-    chroma = saturation * value
-    red = jnp.clip(jnp.abs(turn - 3.0) - 1.0, 0.0, 1.0)
-    green = jnp.clip(2.0 - jnp.abs(turn - 2.0), 0.0, 1.0)
-    blue = jnp.clip(2.0 - jnp.abs(turn - 4.0), 0.0, 1.0)
-    return jnp.stack([value - chroma * (1.0 - channel) for channel in (red, green, blue)])
+    # As one array from the start: stacking three channels would make each repeat all that leads to them.
+    sextant = hue[None] * 6.0 + _CHANNEL_SEXTANT.reshape((3,) + (1,) * hue.ndim)
+    turn = sextant - 6.0 * jnp.floor(sextant / 6.0)
+    share = jnp.clip(jnp.abs(turn - 3.0) - 1.0, 0.0, 1.0)
+    return value[None] - (saturation * value)[None] * (1.0 - share)
 
 
 def sharpen(

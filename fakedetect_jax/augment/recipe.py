@@ -73,6 +73,16 @@ class SelfBlendRecipe:
     blend_ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
     """Opacity of the source, equally likely."""
 
+    # Beyond the published recipe.
+    other_face: float = 0.0
+    """Probability that the source is another clip's face, laid over this one, where one is given."""
+    segment: float = 0.0
+    """Probability that only a run of the clip's frames is forged."""
+    segment_share: tuple[float, float] = (0.25, 0.75)
+    """Range of that run's share of the clip."""
+    eight_bit: bool = False
+    """Cut to whole 8-bit levels after every change, as the released code; saturation and value are then added."""
+
     # After blending, with the same draw for the real and the fake image.
     shared_rgb: float = 20.0 / 255.0
     shared_rgb_probability: float = 0.3
@@ -91,7 +101,7 @@ class SelfBlendRecipe:
         """Check what the type system cannot."""
         if self.size < 16:
             raise ValueError(f"size is {self.size}; self-blending needs an output of at least 16 pixels")
-        for name in ("flip", "change_source", "downscale", "jpeg", *_probability_fields()):
+        for name in (*_PROBABILITIES, *_probability_fields()):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)}; a probability lies in [0, 1]")
         for name in _RANGES:
@@ -125,12 +135,14 @@ class SelfBlendRecipe:
         )
 
 
+_PROBABILITIES = ("flip", "change_source", "downscale", "jpeg", "other_face", "segment")
 _RANGES = (
     "margin",
     "sharpen_alpha",
     "sharpen_lightness",
     "scale",
     "drift",
+    "segment_share",
     "mask_canvas",
     "erode_kernel",
     "blur_kernel",

@@ -6,8 +6,9 @@ from jaxtyping import Array, Bool, Float, Key
 from fakedetect_jax.augment.crop import Face, Margins, Window, cut_window, face_window, locate_face
 from fakedetect_jax.augment.draws import Draws, draw
 from fakedetect_jax.augment.jpeg import jpeg
-from fakedetect_jax.augment.photometric import apply_photometric, scale_photometric
+from fakedetect_jax.augment.photometric import apply_photometric, round_to_levels, scale_photometric
 from fakedetect_jax.augment.recipe import SelfBlendRecipe
+from fakedetect_jax.augment.resample import computed_once
 
 
 def random_window(draws: Draws, face: Face, *, height: int, width: int, recipe: SelfBlendRecipe) -> Window:
@@ -23,7 +24,8 @@ def shared_change(
     draws: Draws, planes: Float[Array, "3 t h w"], *, recipe: SelfBlendRecipe
 ) -> Float[Array, "3 t h w"]:
     """One draw of colour change and JPEG quality for everything in `planes`."""
-    planes = apply_photometric(planes, scale_photometric(draws.shared_colour, recipe.shared))
+    strengths = scale_photometric(draws.shared_colour, recipe.shared)
+    planes = computed_once(apply_photometric(planes, strengths, eight_bit=recipe.eight_bit))
     if recipe.jpeg == 0.0:
         return planes
     low, high = recipe.jpeg_quality
@@ -48,5 +50,7 @@ def augment_clip(
     height, width = frames.shape[1:3]
     face = locate_face(landmarks, valid, height=height, width=width)
     window = random_window(draws, face, height=height, width=width, recipe=recipe)
-    planes = shared_change(draws, cut_window(frames, window, size=recipe.size), recipe=recipe)
+    planes = cut_window(frames, window, size=recipe.size)
+    planes = round_to_levels(planes) if recipe.eight_bit else planes
+    planes = shared_change(draws, planes, recipe=recipe)
     return jnp.transpose(planes, (1, 2, 3, 0))

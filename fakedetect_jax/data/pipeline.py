@@ -71,7 +71,7 @@ def train_batches(
 
     Returns:
       An iterator of `frames` uint8 [b, T, S, S, 3], `landmarks` float32 [b, T, 81, 2], `valid` bool [b, T],
-      `label` int32 [b], `weight` float32 [b], with b = batch_size / shard.count.
+      `label` int32 [b], `weight` float32 [b], `identity` int32 [b], with b = batch_size / shard.count.
     """
     order = grain.MapDataset.range(len(tracks)).seed(seed).shuffle().repeat()
 

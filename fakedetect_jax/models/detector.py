@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.models.frequency.spectral_filter import FrequencyBranch
 from fakedetect_jax.models.fusion.concatenation import FUSIONS
+from fakedetect_jax.models.mask_decoder import MaskDecoder
 from fakedetect_jax.models.motion import MotionBranch
 from fakedetect_jax.models.spatial.convnext import ConvNeXt
 from fakedetect_jax.models.temporal.pooling import masked_mean
@@ -27,6 +28,7 @@ PARTS: dict[str, type[nn.Module]] = {
     "frequency": FrequencyBranch,
     "motion": MotionBranch,
     "temporal": TemporalTransformer,
+    "mask": MaskDecoder,
 }
 
 BRANCHES = ("spatial", "frequency", "motion")
@@ -48,6 +50,8 @@ class Detector(nn.Module):
         fusion: how the branches' features are joined; a name in `FUSIONS`.
         temporal: options of `TemporalTransformer`; None scores a clip by the mean of its valid frames'
             logits.
+        mask: options of `MaskDecoder`, which reads the maps of the spatial branch, or without one those of the
+            frequency branch.
         dropout: rate on the features before the heads.
         normalisation: 'imagenet' or 'half'; a name in `NORMALISATIONS`.
         dtype: compute dtype of all parts, 'float32' or 'bfloat16'. Parameters and logits are float32.
@@ -58,6 +62,7 @@ class Detector(nn.Module):
     motion: Mapping[str, Any] | None = None
     fusion: str = "concat"
     temporal: Mapping[str, Any] | None = None
+    mask: Mapping[str, Any] | None = None
     dropout: float = 0.0
     normalisation: str = "imagenet"
     dtype: str = "float32"
@@ -66,6 +71,10 @@ class Detector(nn.Module):
         if all(getattr(self, part) is None for part in BRANCHES):
             raise ValueError(
                 "the detector has no branch: give spatial={'variant': 'tiny'}, frequency={}, motion={} or several"
+            )
+        if self.mask is not None and self.spatial is None and self.frequency is None:
+            raise ValueError(
+                "the part mask reads the maps of the spatial or the frequency branch: give one of them"
             )
         for field, known in (("fusion", FUSIONS), ("normalisation", NORMALISATIONS), ("dtype", DTYPES)):
             if getattr(self, field) not in known:
@@ -90,31 +99,35 @@ class Detector(nn.Module):
         """Score clips of RGB frames in [0, 1]; `valid` (default: all) tells which frames count for a clip.
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. The frame
-        logits of frames that are not valid mean nothing. `landmarks` is not used. Training draws from the
+        logits of frames that are not valid mean nothing. With the part `mask` also 'blend_mask' [b, t, h_m, w_m],
+        logits of how much of each cell's content was blended in. `landmarks` is not used. Training draws from the
         rng stream 'dropout'.
         """
         b, t, h, w, c = frames.shape
         valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
         clips = _normalise(frames.astype(jnp.float32), self.normalisation)
         images = clips.reshape((b * t, h, w, c))
-        branches = [
-            self._build(part, name=part)(images, train=train)[0]
-            for part in ("spatial", "frequency")
-            if getattr(self, part) is not None
-        ]
+        branches, maps = [], []
+        for part in ("spatial", "frequency"):
+            if getattr(self, part) is not None:
+                pooled, stages = self._build(part, name=part)(images, train=train)
+                branches.append(pooled)
+                maps.append(stages)
+        out = {}
+        if self.mask is not None:
+            logits = self._build("mask", name="mask")(maps[0])
+            out["blend_mask"] = logits.reshape((b, t, *logits.shape[1:]))
         if self.motion is not None:
             motion = self._build("motion", name="motion")(clips, valid, train=train)
             branches.append(motion.reshape((b * t, -1)))
         features = FUSIONS[self.fusion](branches).reshape((b, t, -1))
         dropped = nn.Dropout(self.dropout, deterministic=not train)(features)
         frame_logit = self._head("frame_head", dropped)
+        out["frame_logit"] = frame_logit
         if self.temporal is None:
-            return masked_mean(frame_logit, valid), {
-                "frame_logit": frame_logit,
-                "features": masked_mean(features, valid),
-            }
+            return masked_mean(frame_logit, valid), out | {"features": masked_mean(features, valid)}
         clip = self._build("temporal", name="temporal")(dropped, valid, train=train)
-        return self._head("clip_head", clip), {"frame_logit": frame_logit, "features": clip}
+        return self._head("clip_head", clip), out | {"features": clip}
 
     def _build(self, part: str, **names: Any) -> Any:
         return PARTS[part](**{"dtype": self.dtype, **getattr(self, part)}, **names)

@@ -7,29 +7,71 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from fakedetect_jax.augment import SelfBlendRecipe, augment_clip, face_crop, self_blend
+from fakedetect_jax.augment import Blend, OtherFace, SelfBlendRecipe, augment_clip, face_crop, self_blend
+from fakedetect_jax.augment.crop import locate_face
 
 Batch = dict[str, jax.Array]
 # (one key per example [B], batch as loaded) -> `frames` float32 [N, T, H, W, 3] in [0, 1], `valid` [N, T],
-# `label` [N], `weight` [N]; N is B, or 2 B where every example becomes a pair.
+# `label` [N], `frame_label` [N, T], `weight` [N]; N is B, or 2 B where every example becomes a pair. Pairs have
+# `blend_mask` [N, T, H, W] too, and `unblended` [N]: 1 for a fake of weight 0 because nothing could be blended.
 MakeInputs = Callable[[jax.Array, Batch], Batch]
 
 
 def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
-    """Every clip becomes a pair: itself as a real, and its self-blended image as a fake."""
+    """Every clip becomes a pair: itself as a real, and its self-blended image as a fake.
+
+    A clip of which no frame could be forged (unusable landmarks) gives a real, and a fake of weight 0.
+    ValueError at tracing if `recipe.other_face` needs neighbours and the batch is odd.
+    """
 
     def make(keys: jax.Array, batch: Batch) -> Batch:
-        def one(key: jax.Array, frames: jax.Array, landmarks: jax.Array) -> jax.Array:
-            pair = self_blend(key, to_unit(frames), landmarks, recipe=recipe)
-            return jnp.stack([pair.real, pair.fake])
+        frames = to_unit(batch["frames"])
+        others = _neighbours(frames, batch) if recipe.other_face > 0.0 else None
 
-        pairs = jax.vmap(one)(keys, batch["frames"], batch["landmarks"])
-        # Pairs lie side by side: putting all reals before all fakes would move examples between devices.
-        both = {name: jnp.repeat(batch[name], 2, axis=0) for name in ("valid", "weight")}
-        label = jnp.tile(jnp.arange(2, dtype=jnp.int32), keys.shape[0])
-        return {"frames": pairs.reshape(-1, *pairs.shape[2:]), "label": label, **both}
+        def one(
+            key: jax.Array, frames: jax.Array, landmarks: jax.Array, valid: jax.Array, other: OtherFace | None
+        ) -> Blend:
+            return self_blend(key, frames, landmarks, recipe=recipe, valid=valid, other=other)
+
+        pairs = jax.vmap(one)(keys, frames, batch["landmarks"], batch["valid"], others)
+        blended = jnp.any(pairs.forged, axis=1).astype(jnp.float32)
+        return {
+            "frames": _side_by_side(pairs.real, pairs.fake),
+            "valid": jnp.repeat(batch["valid"], 2, axis=0),
+            "label": jnp.tile(jnp.arange(2, dtype=jnp.int32), keys.shape[0]),
+            "frame_label": _side_by_side(jnp.zeros_like(pairs.forged), pairs.forged).astype(jnp.int32),
+            "weight": _side_by_side(batch["weight"], batch["weight"] * blended),
+            "blend_mask": _side_by_side(jnp.zeros_like(pairs.mask), pairs.mask)[..., 0],
+            "unblended": _side_by_side(jnp.zeros_like(blended), batch["weight"] * (1.0 - blended)),
+        }
 
     return make
+
+
+def _side_by_side(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """[B, ...] twice -> [2 B, ...]. Putting all reals before all fakes would move examples between devices."""
+    return jnp.stack([real, fake], axis=1).reshape(-1, *real.shape[1:])
+
+
+def _neighbours(frames: jax.Array, batch: Batch) -> OtherFace:
+    """For each clip the next one, two by two: within a device, so that no frame crosses between devices."""
+    if frames.shape[0] % 2:
+        raise ValueError(
+            f"a batch of {frames.shape[0]} clips has one without a neighbour: input.recipe.other_face needs an even"
+            " number"
+        )
+
+    def swapped(values: jax.Array) -> jax.Array:
+        pairs = values.reshape(-1, 2, *values.shape[1:])
+        return jnp.stack([pairs[:, 1], pairs[:, 0]], axis=1).reshape(values.shape)
+
+    landmarks = swapped(batch["landmarks"])
+    height, width = frames.shape[2:4]
+    faces = jax.vmap(lambda points, valid: locate_face(points, valid, height=height, width=width))(
+        landmarks, swapped(batch["valid"])
+    )
+    stranger = swapped(batch["identity"]) != batch["identity"]
+    return OtherFace(swapped(frames), landmarks, faces.usable & stranger[:, None])
 
 
 def augmented(recipe: SelfBlendRecipe) -> MakeInputs:
@@ -64,4 +106,8 @@ def to_unit(frames: jax.Array) -> jax.Array:
 
 
 def _labelled(frames: jax.Array, batch: Batch) -> Batch:
-    return {"frames": frames} | {name: batch[name] for name in ("valid", "label", "weight")}
+    kept = {name: batch[name] for name in ("valid", "label", "weight")}
+    return {
+        "frames": frames,
+        "frame_label": jnp.broadcast_to(batch["label"][:, None], batch["valid"].shape),
+    } | kept

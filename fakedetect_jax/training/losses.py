@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
@@ -18,13 +19,15 @@ def detection_loss(
     frame_logit: Float[Array, "b t"],
     *,
     label: Int[Array, " b"],
+    frame_label: Int[Array, "b t"],
     valid: Bool[Array, "b t"],
     weight: Float[Array, " b"],
     frame_weight: float,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Binary cross-entropy of the clip, plus `frame_weight` times that of its frames.
 
-    Every clip counts by its `weight`, and the frames of a clip share it; invalid frames count nothing.
+    Every clip counts by its `weight`, and the frames of a clip share it; invalid frames count nothing. A fake may
+    have frames that are real.
 
     Returns:
       The loss, and `clip_loss`, `frame_loss` and `accuracy` at P(fake) = 0.5, all weighted means.
@@ -32,7 +35,7 @@ def detection_loss(
     target = label.astype(jnp.float32)
     clip_loss = weighted_mean(optax.sigmoid_binary_cross_entropy(logit, target), weight)
     shares = valid / jnp.maximum(1, jnp.sum(valid, axis=1, keepdims=True))
-    per_frame = optax.sigmoid_binary_cross_entropy(frame_logit, target[:, None])
+    per_frame = optax.sigmoid_binary_cross_entropy(frame_logit, frame_label.astype(jnp.float32))
     frame_loss = weighted_mean(jnp.sum(per_frame * shares, axis=1), weight)
     accuracy = weighted_mean(((logit > 0) == (label == 1)).astype(jnp.float32), weight)
     return clip_loss + frame_weight * frame_loss, {
@@ -40,3 +43,21 @@ def detection_loss(
         "frame_loss": frame_loss,
         "accuracy": accuracy,
     }
+
+
+def mask_loss(
+    logits: Float[Array, "b t h w"],
+    blend_mask: Float[Array, "b t size size"],
+    *,
+    valid: Bool[Array, "b t"],
+    weight: Float[Array, " b"],
+) -> Float[Array, ""]:
+    """Binary cross-entropy of predicted masks against blend masks, averaged over cells, valid frames and clips.
+
+    The mask is averaged over each cell of the prediction, whose sides need not divide its own (antialiased
+    linear resampling).
+    """
+    target = jax.image.resize(blend_mask, logits.shape, "linear")
+    per_frame = jnp.mean(optax.sigmoid_binary_cross_entropy(logits, target), axis=(2, 3))
+    shares = valid / jnp.maximum(1, jnp.sum(valid, axis=1, keepdims=True))
+    return weighted_mean(jnp.sum(per_frame * shares, axis=1), weight)

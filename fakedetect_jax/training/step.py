@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from fakedetect_jax import parallel
-from fakedetect_jax.training.losses import detection_loss
+from fakedetect_jax.training.losses import detection_loss, mask_loss
 from fakedetect_jax.training.state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -29,10 +29,12 @@ def make_train_step(
     seed: int,
     ema_decay: float,
     frame_weight: float,
+    mask_weight: float,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Returns the pure step (state, batch) -> (state, metrics).
 
-    All randomness comes from (seed, state.step) and the example's place in the global batch.
+    All randomness comes from (seed, state.step) and the example's place in the global batch. With a `mask_weight`
+    the model predicts the blend mask too. The metric `unblended` counts the step's clips that gave no fake.
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -47,14 +49,19 @@ def make_train_step(
                 train=True,
                 rngs={"dropout": dropout_key},
             )
-            return detection_loss(
+            counted = {name: examples[name] for name in ("valid", "weight")}
+            loss, metrics = detection_loss(
                 logit,
                 out["frame_logit"],
                 label=examples["label"],
-                valid=examples["valid"],
-                weight=examples["weight"],
+                frame_label=examples["frame_label"],
                 frame_weight=frame_weight,
+                **counted,
             )
+            if mask_weight:
+                metrics["mask_loss"] = mask_loss(out["blend_mask"], examples["blend_mask"], **counted)
+                loss = loss + mask_weight * metrics["mask_loss"]
+            return loss, metrics
 
         (loss, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
@@ -62,6 +69,8 @@ def make_train_step(
         # Early on the average must not remember the random initial weights.
         decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
         average = optax.incremental_update(params, state.average, 1.0 - decay)
+        if "unblended" in examples:
+            metrics["unblended"] = jnp.sum(examples["unblended"])
         metrics |= {
             "loss": loss,
             "gradient_norm": optax.global_norm(gradients),

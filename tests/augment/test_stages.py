@@ -6,6 +6,8 @@ import cv2
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from fakedetect_jax.augment.blur import automatic_sigma, blur_matrix
@@ -23,9 +25,13 @@ from fakedetect_jax.augment.photometric import (
     shift_hsv,
 )
 from fakedetect_jax.augment.resample import (
+    Sampling,
+    _by_matrices,
+    _by_tiles,
     apply_separable,
-    degradation_matrix,
+    degraded_grid,
     interpolation_matrix,
+    plain_sampling,
     resample_frames,
 )
 
@@ -56,35 +62,69 @@ def test_enlarging_agrees_with_opencv():
     np.testing.assert_allclose(ours, cv2.resize(signal, (100, 9), interpolation=cv2.INTER_LINEAR), atol=1e-5)
 
 
+def degradation(size, factor):
+    grid, shares = degraded_grid(size, factor)
+    return sum(
+        share[:, None] * interpolation_matrix(line, size) for line, share in zip(grid, shares, strict=True)
+    )
+
+
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_degradation_agrees_with_opencv(factor):
     image = RNG.random((64, 64)).astype(np.float32)
     small = cv2.resize(image, (64 // factor, 64 // factor), interpolation=cv2.INTER_NEAREST)
     expected = cv2.resize(small, (64, 64), interpolation=cv2.INTER_LINEAR)
-    matrix = degradation_matrix(64, float(factor))
+    matrix = degradation(64, float(factor))
     np.testing.assert_allclose(apply_separable(matrix, matrix, jnp.asarray(image)), expected, atol=1e-5)
 
 
 def test_degradation_between_the_integers_keeps_a_constant():
-    matrix = degradation_matrix(112, 2.83)
+    matrix = degradation(112, 2.83)
     np.testing.assert_allclose(np.asarray(matrix).sum(axis=1), 1.0, atol=1e-6)
     assert np.linalg.matrix_rank(np.asarray(matrix)) == int(112 / 2.83)
 
 
-def test_resampled_frames_have_their_channels_first():
-    frames = RNG.random((2, 20, 30, 3)).astype(np.float32)
-    rows, columns = RNG.random((5, 20)).astype(np.float32), RNG.random((6, 30)).astype(np.float32)
-    expected = np.einsum("mh,thwc,nw->ctmn", rows, frames, columns)
-    np.testing.assert_allclose(
-        resample_frames(jnp.asarray(rows), jnp.asarray(columns), frames), expected, rtol=1e-5
-    )
+@given(
+    length=st.integers(3, 90),
+    outputs=st.integers(1, 80),
+    start=st.floats(-30, 60),
+    share=st.floats(0.05, 1.0),
+    mirrored=st.booleans(),
+    spread=st.sampled_from([0.0, 6.0]),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=30)
+def test_tiles_give_what_matrices_give(length, outputs, start, share, mirrored, spread, seed):
+    rng = np.random.default_rng(seed)
+    step = share * length / outputs
+    positions = start + step * np.arange(outputs)
+    lines = np.stack([positions, positions + spread * step * rng.uniform(-1, 1, outputs)])
+    lines = lines[:, ::-1] if mirrored else lines
+    shares = rng.random((2, outputs))
+    rows = Sampling(*(v.astype(np.float32) for v in (lines, shares / shares.sum(axis=0))), np.float32(step))
+    columns = plain_sampling(jnp.arange(5.0))
+    frames = rng.random((2, length, 5, 3)).astype(np.float32)
+    limited = rows._replace(step=min(step, max(1.0, 0.75 * length / outputs)))
+    expected = _by_matrices(limited, columns, frames)
+    np.testing.assert_allclose(_by_tiles(limited, columns, frames, spread=spread), expected, atol=2e-6)
+    np.testing.assert_allclose(resample_frames(rows, columns, frames, spread=spread), expected, atol=2e-6)
+
+
+def test_each_frame_may_have_its_own_sampling():
+    frames = RNG.random((3, 40, 30, 3)).astype(np.float32)
+    lines = np.arange(20.0)[None] + np.arange(3.0)[:, None]
+    rows = plain_sampling(jnp.asarray(lines, jnp.float32), jnp.ones(3))
+    together = resample_frames(rows, plain_sampling(jnp.arange(30.0)), frames)
+    assert together.shape == (3, 3, 20, 30)
+    for t in range(3):
+        np.testing.assert_allclose(np.moveaxis(together[:, t], 0, -1), frames[t, t : t + 20], atol=1e-6)
 
 
 @pytest.mark.parametrize(("kernel", "sigma"), [(5, None), (25, None), (11, 5), (25, 45)])
 def test_blur_agrees_with_opencv_away_from_the_border(kernel, sigma):
     image = RNG.random((80, 80)).astype(np.float32)
     radius = kernel // 2
-    matrix = blur_matrix(80, sigma=sigma or automatic_sigma(radius), radius=radius)
+    matrix = blur_matrix(jnp.arange(80.0), 80, sigma=sigma or automatic_sigma(radius), radius=radius)
     ours = np.asarray(apply_separable(matrix, matrix, jnp.asarray(image)))
     expected = cv2.GaussianBlur(image, (kernel, kernel), sigma or 0)
     inner = slice(radius, -radius)
@@ -92,9 +132,13 @@ def test_blur_agrees_with_opencv_away_from_the_border(kernel, sigma):
     np.testing.assert_allclose(ours[inner, inner], expected[inner, inner], atol=0.02 if kernel == 5 else 1e-5)
 
 
-def test_padded_blur_is_the_middle_of_a_larger_one():
-    wide = np.asarray(blur_matrix(60, sigma=3.0, radius=6.0))
-    np.testing.assert_allclose(blur_matrix(40, sigma=3.0, radius=6.0, pad=10), wide[10:50], atol=1e-7)
+def test_blurring_between_pixels_is_blurring_a_shifted_signal():
+    signal = np.sin(np.arange(60) / 5.0)
+    between = blur_matrix(jnp.arange(20.0, 40.0) + 0.4, 60, sigma=3.0, radius=9.0) @ signal
+    shifted = blur_matrix(jnp.arange(20.0, 40.0), 60, sigma=3.0, radius=9.0) @ np.sin(
+        (np.arange(60) + 0.4) / 5.0
+    )
+    np.testing.assert_allclose(between, shifted, atol=2e-3)
 
 
 def opencv_hull(points, hull, width):

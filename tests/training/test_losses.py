@@ -16,6 +16,7 @@ def test_agrees_with_torch(logit, frame_logit):
         logit,
         frame_logit,
         label=label,
+        frame_label=label[:, None].repeat(3, 1),
         valid=np.ones((6, 3), bool),
         weight=np.ones(6, np.float32),
         frame_weight=0.5,
@@ -35,7 +36,8 @@ def test_padding_and_invalid_frames_count_nothing():
     label = np.array([1, 0, 1, 0])
     valid = np.array([[1, 1, 1], [1, 0, 0], [1, 1, 0], [1, 1, 1]], bool)
     weight = np.array([1, 1, 1, 0], np.float32)
-    options = {"label": label, "valid": valid, "weight": weight, "frame_weight": 1.0}
+    frames = label[:, None].repeat(3, 1)
+    options = {"label": label, "frame_label": frames, "valid": valid, "weight": weight, "frame_weight": 1.0}
     before, _ = detection_loss(logit, frame_logit, **options)
     changed = np.where(valid & (weight > 0)[:, None], frame_logit, 99.0)
     after, _ = detection_loss(np.where(weight > 0, logit, -99.0), changed, **options)
