@@ -61,15 +61,17 @@ HULLS = {
 }
 MOST_PARTS = max(len(hull.parts) for hull in HULLS.values())
 # Hulls that meet at an edge must not leave a line between them: OpenCV's filled polygons include their outline too.
-_OUTLINE = 0.5
+_OUTLINE = 0.4
+# Distances from two hulls that differ by less, in pixels, are taken for those of neighbours.
+_JOINT = 2.0
 
 
 def _membership() -> np.ndarray:
-    """[hull, part, landmark]; a hull of fewer parts repeats its first."""
+    """[hull, part, landmark]; a hull of fewer parts has empty ones."""
     table = np.zeros((len(HULLS), MOST_PARTS, 81), np.float32)
     for rows, hull in zip(table, HULLS.values(), strict=True):
-        for number, row in enumerate(rows):
-            for start, stop in hull.parts[number if number < len(hull.parts) else 0]:
+        for row, part in zip(rows, hull.parts, strict=False):
+            for start, stop in part:
                 row[start:stop] = 1.0
     return table
 
@@ -123,17 +125,23 @@ def hull_support(
     return jnp.max(projected + (member[..., None] - 1.0) * 1e9, axis=2) + growth
 
 
+def _joined(left: Float[Array, "t h w"], right: Float[Array, "t h w"]) -> Float[Array, "t h w"]:
+    """Their maximum, and half a pixel more where both are equal: no line is left between neighbours."""
+    near = jnp.maximum(_JOINT - jnp.abs(left - right), 0.0) / _JOINT
+    return jnp.maximum(left, right) + 0.25 * _JOINT * jnp.square(near)
+
+
 def hull_mask(
     support: Float[Array, "t parts directions"], x: Float[Array, "h w"], y: Float[Array, "h w"]
 ) -> Float[Array, "t h w"]:
     """Coverage in [0, 1] of pixels with centres (x, y), shared by all frames; the edge is a pixel wide."""
     # Unrolled, so that it compiles to one fused elementwise loop: a reduction would keep 64 planes in memory.
-    nearest = jnp.full((support.shape[0], *x.shape), -jnp.inf)
+    nearest = jnp.zeros(())
     for part in range(support.shape[1]):
         inside = support[:, part, 0, None, None] - x
         for k in range(1, _DIRECTIONS):
             angle = 2.0 * np.pi * k / _DIRECTIONS
             across = float(np.cos(angle)) * x + float(np.sin(angle)) * y
             inside = jnp.minimum(inside, support[:, part, k, None, None] - across)
-        nearest = jnp.maximum(nearest, inside)
+        nearest = inside if part == 0 else _joined(nearest, inside)
     return jnp.clip(nearest + 0.5, 0.0, 1.0)

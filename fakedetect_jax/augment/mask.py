@@ -19,6 +19,9 @@ LOOSE_HEIGHT = 2.4
 LOOSE_RISE = 0.3
 # Below this share of the maximum a pixel felt the outside through the first blur, and is eroded.
 _FULL = 1.0 - 1e-3
+# The released code moves, displaces and shrinks the mask one after the other; each interpolation softens its edge, of
+# which the erosion leaves only what is full. Here it is evaluated in one step: in reference pixels, what that lacks.
+_SOFTENED = 0.45
 # Side of the mask that is displaced and blurred: in the released code a face spans 96 to 128 pixels there too.
 _WORK_SIZE = 128
 # Border around the window in which the mask is made too, as a share of the window.
@@ -140,7 +143,7 @@ def blend_mask(
     y = motion.origin(grid[:, None] + dy, 1)
     kind = _one_hot(draws.mask[0], recipe.hulls)
     support = hull_support(points, kind, face_width=face[0], parts=parts_of(recipe.hulls))
-    mask = hull_mask(support, x, y)
+    mask = hull_mask(support - _SOFTENED * scale, x, y)
     opacity = pick(draws.mask[1], recipe.blend_ratios)
     positions = (jnp.arange(recipe.size, dtype=jnp.float32) + 0.5) / unit - 0.5 + pad
     return soften(draws.mask[2:], mask, positions, face=face, recipe=recipe) * opacity

@@ -55,7 +55,7 @@ class Colour:
 
 @dataclass(frozen=True)
 class Parameters:
-    """All that is drawn for one pair; lengths in pixels of the stored frame, else shares of the loose crop or the face."""
+    """All that is drawn for one pair: lengths in pixels of the stored frame, or shares of loose crop or face."""
 
     hull: str
     flip: bool = False

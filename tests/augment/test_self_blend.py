@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from fakedetect_jax.augment import SelfBlendRecipe, augment_clip, face_crop, self_blend
+from fakedetect_jax.augment import OtherFace, SelfBlendRecipe, augment_clip, face_crop, self_blend
 from fakedetect_jax.augment.draws import draw
 from fakedetect_jax.augment.mask import blend_mask, scale_motion
+from fakedetect_jax.augment.presets import reference
 
 RECIPE = SelfBlendRecipe(size=48)
 SINGLE = jax.jit(lambda key, frames, landmarks: self_blend(key, frames, landmarks, recipe=RECIPE))
@@ -30,7 +32,7 @@ SHARDED = """
 import sys
 import jax, numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from fakedetect_jax.augment import SelfBlendRecipe, self_blend
+from fakedetect_jax.augment import OtherFace, SelfBlendRecipe, self_blend
 batch = np.load(sys.argv[1])
 mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
 keys = jax.random.split(jax.random.key(3), 8)
@@ -79,7 +81,8 @@ def assert_same_pair(ours, theirs):
 def test_a_pair_has_the_promised_shapes_and_ranges(blends):
     assert blends.real.shape == blends.fake.shape == (8, 2, 48, 48, 3)
     assert blends.mask.shape == (8, 2, 48, 48, 1)
-    for value in blends:
+    assert blends.forged.shape == (8, 2)
+    for value in blends[:3]:
         assert value.dtype == np.float32
         assert value.min() >= 0.0
         assert value.max() <= 1.0
@@ -90,6 +93,8 @@ def test_a_frame_without_usable_landmarks_is_left_alone(blends):
     for example, frame in ((3, 0), (3, 1), (4, 0), (4, 1), (5, 0), (6, 0), (6, 1), (7, 1)):
         assert blends.mask[example, frame].max() == 0.0
         np.testing.assert_array_equal(blends.fake[example, frame], blends.real[example, frame])
+        assert not blends.forged[example, frame]
+    assert blends.forged.sum() == 8
     assert blends.mask[5, 1].max() > 0.2
     assert blends.mask[7, 0].max() > 0.2
 
@@ -128,6 +133,66 @@ def test_temporal_modes_differ_in_what_they_share(batch):
     real, fake, mask = spread("drift")
     assert max(real, mask) < 1e-5 < 1e-3 < fake
     assert min(spread("independent")) > 0.05
+
+
+def test_collinear_landmarks_forge_nothing(batch):
+    line = np.linspace(60.0, 190.0, 81, dtype=np.float32)[None, :, None].repeat(2, axis=2)
+    blend = SINGLE(jax.random.key(0), batch["frames"][0][:1], line)
+    assert not blend.forged.any()
+    np.testing.assert_array_equal(blend.fake, blend.real)
+
+
+def test_a_segment_is_one_run_of_forged_frames(batch):
+    recipe = dataclasses.replace(RECIPE, segment=1.0, segment_share=(0.25, 0.75))
+    frames, landmarks = (np.repeat(batch[name][0][:1], 8, axis=0) for name in ("frames", "landmarks"))
+    run = jax.jit(lambda key: self_blend(key, frames, landmarks, recipe=recipe))
+    lengths, starts = set(), set()
+    for seed in range(12):
+        blend = run(jax.random.key(seed))
+        forged = np.asarray(blend.forged)
+        assert np.abs(np.diff(np.concatenate([[0], forged, [0]]))).sum() == 2
+        np.testing.assert_array_equal(np.asarray(blend.fake)[~forged], np.asarray(blend.real)[~forged])
+        lengths.add(int(forged.sum()))
+        starts.add(int(forged.argmax()))
+    assert lengths <= {2, 3, 4, 5, 6}
+    assert len(lengths) > 2 < len(starts)
+
+
+def test_another_face_is_laid_over_this_one_in_its_colours(batch):
+    plain = {
+        field.name: 0.0
+        for field in dataclasses.fields(RECIPE)
+        if field.name.startswith(("source_", "shared_"))
+    } | {"jpeg": 0.0, "flip": 0.0, "sharpen_alpha": (0.0, 0.0), "downscale": 0.0, "blend_ratios": (1.0,)}
+    still = {"scale": (1.0, 1.0), "translate": (0.0, 0.0), "hulls": (1.0, 0, 0, 0, 0, 0, 0, 0)}
+    recipe = dataclasses.replace(RECIPE, other_face=1.0, change_source=1.0, **plain, **still)
+    frames, landmarks = batch["frames"][0], batch["landmarks"][0]
+    # The same face, smaller, elsewhere and in other colours: laid over itself it is itself again.
+    small = np.stack([cv2.resize(frame, (200, 200), interpolation=cv2.INTER_AREA) for frame in frames])
+    other_frames = np.pad(small, [(0, 0), (40, 16), (30, 26), (0, 0)], mode="edge") * 0.5 + 0.2
+    other_landmarks = (landmarks + 0.5) * 200 / 256 - 0.5 + np.array([30.0, 40.0], np.float32)
+
+    def run(usable):
+        other = OtherFace(jnp.asarray(other_frames), jnp.asarray(other_landmarks), jnp.asarray(usable))
+        return jax.jit(lambda key: self_blend(key, frames, landmarks, recipe=recipe, other=other))(
+            jax.random.key(0)
+        )
+
+    blend = run([True, False])
+    assert blend.forged.all()
+    difference = np.abs(np.asarray(blend.fake - blend.real)).mean(axis=(1, 2, 3))
+    # Only the resampling differs; a frame that may not borrow blends with itself.
+    assert 0.0 < difference[0] < 0.02
+    assert difference[1] < 1e-6
+
+
+def test_eight_bit_pairs_are_whole_levels(batch):
+    recipe = dataclasses.replace(reference(size=48), temporal="shared", jpeg=0.0)
+    blend = jax.jit(lambda k, f, p: self_blend(k, f, p, recipe=recipe))(
+        jax.random.key(3), batch["frames"][0], batch["landmarks"][0]
+    )
+    for image in (blend.real, blend.fake):
+        np.testing.assert_allclose(np.asarray(image) * 255, np.round(np.asarray(image) * 255), atol=1e-3)
 
 
 def test_independent_frames_are_clips_of_their_own(batch):

@@ -1,13 +1,13 @@
 """Each stage against OpenCV, Pillow, colorsys, libjpeg or a closed form."""
 
 import colorsys
+import functools
 
 import cv2
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from fakedetect_jax.augment.blur import automatic_sigma, blur_matrix
@@ -84,30 +84,30 @@ def test_degradation_between_the_integers_keeps_a_constant():
     assert np.linalg.matrix_rank(np.asarray(matrix)) == int(112 / 2.83)
 
 
-@given(
-    length=st.integers(3, 90),
-    outputs=st.integers(1, 80),
-    start=st.floats(-30, 60),
-    share=st.floats(0.05, 1.0),
-    mirrored=st.booleans(),
-    spread=st.sampled_from([0.0, 6.0]),
-    seed=st.integers(0, 9),
-)
-@settings(max_examples=30)
-def test_tiles_give_what_matrices_give(length, outputs, start, share, mirrored, spread, seed):
-    rng = np.random.default_rng(seed)
-    step = share * length / outputs
-    positions = start + step * np.arange(outputs)
-    lines = np.stack([positions, positions + spread * step * rng.uniform(-1, 1, outputs)])
-    lines = lines[:, ::-1] if mirrored else lines
-    shares = rng.random((2, outputs))
-    rows = Sampling(*(v.astype(np.float32) for v in (lines, shares / shares.sum(axis=0))), np.float32(step))
-    columns = plain_sampling(jnp.arange(5.0))
-    frames = rng.random((2, length, 5, 3)).astype(np.float32)
-    limited = rows._replace(step=min(step, max(1.0, 0.75 * length / outputs)))
-    expected = _by_matrices(limited, columns, frames)
-    np.testing.assert_allclose(_by_tiles(limited, columns, frames, spread=spread), expected, atol=2e-6)
-    np.testing.assert_allclose(resample_frames(rows, columns, frames, spread=spread), expected, atol=2e-6)
+@pytest.mark.parametrize(("length", "outputs"), [(90, 80), (17, 33), (64, 40), (3, 1)])
+@pytest.mark.parametrize("spread", [0.0, 6.0])
+def test_tiles_give_what_matrices_give(length, outputs, spread):
+    matrices = jax.jit(_by_matrices)
+    tiles = jax.jit(functools.partial(_by_tiles, spread=spread))
+    rng = np.random.default_rng(length)
+    for start, share, mirrored in (
+        (-20.0, 0.7, False),
+        (0.0, 1.0, True),
+        (9.0, 0.3, True),
+        (50.0, 0.05, False),
+    ):
+        step = share * length / outputs
+        positions = start + step * np.arange(outputs)
+        lines = np.stack([positions, positions + spread * step * rng.uniform(-1, 1, outputs)])
+        lines = lines[:, ::-1] if mirrored else lines
+        shares = rng.random((2, outputs))
+        shares = (shares / shares.sum(axis=0)).astype(np.float32)
+        step = np.float32(min(step, max(1.0, 0.75 * length / outputs)))
+        rows = Sampling(lines.astype(np.float32), shares, step)
+        frames = rng.random((2, length, 5, 3)).astype(np.float32)
+        columns = plain_sampling(jnp.arange(5.0))
+        expected = matrices(rows, columns, frames)
+        np.testing.assert_allclose(tiles(rows, columns, frames), expected, atol=2e-6)
 
 
 def test_each_frame_may_have_its_own_sampling():
