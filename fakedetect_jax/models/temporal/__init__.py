@@ -7,6 +7,8 @@ the clip feature [b, dim] in float32, which frames that are not valid never chan
 
 import flax.linen as nn
 
+from fakedetect_jax.models.temporal.convolution import TemporalConvolution
+from fakedetect_jax.models.temporal.factorised import FactorisedEncoder
 from fakedetect_jax.models.temporal.pooling import Max, Mean
 from fakedetect_jax.models.temporal.recurrent import GRU, LSTM
 from fakedetect_jax.models.temporal.transformer import TemporalTransformer
@@ -17,5 +19,7 @@ TEMPORAL: dict[str, type[nn.Module]] = {
     "max": Max,
     "lstm": LSTM,
     "gru": GRU,
+    "conv": TemporalConvolution,
     "transformer": TemporalTransformer,
+    "factorised": FactorisedEncoder,
 }
