@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.models.spatial.convnext import DropPath
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 
 POSITIONS = ("learned", "sinusoidal", "timestamps")
@@ -39,6 +40,7 @@ class TransformerBlock(nn.Module):
     mlp_ratio: int = 4
     dropout: float = 0.0
     dtype: str = "float32"
+    drop_path: float = 0.0
 
     @nn.compact
     def __call__(
@@ -50,11 +52,13 @@ class TransformerBlock(nn.Module):
         y = nn.MultiHeadDotProductAttention(
             self.heads, dtype=self.dtype, dropout_rate=self.dropout, name="attention"
         )(y, mask=mask, deterministic=not train)
-        x = x + nn.Dropout(self.dropout, deterministic=not train)(y)
+        y = nn.Dropout(self.dropout, deterministic=not train)(y)
+        x = x + DropPath(self.drop_path, name="attention_drop_path")(y, train=train)
         y = nn.LayerNorm(dtype=self.dtype, name="mlp_norm")(x)
         y = nn.Dense(self.mlp_ratio * width, dtype=self.dtype, name="expand")(y)
         y = nn.Dense(width, dtype=self.dtype, name="project")(jax.nn.gelu(y))
-        return x + nn.Dropout(self.dropout, deterministic=not train)(y)
+        y = nn.Dropout(self.dropout, deterministic=not train)(y)
+        return x + DropPath(self.drop_path, name="mlp_drop_path")(y, train=train)
 
 
 class TemporalTransformer(nn.Module):
