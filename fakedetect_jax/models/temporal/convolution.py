@@ -39,7 +39,9 @@ class WeightNormConv(nn.Module):
         reach = (self.kernel - 1) * self.dilation
         before = reach if self.causal else reach // 2
         padded = jnp.pad(x.astype(self.dtype), ((0, 0), (before, reach - before), (0, 0)))
-        shifted = [padded[:, tap * self.dilation :][:, :t] for tap in range(self.kernel)]
+        # Slices in so many words: with a symbolic batch, indexing would be exported as gathers.
+        starts = [tap * self.dilation for tap in range(self.kernel)]
+        shifted = [jax.lax.slice_in_dim(padded, start, start + t, axis=1) for start in starts]
         stacked = jnp.concatenate(shifted, axis=-1)  # all taps in one matmul
         return stacked @ kernel.reshape((-1, self.dim)) + bias[None, None]
 

@@ -5,6 +5,7 @@ map as tokens in place of patches of the frame.
 """
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -73,7 +74,9 @@ class FactorisedEncoder(nn.Module):
                 self.heads, self.mlp_ratio, self.dropout, self.dtype, name=f"spatial_block{index}"
             )
             x = block(x, None, train=train)
-        frames = nn.LayerNorm(name="spatial_norm")(x[:, 0].astype(jnp.float32))
+        frames = nn.LayerNorm(name="spatial_norm")(
+            jax.lax.index_in_dim(x, 0, axis=1, keepdims=False).astype(jnp.float32)
+        )
         frames = frames.reshape((-1, t, self.dim))
         return self._temporal(name="temporal")(frames, valid, timestamps=timestamps, train=train)
 

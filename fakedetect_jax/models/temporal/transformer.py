@@ -120,7 +120,9 @@ class TemporalTransformer(nn.Module):
                 self.heads, self.mlp_ratio, self.dropout, self.dtype, name=f"block{index}"
             )
             x = block(x, mask, train=train)
-        return nn.LayerNorm(name="norm")(x[:, 0].astype(jnp.float32))
+        # A slice in so many words: with a symbolic batch, indexing would be exported as a gather.
+        x = jax.lax.index_in_dim(x, 0, axis=1, keepdims=False)
+        return nn.LayerNorm(name="norm")(x.astype(jnp.float32))
 
     def _position(
         self, valid: Bool[Array, "b t"], timestamps: Float[Array, "b t"] | None

@@ -44,9 +44,15 @@ def differences(
     x: Float[Array, "b t p c"], valid: Bool[Array, "b t"]
 ) -> tuple[Float[Array, "b t p c"], Bool[Array, "b t"]]:
     """What every frame's points move by until the next one, and where both are valid; zero elsewhere."""
-    both = jnp.concatenate([valid[:, :-1] & valid[:, 1:], jnp.zeros_like(valid[:, :1])], axis=1)
-    moved = jnp.concatenate([x[:, 1:] - x[:, :-1], jnp.zeros_like(x[:, :1])], axis=1)
-    return jnp.where(both[..., None, None], moved, 0), both
+    both = _successor(valid) & valid
+    return jnp.where(both[..., None, None], _successor(x) - x, 0), both
+
+
+def _successor(x: Array) -> Array:
+    """What the next frame has; zero at the last."""
+    # Slices in so many words, here and below: with a symbolic batch, indexing would be exported as gathers.
+    rest = jax.lax.slice_in_dim(x, 1, None, axis=1)
+    return jnp.pad(rest, ((0, 0), (0, 1)) + ((0, 0),) * (x.ndim - 2))
 
 
 class Norm(nn.Module):
@@ -112,7 +118,8 @@ class STGCNBlock(nn.Module):
         y = nn.Dropout(self.dropout, deterministic=not train)(y)
         if self.residual:
             if self.stride != 1 or x.shape[-1] != self.width:
-                x = nn.Dense(self.width, dtype=self.dtype, name="shortcut")(x[:, :: self.stride])
+                x = jax.lax.slice_in_dim(x, 0, None, self.stride, axis=1)
+                x = nn.Dense(self.width, dtype=self.dtype, name="shortcut")(x)
                 x = Norm(self.dtype, name="shortcut_norm")(x, steps, train=train)
             y = y + x
         return jnp.where(steps[..., None, None], jax.nn.relu(y), 0), steps
@@ -228,7 +235,8 @@ class STGCN(nn.Module):
         if landmarks.shape[2] < self.points:
             raise ValueError(f"ST-GCN with points={self.points} got {landmarks.shape[2]} landmarks a frame")
         valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
-        streams = {"joints": (normalised_landmarks(landmarks[:, :, : self.points], valid), valid)}
+        landmarks = jax.lax.slice_in_dim(landmarks, 0, self.points, axis=2)
+        streams = {"joints": (normalised_landmarks(landmarks, valid), valid)}
         if self.motion:
             streams["motion"] = differences(*streams["joints"])
         logit, frame_logit, features = jnp.zeros((b,)), jnp.zeros((b, t)), []
@@ -245,8 +253,9 @@ class STGCN(nn.Module):
             found, steps = trunk(x, counted, train=train)
             features.append(masked_mean(found, steps))
             head = nn.Dense(1, kernel_init=_truncated_normal, name=f"{name}_head")
-            logit = logit + head(features[-1])[..., 0]
+            logit = logit + head(features[-1]).squeeze(-1)
             span = int(np.prod(self.strides))
             repeated = jnp.broadcast_to(head(found), (*found.shape[:2], span))
-            frame_logit = frame_logit + repeated.reshape((b, -1))[:, :t]
+            repeated = repeated.reshape((b, found.shape[1] * span))
+            frame_logit = frame_logit + jax.lax.slice_in_dim(repeated, 0, t, axis=1)
         return logit, {"frame_logit": frame_logit, "features": jnp.concatenate(features, axis=-1)}

@@ -8,6 +8,7 @@ model transformers has as VivitModel.
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -43,7 +44,9 @@ class TubeletEmbedding(nn.Module):
         kernel = self.param("kernel", _truncated_normal, (i, p, q, c, self.dim))
         bias = self.param("bias", nn.initializers.zeros, (self.dim,))
         x, kernel, bias = (jnp.asarray(v, self.dtype) for v in (clips, kernel, bias))
-        x = x[:, :, : h // p * p, : w // q * q].reshape((b, t // i, i, h // p, p, w // q, q, c))
+        for axis, filled in ((2, h // p * p), (3, w // q * q)):
+            x = jax.lax.slice_in_dim(x, 0, filled, axis=axis)
+        x = x.reshape((b, t // i, i, h // p, p, w // q, q, c))
         x = jnp.einsum("btihpwqc,ipqcd->bthwd", x, kernel) + bias[None, None, None, None]
         return x.reshape((b, t // i, (h // p) * (w // q), self.dim))
 
@@ -148,4 +151,4 @@ class ViViT(nn.Module):
         clip, steps = encoder(tokens, valid.reshape((b, t // i, i)).any(axis=2), train=train)
         head = nn.Dense(1, kernel_init=_truncated_normal, name="head")
         frame_logit = jnp.broadcast_to(head(steps), (b, t // i, i)).reshape((b, t))
-        return head(clip)[..., 0], {"frame_logit": frame_logit, "features": clip}
+        return head(clip).squeeze(-1), {"frame_logit": frame_logit, "features": clip}

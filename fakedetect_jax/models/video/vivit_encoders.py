@@ -36,8 +36,8 @@ class TokenEncoder(nn.Module):
     @nn.compact
     def __call__(
         self, tokens: Float[Array, "n s d"], valid: Bool[Array, "n s"] | None, *, train: bool = False
-    ) -> Float[Array, "n 1+s d"]:
-        """Return the class token and the tokens in float32."""
+    ) -> tuple[Float[Array, "n d"], Float[Array, "n s d"]]:
+        """Return the class token, and the tokens, in float32."""
         n, s, dim = tokens.shape
         class_token = self.param("class_token", nn.initializers.zeros, (1, 1, dim)).astype(self.dtype)
         position = self.param("position", _normal, (1 + s, dim)).astype(self.dtype)
@@ -51,7 +51,10 @@ class TokenEncoder(nn.Module):
                 self.heads, self.mlp_ratio, self.dropout, self.dtype, rate, name=f"block{index}"
             )
             x = block(x, mask, train=train)
-        return nn.LayerNorm(name="norm")(x.astype(jnp.float32))
+        x = nn.LayerNorm(name="norm")(x.astype(jnp.float32))
+        # Slices in so many words: with a symbolic batch, indexing would be exported as gathers.
+        first = jax.lax.index_in_dim(x, 0, axis=1, keepdims=False)
+        return first, jax.lax.slice_in_dim(x, 1, None, axis=1)
 
 
 class SpacetimeEncoder(nn.Module):
@@ -80,8 +83,8 @@ class SpacetimeEncoder(nn.Module):
             self.dtype,
             name="encoder",
         )
-        x = encoder(tokens.reshape((b, t * s, dim)), everywhere, train=train)
-        return x[:, 0], x[:, 1:].reshape((b, t, s, dim)).mean(axis=2)
+        clip, x = encoder(tokens.reshape((b, t * s, dim)), everywhere, train=train)
+        return clip, x.reshape((b, t, s, dim)).mean(axis=2)
 
 
 class FactorisedEncoder(nn.Module):
@@ -102,10 +105,10 @@ class FactorisedEncoder(nn.Module):
         """Return the temporal encoder's class token and its steps."""
         t, s, dim = tokens.shape[1:]
         rest = (self.heads, self.mlp_ratio, self.dropout, self.drop_path, self.dtype)
-        x = TokenEncoder(self.layers, *rest, name="spatial")(tokens.reshape((-1, s, dim)), None, train=train)
-        x = x[:, 0].reshape((-1, t, dim)).astype(self.dtype)
-        x = TokenEncoder(self.temporal_layers, *rest, name="temporal")(x, valid, train=train)
-        return x[:, 0], x[:, 1:]
+        spatial = TokenEncoder(self.layers, *rest, name="spatial")
+        steps, _ = spatial(tokens.reshape((-1, s, dim)), None, train=train)
+        steps = steps.reshape((-1, t, dim)).astype(self.dtype)
+        return TokenEncoder(self.temporal_layers, *rest, name="temporal")(steps, valid, train=train)
 
 
 class FactorisedSelfAttentionBlock(nn.Module):
@@ -158,19 +161,15 @@ class FactorisedHeads(nn.Module):
         self, x: Float[Array, "b t s d"], valid: Bool[Array, "b t"], *, train: bool = False
     ) -> Float[Array, "b t s d"]:
         """Return the mixture of all heads."""
-        dim, half = x.shape[-1], self.heads // 2
-        query, key, value = (
-            nn.DenseGeneral((self.heads, dim // self.heads), dtype=self.dtype, name=name)(x)
-            for name in ("query", "key", "value")
-        )
-        over_time = self._attend(
-            *(part[..., :half, :].swapaxes(1, 2) for part in (query, key, value)),
-            mask=valid[:, None, None, None],
-            train=train,
-        ).swapaxes(1, 2)
-        over_space = self._attend(
-            *(part[..., half:, :] for part in (query, key, value)), mask=None, train=train
-        )
+        dim = x.shape[-1]
+        in_time, in_space = [], []
+        for name in ("query", "key", "value"):
+            part = nn.DenseGeneral((self.heads, dim // self.heads), dtype=self.dtype, name=name)(x)
+            first, second = jnp.split(part, 2, axis=-2)
+            in_time.append(first.swapaxes(1, 2))
+            in_space.append(second)
+        over_time = self._attend(*in_time, mask=valid[:, None, None, None], train=train).swapaxes(1, 2)
+        over_space = self._attend(*in_space, mask=None, train=train)
         x = jnp.concatenate([over_time, over_space], axis=-2)
         return nn.DenseGeneral(dim, axis=(-2, -1), dtype=self.dtype, name="out")(x)
 

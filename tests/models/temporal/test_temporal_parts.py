@@ -1,10 +1,13 @@
 """What every temporal part promises, and each part against plain torch or by hand."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from torch.nn.utils.parametrizations import weight_norm
 
 from fakedetect_jax.models.temporal import TEMPORAL
@@ -85,7 +88,7 @@ def test_invalid_frames_never_count_clips_do_not_mix_and_half_precision_is_close
     np.testing.assert_allclose(got, expected, atol=2e-2 * float(abs(expected).max()))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ["mean", "max", "conv", "factorised"])
 def test_gradients_of_clips_without_valid_frames_are_finite(name):
     features, maps, timestamps = _clips(0)
     none = jnp.zeros((4, 5), bool)
@@ -97,6 +100,45 @@ def test_gradients_of_clips_without_valid_frames_are_finite(name):
 
     gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(variables, features)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_parts_export_with_any_batch_size_and_without_gathers(name):
+    arrays = (*_clips(0), VALID)
+    module = TEMPORAL[name](**SMALL[name])
+
+    def shapes(batch):
+        return [jax.ShapeDtypeStruct((batch, *array.shape[1:]), array.dtype) for array in arrays]
+
+    def apply(variables, features, maps, timestamps, valid):
+        return module.apply(variables, features, valid, maps=maps, timestamps=timestamps)
+
+    def init(features, maps, timestamps, valid):
+        return module.init(jax.random.key(0), features, valid, maps=maps, timestamps=timestamps)
+
+    (batch,) = jax.export.symbolic_shape("batch")
+    variables = jax.eval_shape(init, *shapes(4))
+    exported = jax.export.export(jax.jit(apply), platforms=("cpu", "tpu"))(variables, *shapes(batch))
+    assert not re.search(r"stablehlo\.\w*gather", exported.mlir_module())
+
+
+@pytest.mark.parametrize("name", ["gru", "conv"])
+def test_a_sharded_batch_needs_no_communication_but_the_sum_of_gradients(name):
+    features, valid = (
+        jax.random.normal(jax.random.key(0), (8, 5, 8)),
+        jnp.arange(5)[None] < jnp.arange(8)[:, None],
+    )
+    module = TEMPORAL[name](**SMALL[name])
+    variables = jax.jit(module.init)(jax.random.key(1), features, valid)
+    gradient = jax.grad(lambda v, f, k: (module.apply(v, f, k) ** 2).mean())
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    split, whole = NamedSharding(mesh, PartitionSpec("data")), NamedSharding(mesh, PartitionSpec())
+    sharded = jax.jit(gradient, in_shardings=(whole, split, split), out_shardings=whole)
+    text = sharded.lower(variables, features, valid).compile().as_text()
+    found = re.findall(
+        r" (all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter)(?:-start)?\(", text
+    )
+    assert set(found) == {"all-reduce"}
 
 
 def test_masked_max_equals_numpy_and_is_zero_without_frames():

@@ -1,5 +1,7 @@
 """ST-GCN: its graphs, parity with plain torch, published sizes, and what does not change a logit."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -320,6 +322,17 @@ def test_statistics_are_those_of_valid_frames_in_training_and_untouched_otherwis
         jax.tree.leaves(untouched), jax.tree.leaves(variables["batch_stats"]), strict=True
     ):
         np.testing.assert_array_equal(first, second)
+
+
+def test_st_gcn_exports_with_any_batch_size_and_without_gathers(variables):
+    module = STGCN(**SMALL, motion=True)
+    (batch,) = jax.export.symbolic_shape("batch")
+    shapes = [
+        jax.ShapeDtypeStruct((batch, *array.shape[1:]), array.dtype) for array in (FRAMES, LANDMARKS, VALID)
+    ]
+    apply = jax.jit(lambda v, frames, points, valid: module.apply(v, frames, landmarks=points, valid=valid))
+    exported = jax.export.export(apply, platforms=("cpu", "tpu"))(variables, *shapes)
+    assert not re.search(r"stablehlo\.\w*gather", exported.mlir_module())
 
 
 @pytest.mark.parametrize("partition", PARTITIONS)
