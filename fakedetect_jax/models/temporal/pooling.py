@@ -1,7 +1,10 @@
-"""Means over the frames of a clip that count."""
+"""Means and maxima over the frames of a clip that count."""
 
+import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+from fakedetect_jax.models.temporal.options import DTYPES, check_known
 
 
 def masked_mean(values: Float[Array, "b t *rest"], valid: Bool[Array, "b t"]) -> Float[Array, "b *rest"]:
@@ -9,3 +12,64 @@ def masked_mean(values: Float[Array, "b t *rest"], valid: Bool[Array, "b t"]) ->
     mask = valid.reshape(valid.shape + (1,) * (values.ndim - 2))
     count = jnp.maximum(mask.sum(axis=1), 1)
     return jnp.where(mask, values, 0).sum(axis=1) / count
+
+
+def masked_max(values: Float[Array, "b t *rest"], valid: Bool[Array, "b t"]) -> Float[Array, "b *rest"]:
+    """Maximum over the valid frames; zero for a clip without any."""
+    mask = valid.reshape(valid.shape + (1,) * (values.ndim - 2))
+    largest = jnp.where(mask, values, -jnp.inf).max(axis=1)
+    return jnp.where(mask.any(axis=1), largest, 0)
+
+
+class Mean(nn.Module):
+    """Mean of the features of the valid frames; it has no parameters.
+
+    Attributes:
+        dtype: taken for likeness with the other parts; the mean is always float32.
+    """
+
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_known("mean", "dtype", self.dtype, DTYPES)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "b t d"],
+        valid: Bool[Array, "b t"],
+        *,
+        maps: Array | None = None,
+        timestamps: Array | None = None,
+        train: bool = False,
+    ) -> Float[Array, "b d"]:
+        """Return the clip feature in float32. `maps` and `timestamps` are not used."""
+        return masked_mean(features.astype(jnp.float32), valid)
+
+
+class Max(nn.Module):
+    """Maximum of each feature over the valid frames; it has no parameters.
+
+    Attributes:
+        dtype: taken for likeness with the other parts; the result is always float32.
+    """
+
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_known("max", "dtype", self.dtype, DTYPES)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "b t d"],
+        valid: Bool[Array, "b t"],
+        *,
+        maps: Array | None = None,
+        timestamps: Array | None = None,
+        train: bool = False,
+    ) -> Float[Array, "b d"]:
+        """Return the clip feature in float32. `maps` and `timestamps` are not used."""
+        return masked_max(features.astype(jnp.float32), valid)

@@ -1,0 +1,138 @@
+"""A dilated temporal convolution network (TCN) over the features of a clip's frames.
+
+After Bai, Kolter and Koltun, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence
+Modeling", arXiv 1803.01271, 2018: residual blocks of two dilated, weight-normed convolutions, the dilation doubling
+from block to block; the layer layout is that of the authors' TemporalConvNet.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
+from fakedetect_jax.models.temporal.pooling import masked_mean
+
+
+class WeightNormConv(nn.Module):
+    """Dilated convolution over time, its kernel scaled to a learned norm for every output channel.
+
+    Weight norm: Salimans and Kingma, NeurIPS 2016. A causal one sees a frame and those before it, the other as many
+    to both sides; beyond the clip are zeros.
+    """
+
+    dim: int
+    kernel: int
+    dilation: int = 1
+    causal: bool = True
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t d"]) -> Float[Array, "b t dim"]:
+        """Return as many frames as were given."""
+        t, width = x.shape[1:]
+        direction = self.param("kernel", nn.initializers.he_normal(), (self.kernel, width, self.dim))
+        norm = jnp.sqrt((direction**2).sum(axis=(0, 1)))
+        gain = self.param("gain", lambda _: norm)
+        bias = self.param("bias", nn.initializers.zeros, (self.dim,)).astype(self.dtype)
+        kernel = (direction * (gain / norm)[None, None]).astype(self.dtype)
+        reach = (self.kernel - 1) * self.dilation
+        before = reach if self.causal else reach // 2
+        padded = jnp.pad(x.astype(self.dtype), ((0, 0), (before, reach - before), (0, 0)))
+        # Slices in so many words: with a symbolic batch, indexing would be exported as gathers.
+        starts = [tap * self.dilation for tap in range(self.kernel)]
+        shifted = [jax.lax.slice_in_dim(padded, start, start + t, axis=1) for start in starts]
+        stacked = jnp.concatenate(shifted, axis=-1)  # all taps in one matmul
+        return stacked @ kernel.reshape((-1, self.dim)) + bias[None, None]
+
+
+class TemporalBlock(nn.Module):
+    """Two convolutions, each with ReLU and dropout, added to the input and rectified."""
+
+    dim: int
+    kernel: int
+    dilation: int
+    causal: bool = True
+    dropout: float = 0.0
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "b t d"], valid: Bool[Array, "b t"], *, train: bool = False
+    ) -> Float[Array, "b t dim"]:
+        """Return frames that are zero where they are not valid; so must be those given."""
+        y = x
+        for index in range(2):
+            conv = WeightNormConv(
+                self.dim, self.kernel, self.dilation, self.causal, self.dtype, name=f"conv{index}"
+            )
+            y = nn.Dropout(self.dropout, deterministic=not train)(jax.nn.relu(conv(y)))
+            y = jnp.where(valid[..., None], y, 0)
+        if x.shape[-1] != self.dim:
+            x = nn.Dense(self.dim, dtype=self.dtype, name="shortcut")(x)
+            x = jnp.where(valid[..., None], x, 0)
+        return jax.nn.relu(x + y)
+
+
+class TemporalConvolution(nn.Module):
+    """Frame features to a clip feature by dilated convolutions over time.
+
+    A frame that is not valid is a zero between its neighbours, in every layer: unlike in a recurrent network the
+    others keep their distance.
+
+    Attributes:
+        dim: channels of every block.
+        layers: blocks; block i has dilation 2^i. The clip feature sees 1 + 2 (kernel - 1) (2^layers - 1) frames.
+        kernel: taps of each convolution; odd unless causal.
+        causal: True, as published: a frame sees none after it, and the last valid frame's output is the clip's.
+            False: frames see both sides, and the mean over valid frames is the clip's.
+        dropout: rate after each convolution; draws from the rng stream 'dropout'.
+        dtype: compute dtype. Parameters are float32.
+    """
+
+    dim: int = 128
+    layers: int = 4
+    kernel: int = 3
+    causal: bool = True
+    dropout: float = 0.0
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_positive("conv", dim=self.dim, layers=self.layers, kernel=self.kernel)
+        check_rate("conv", dropout=self.dropout)
+        check_known("conv", "dtype", self.dtype, DTYPES)
+        if not self.causal and self.kernel % 2 == 0:
+            raise ValueError(f"conv kernel={self.kernel} must be odd unless causal")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Float[Array, "b t d"],
+        valid: Bool[Array, "b t"],
+        *,
+        maps: Array | None = None,
+        timestamps: Array | None = None,
+        train: bool = False,
+    ) -> Float[Array, "b dim"]:
+        """Return the clip feature in float32, zero for a clip without valid frames.
+
+        `maps` and `timestamps` are not used.
+        """
+        x = jnp.where(valid[..., None], features, 0)
+        for index in range(self.layers):
+            block = TemporalBlock(
+                self.dim,
+                self.kernel,
+                2**index,
+                self.causal,
+                self.dropout,
+                self.dtype,
+                name=f"block{index}",
+            )
+            x = block(x, valid, train=train)
+        x = x.astype(jnp.float32)
+        if not self.causal:
+            return masked_mean(x, valid)
+        still_to_come = jax.lax.cumsum(valid.astype(jnp.int32), axis=1, reverse=True)
+        return jnp.where((valid & (still_to_come == 1))[..., None], x, 0).sum(axis=1)

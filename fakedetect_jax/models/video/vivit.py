@@ -1,0 +1,154 @@
+"""ViViT: transformers over tubelets of a clip.
+
+Arnab, Dehghani, Heigold, Sun, Lučić and Schmid, "ViViT: A Video Vision Transformer", ICCV 2021. The paper's four
+models differ in who attends to whom (`vivit_encoders`); the layer layout is that of the authors' release, whose first
+model transformers has as VivitModel.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
+from fakedetect_jax.models.video.vivit_encoders import ENCODERS
+
+# name: (layers, heads, width); base and large are the paper's, the small ones those of image ViTs
+VARIANTS: dict[str, tuple[int, int, int]] = {
+    "tiny": (12, 3, 192),
+    "small": (12, 6, 384),
+    "base": (12, 12, 768),
+    "large": (24, 16, 1024),
+}
+
+_truncated_normal = nn.initializers.truncated_normal(0.02)
+
+
+class TubeletEmbedding(nn.Module):
+    """Boxes of frames x rows x columns of a clip to tokens, as one matmul.
+
+    Rows and columns at the bottom and right that do not fill a box are dropped.
+    """
+
+    dim: int
+    tubelet: tuple[int, int, int]
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, clips: Float[Array, "b t h w c"]) -> Float[Array, "b steps places dim"]:
+        """Return the tokens by time step and place; t must be a multiple of the tubelet's frames."""
+        b, t, h, w, c = clips.shape
+        i, p, q = self.tubelet
+        kernel = self.param("kernel", _truncated_normal, (i, p, q, c, self.dim))
+        bias = self.param("bias", nn.initializers.zeros, (self.dim,))
+        x, kernel, bias = (jnp.asarray(v, self.dtype) for v in (clips, kernel, bias))
+        for axis, filled in ((2, h // p * p), (3, w // q * q)):
+            x = jax.lax.slice_in_dim(x, 0, filled, axis=axis)
+        x = x.reshape((b, t // i, i, h // p, p, w // q, q, c))
+        x = jnp.einsum("btihpwqc,ipqcd->bthwd", x, kernel) + bias[None, None, None, None]
+        return x.reshape((b, t // i, (h // p) * (w // q), self.dim))
+
+
+class ViViT(nn.Module):
+    """Clips of frames to the logit of being fake.
+
+    The size of the clip given to `init` fixes the number of positions: later clips must have as many frames, the
+    missing ones marked in `valid`.
+
+    Attributes:
+        attention: the paper's models 1 to 4: 'spacetime', 'factorised_encoder', 'factorised_self_attention' or
+            'factorised_dot_product'.
+        variant: a name in `VARIANTS`, which gives `layers`, `heads` and `dim` where they are None.
+        layers, heads, dim: blocks (of the factorised encoder: those over space), heads and width.
+        temporal_layers: blocks over time of the factorised encoder; the other models do not use it.
+        mlp_ratio: width of each block's MLP over `dim`.
+        tubelet: frames, rows and columns of a tubelet.
+        dropout: rate on the tokens and within the blocks; draws from the rng stream 'dropout'.
+        drop_path: stochastic depth of the last block; rates rise linearly from 0 at the first.
+        dtype: compute dtype, 'float32' or 'bfloat16'. Parameters and logits are float32.
+    """
+
+    attention: str = "factorised_encoder"
+    variant: str = "base"
+    layers: int | None = None
+    heads: int | None = None
+    dim: int | None = None
+    temporal_layers: int = 4
+    mlp_ratio: int = 4
+    tubelet: Sequence[int] = (2, 16, 16)
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_known("ViViT", "attention", self.attention, ENCODERS)
+        check_known("ViViT", "variant", self.variant, VARIANTS)
+        check_known("ViViT", "dtype", self.dtype, DTYPES)
+        layers, heads, dim = self.size()
+        check_positive("ViViT", layers=layers, heads=heads, dim=dim)
+        check_positive("ViViT", temporal_layers=self.temporal_layers, mlp_ratio=self.mlp_ratio)
+        check_rate("ViViT", dropout=self.dropout, drop_path=self.drop_path)
+        if dim % heads:
+            raise ValueError(f"ViViT dim={dim} must be a multiple of heads={heads}")
+        if self.attention == "factorised_dot_product" and heads % 2:
+            raise ValueError(f"ViViT heads={heads} must be even for attention='factorised_dot_product'")
+        object.__setattr__(self, "tubelet", tuple(self.tubelet))
+        if len(self.tubelet) != 3 or min(self.tubelet) < 1:
+            raise ValueError(
+                f"ViViT tubelet={self.tubelet!r} must be frames, rows and columns, each at least 1"
+            )
+        super().__post_init__()
+
+    def size(self) -> tuple[int, int, int]:
+        """Layers, heads and width: the variant's, or what is given instead."""
+        layers, heads, dim = VARIANTS[self.variant]
+        return (
+            layers if self.layers is None else self.layers,
+            heads if self.heads is None else self.heads,
+            dim if self.dim is None else self.dim,
+        )
+
+    @nn.compact
+    def __call__(
+        self,
+        frames: Float[Array, "b t h w 3"],
+        *,
+        landmarks: Array | None = None,
+        valid: Bool[Array, "b t"] | None = None,
+        train: bool = False,
+    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1]; `valid` (default: all) tells which frames count.
+
+        Frames that are not valid are mid-grey to the model; a tubelet of such frames alone takes part in no other's
+        attention. Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. A frame's
+        logit is that of its tubelets: the head on the mean of a step's tokens (on the step's token of the factorised
+        encoder), the same for the frames of a step. With the last two models the clip logit is the mean of the valid
+        steps'. `landmarks` is not used.
+        """
+        b, t, h, w, _ = frames.shape
+        i, p, q = self.tubelet
+        if t % i:
+            raise ValueError(f"a clip of {t} frames is not a multiple of the {i} of tubelet={self.tubelet}")
+        if h < p or w < q:
+            raise ValueError(f"frames of {(h, w)} px are smaller than tubelet={self.tubelet}")
+        valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
+        x = jnp.where(valid[..., None, None, None], frames.astype(jnp.float32) * 2 - 1, 0)
+        layers, heads, dim = self.size()
+        tokens = TubeletEmbedding(dim, (i, p, q), self.dtype, name="embed")(x)
+        options = {"temporal_layers": self.temporal_layers} if self.attention == "factorised_encoder" else {}
+        encoder = ENCODERS[self.attention](
+            layers=layers,
+            heads=heads,
+            mlp_ratio=self.mlp_ratio,
+            dropout=self.dropout,
+            drop_path=self.drop_path,
+            dtype=self.dtype,
+            name="encoder",
+            **options,
+        )
+        clip, steps = encoder(tokens, valid.reshape((b, t // i, i)).any(axis=2), train=train)
+        head = nn.Dense(1, kernel_init=_truncated_normal, name="head")
+        frame_logit = jnp.broadcast_to(head(steps), (b, t // i, i)).reshape((b, t))
+        return head(clip).squeeze(-1), {"frame_logit": frame_logit, "features": clip}
