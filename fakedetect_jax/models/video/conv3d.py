@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from fakedetect_jax.models.video.max_pool import max_pool
@@ -11,7 +12,7 @@ he_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias over (time, height, width), batch norm, ReLU.
+    """Convolution without bias over (time, height, width), batch norm, ReLU. A 1x1x1 one is a matmul.
 
     Attributes:
         features: output channels.
@@ -40,17 +41,18 @@ class ConvNorm(nn.Module):
         self, x: Float[Array, "b t h w c"], *, train: bool = False
     ) -> Float[Array, "b t_o h_o w_o d"]:
         """Return the map in the compute dtype."""
-        padding = self.padding if isinstance(self.padding, str) else [(p, p) for p in self.padding]
-        x = nn.Conv(
-            self.features,
-            self.kernel,
-            strides=self.strides,
-            padding=padding,
-            use_bias=False,
-            kernel_init=he_normal,
-            dtype=self.dtype,
-            name="conv",
-        )(x)
+        kernel = self.param("kernel", he_normal, (*self.kernel, x.shape[-1], self.features))
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        if max(self.kernel) == 1:
+            # Indexing with a step would become a gather when the batch size is symbolic.
+            for axis, stride in enumerate(self.strides, start=1):
+                x = lax.slice_in_dim(x, 0, None, stride, axis)
+            x = jnp.einsum("bthwc,cd->bthwd", x, kernel[0, 0, 0])
+        else:
+            padding = self.padding if isinstance(self.padding, str) else [(p, p) for p in self.padding]
+            x = lax.conv_general_dilated(
+                x, kernel, self.strides, padding, dimension_numbers=("NTHWC", "THWIO", "NTHWC")
+            )
         x = nn.BatchNorm(
             use_running_average=not train,
             epsilon=self.epsilon,

@@ -65,7 +65,7 @@ class Weights:
         """Variables of `ConvNorm`s: {our path: (torch's convolution, torch's batch norm)}."""
         variables = {"params": {}, "batch_stats": {}}
         for path, (conv, norm) in names.items():
-            put(variables["params"], path, {"conv": self.conv(conv), "norm": self.norm(norm)})
+            put(variables["params"], path, self.conv(conv) | {"norm": self.norm(norm)})
             put(variables["batch_stats"], path, {"norm": self.statistics(norm)})
         return variables
 

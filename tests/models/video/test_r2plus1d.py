@@ -20,13 +20,15 @@ def unit(inputs, outputs, kernel, stride=(1, 1, 1)):
 
 
 class Block(nn.Module):
-    def __init__(self, inputs, outputs, stride, middles):
+    def __init__(self, inputs, outputs, stride, time_stride, middles):
         super().__init__()
         self.space0 = unit(inputs, middles[0], (1, 3, 3), (1, stride, stride))
-        self.time0 = unit(middles[0], outputs, (3, 1, 1), (stride, 1, 1))
+        self.time0 = unit(middles[0], outputs, (3, 1, 1), (time_stride, 1, 1))
         self.space1 = unit(outputs, middles[1], (1, 3, 3))
         self.time1 = unit(middles[1], outputs, (3, 1, 1))
-        self.shortcut = unit(inputs, outputs, (1, 1, 1), (stride,) * 3) if stride > 1 else None
+        self.shortcut = (
+            unit(inputs, outputs, (1, 1, 1), (time_stride, stride, stride)) if stride > 1 else None
+        )
 
     def forward(self, x):
         y = self.time0(self.space0(x).relu()).relu()
@@ -35,7 +37,7 @@ class Block(nn.Module):
 
 
 class TorchR2Plus1D(nn.Module):
-    def __init__(self, depths, own_middles):
+    def __init__(self, depths, own_middles=False, time_strides=(1, 2, 2, 2)):
         super().__init__()
         self.stem_space = unit(3, STEM, (1, 7, 7), (1, 2, 2))
         self.stem_time = unit(STEM, WIDTH, (3, 1, 1))
@@ -47,19 +49,22 @@ class TorchR2Plus1D(nn.Module):
                 second = int(27 * outputs * outputs / (12 * outputs)) if own_middles else first
                 stride = 2 if stage and not index else 1
                 self.names.append(f"stage{stage}_block{index}")
-                self.blocks.append(Block(inputs, outputs, stride, (first, second)))
+                time_stride = 1 if index else time_strides[stage]
+                self.blocks.append(Block(inputs, outputs, stride, time_stride, (first, second)))
                 inputs = outputs
         self.fc = nn.Linear(inputs, 1)
 
-    def forward(self, frames):
+    def maps(self, frames):
         x = self.stem_time(self.stem_space(channels_first(frames, KINETICS)).relu()).relu()
         for block in self.blocks:
             x = block(x)
-        return self.fc(x.mean((2, 3, 4)))[:, 0]
+        return x
+
+    def forward(self, frames):
+        return self.fc(self.maps(frames).mean((2, 3, 4)))[:, 0]
 
 
-def _from_torch(module):
-    weights = Weights(module)
+def trunk_from_torch(module, weights):
     names = {name: (f"{name}.0", f"{name}.1") for name in ("stem_space", "stem_time")}
     for index, (name, block) in enumerate(zip(module.names, module.blocks, strict=True)):
         inner = {
@@ -71,7 +76,12 @@ def _from_torch(module):
         inner |= {} if block.shortcut is None else {"shortcut": "shortcut"}
         for ours, theirs in inner.items():
             names[f"{name}/{ours}"] = (f"blocks.{index}.{theirs}.0", f"blocks.{index}.{theirs}.1")
-    trunk = weights.conv_norms(names)
+    return weights.conv_norms(names)
+
+
+def _from_torch(module):
+    weights = Weights(module)
+    trunk = trunk_from_torch(module, weights)
     head = weights.dense("fc")
     assert not weights.left
     return {
@@ -82,7 +92,7 @@ def _from_torch(module):
 
 @pytest.mark.parametrize(("layers", "middle"), [(18, "block"), (10, "conv")])
 def test_logits_and_gradients_equal_plain_torch_layers(layers, middle):
-    reference = randomised(TorchR2Plus1D(DEPTHS[layers], middle == "conv"))
+    reference = randomised(TorchR2Plus1D(DEPTHS[layers], own_middles=middle == "conv"))
     model = R2Plus1D(layers, WIDTH, middle)
     out = assert_parity(model, _from_torch(reference), reference, clips(2, 11, 37))
     assert (out["frame_logit"].shape, out["features"].shape) == ((2, 11), (2, 8 * WIDTH))

@@ -10,6 +10,11 @@ from tests.models.video.parity import clips, random_variables
 TINY = {
     "meso4": ({}, 4, 32),
     "meso_inception4": ({}, 4, 32),
+    "resnext_lstm": (
+        {"variant": None, "depths": (1, 1), "groups": 2, "group_width": 2, "stem": 4, "dim": 6},
+        5,
+        16,
+    ),
     "c3d": ({"widths": (4, 4, 8, 8, 8), "hidden": 16}, 17, 16),
     "i3d": ({"width": 1 / 32}, 17, 16),
     "r2plus1d": ({"layers": 10, "width": 4}, 6, 16),
