@@ -47,9 +47,12 @@ def test_no_garbage_enters_the_statistics_and_devices_exchange_sums_alone(name):
     before = jax.tree.leaves(example.variables.get("batch_stats", {}))
     after = jax.tree.leaves(state.get("batch_stats", {}))
     assert all(float(abs(a - b).max()) > 0 for a, b in zip(before, after, strict=True))
-    # C3D has no batch norm, and XLA gathers the batch for ResNeXt's convolutions in groups.
-    expected = {"c3d": set(), "resnext_lstm": {"all-reduce", "all-gather"}}.get(name, {"all-reduce"})
-    assert set(re.findall(COLLECTIVES, compiled.as_text())) <= expected
+    found = set(re.findall(COLLECTIVES, compiled.as_text()))
+    if name == "resnext_lstm":
+        # XLA gathers the batch for convolutions in groups, which are the backbone's.
+        found.discard("all-gather")
+    # C3D has no batch norm.
+    assert found == (set() if name == "c3d" else {"all-reduce"})
     if example.model.dropout:
         assert not np.array_equal(
             logit, compiled(example.variables, example.frames, example.valid, keys[1])[0][0]
@@ -57,8 +60,8 @@ def test_no_garbage_enters_the_statistics_and_devices_exchange_sums_alone(name):
 
 
 def test_a_sharded_batch_has_the_gradient_of_the_whole_with_all_reduces_alone():
-    # Convolutions, poolings, attention.
-    example = Example("ftcn")
+    # Convolutions, poolings and batch norms; quick to compile.
+    example = Example("meso4")
     split, whole = _shardings()
 
     def loss(params, frames, valid):
