@@ -1,16 +1,17 @@
 """ConvNeXt (Liu et al., "A ConvNet for the 2020s", CVPR 2022): an image to features and maps.
 
-Layers and widths of tiny to large are the paper's; atto to nano are the small ones that timm made known.
+Layers and widths of tiny to xlarge are the paper's; atto to nano are the small ones that timm made known.
 Inputs are normalised images; what normalisation is up to the caller.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.models.spatial.conv_norm import DTYPES, check_known
 from fakedetect_jax.models.spatial.depthwise import depthwise_conv
 
 # name: (blocks per stage, channels per stage)
@@ -23,11 +24,12 @@ VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "small": ((3, 3, 27, 3), (96, 192, 384, 768)),
     "base": ((3, 3, 27, 3), (128, 256, 512, 1024)),
     "large": ((3, 3, 27, 3), (192, 384, 768, 1536)),
+    "xlarge": ((3, 3, 27, 3), (256, 512, 1024, 2048)),
 }
 KERNEL_SIZE = 7
 EPSILON = 1e-6
 
-_truncated_normal = nn.initializers.truncated_normal(0.02)
+truncated_normal = nn.initializers.truncated_normal(0.02)
 
 
 def gelu(kind: str) -> Callable[[Array], Array]:
@@ -56,7 +58,7 @@ class PatchConv(nn.Module):
         """Project every patch x patch square to `features` channels."""
         n, h, w, c = x.shape
         p = self.patch
-        kernel = self.param("kernel", _truncated_normal, (p, p, c, self.features))
+        kernel = self.param("kernel", truncated_normal, (p, p, c, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = (jnp.asarray(v, self.dtype) for v in (x, kernel, bias))
         x = x[:, : h // p * p, : w // p * p].reshape((n, h // p, p, w // p, p, c))
@@ -90,13 +92,13 @@ class Block(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"], *, train: bool = False) -> Float[Array, "n h w c"]:
         """Return x plus the block's residual."""
         c = x.shape[-1]
-        kernel = self.param("depthwise_kernel", _truncated_normal, (KERNEL_SIZE, KERNEL_SIZE, c))
+        kernel = self.param("depthwise_kernel", truncated_normal, (KERNEL_SIZE, KERNEL_SIZE, c))
         bias = self.param("depthwise_bias", nn.initializers.zeros, (c,))
         y = depthwise_conv(x, kernel.astype(x.dtype)) + bias.astype(x.dtype)[None, None, None]
         y = nn.LayerNorm(epsilon=EPSILON, dtype=self.dtype, name="norm")(y)
-        y = nn.Dense(4 * c, dtype=self.dtype, kernel_init=_truncated_normal, name="expand")(y)
+        y = nn.Dense(4 * c, dtype=self.dtype, kernel_init=truncated_normal, name="expand")(y)
         y = gelu(self.gelu)(y)
-        y = nn.Dense(c, dtype=self.dtype, kernel_init=_truncated_normal, name="project")(y)
+        y = nn.Dense(c, dtype=self.dtype, kernel_init=truncated_normal, name="project")(y)
         if self.layer_scale is not None:
             scale = self.param("layer_scale", nn.initializers.constant(self.layer_scale), (c,))
             y = y * scale.astype(y.dtype)[None, None, None]
@@ -129,24 +131,12 @@ class ConvNeXt(nn.Module):
         gelu(self.gelu)
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"drop_path={self.drop_path!r} must be in [0, 1)")
+        check_known("dtype", self.dtype, DTYPES)
         super().__post_init__()
 
     def stages(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Blocks and channels of each stage; ValueError for an unknown variant or a contradiction."""
-        if self.variant is not None and (self.depths is not None or self.dims is not None):
-            raise ValueError(f"give variant={self.variant!r} or depths and dims, not both")
-        if self.variant is not None:
-            if self.variant not in VARIANTS:
-                raise ValueError(
-                    f"ConvNeXt variant={self.variant!r} is not known; use one of {', '.join(VARIANTS)}"
-                )
-            return VARIANTS[self.variant]
-        if not self.depths or not self.dims or len(self.depths) != len(self.dims):
-            raise ValueError(
-                f"depths={self.depths!r} and dims={self.dims!r} "
-                "must have one entry per stage each, or give a variant"
-            )
-        return tuple(self.depths), tuple(self.dims)
+        return chosen_stages("ConvNeXt", VARIANTS, self.variant, self.depths, self.dims)
 
     @nn.compact
     def __call__(
@@ -154,28 +144,11 @@ class ConvNeXt(nn.Module):
     ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
         """Return float32 features [n, dims[-1]] and the maps at strides 4, 8, 16, 32 in the compute dtype."""
         depths, dims = self.stages()
-        smallest = 4 * 2 ** (len(dims) - 1)
-        if min(images.shape[1:3]) < smallest:
-            raise ValueError(
-                f"ConvNeXt needs images of at least {smallest} px a side, got {images.shape[1:3]}"
-            )
-        rates = iter(_rising(self.drop_path, sum(depths)))
-        x, maps = images.astype(self.dtype), []
-        for stage, (depth, dim) in enumerate(zip(depths, dims, strict=True)):
-            if stage == 0:
-                x = PatchConv(dim, 4, dtype=self.dtype, name="stem")(x)
-                x = nn.LayerNorm(epsilon=EPSILON, dtype=self.dtype, name="stem_norm")(x)
-            else:
-                x = nn.LayerNorm(epsilon=EPSILON, dtype=self.dtype, name=f"downsample{stage}_norm")(x)
-                x = PatchConv(dim, 2, dtype=self.dtype, name=f"downsample{stage}")(x)
-            for index in range(depth):
-                block = Block(
-                    next(rates), self.layer_scale, self.gelu, self.dtype, name=f"stage{stage}_block{index}"
-                )
-                x = block(x, train=train)
-            maps.append(x)
-        pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
-        return nn.LayerNorm(epsilon=EPSILON, name="norm")(pooled), maps
+
+        def block(rate: float, name: str) -> nn.Module:
+            return Block(rate, self.layer_scale, self.gelu, self.dtype, name=name)
+
+        return run_stages(images, depths, dims, self.drop_path, block, dtype=self.dtype, train=train)
 
 
 class ConvNeXtClassifier(nn.Module):
@@ -193,7 +166,61 @@ class ConvNeXtClassifier(nn.Module):
     def __call__(self, images: Float[Array, "n h w 3"], *, train: bool = False) -> Float[Array, "n classes"]:
         """Return float32 logits."""
         features, _ = self.backbone(images, train=train)
-        return nn.Dense(self.num_classes, kernel_init=_truncated_normal, name="head")(features)
+        return nn.Dense(self.num_classes, kernel_init=truncated_normal, name="head")(features)
+
+
+def chosen_stages(
+    model: str,
+    variants: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]],
+    variant: str | None,
+    depths: Sequence[int] | None,
+    dims: Sequence[int] | None,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Blocks and channels of each stage, from a variant's name or as given; ValueError for neither or both."""
+    if variant is not None and (depths is not None or dims is not None):
+        raise ValueError(f"give variant={variant!r} or depths and dims, not both")
+    if variant is not None:
+        if variant not in variants:
+            raise ValueError(f"{model} variant={variant!r} is not known; use one of {', '.join(variants)}")
+        return variants[variant]
+    if not depths or not dims or len(depths) != len(dims):
+        raise ValueError(
+            f"depths={depths!r} and dims={dims!r} must have one entry per stage each, or give a variant"
+        )
+    return tuple(depths), tuple(dims)
+
+
+def run_stages(
+    images: Float[Array, "n h w 3"],
+    depths: Sequence[int],
+    dims: Sequence[int],
+    drop_path: float,
+    block: Callable[[float, str], nn.Module],
+    *,
+    dtype: str,
+    train: bool,
+) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+    """Stem, stages and pooling of ConvNeXt, as submodules of the module whose compact method calls this.
+
+    `block(rate, name)` makes a block with its drop-path rate; the rates rise linearly from 0 to `drop_path`.
+    """
+    smallest = 4 * 2 ** (len(dims) - 1)
+    if min(images.shape[1:3]) < smallest:
+        raise ValueError(f"ConvNeXt needs images of at least {smallest} px a side, got {images.shape[1:3]}")
+    rates = iter(_rising(drop_path, sum(depths)))
+    x, maps = images.astype(dtype), []
+    for stage, (depth, dim) in enumerate(zip(depths, dims, strict=True)):
+        if stage == 0:
+            x = PatchConv(dim, 4, dtype=dtype, name="stem")(x)
+            x = nn.LayerNorm(epsilon=EPSILON, dtype=dtype, name="stem_norm")(x)
+        else:
+            x = nn.LayerNorm(epsilon=EPSILON, dtype=dtype, name=f"downsample{stage}_norm")(x)
+            x = PatchConv(dim, 2, dtype=dtype, name=f"downsample{stage}")(x)
+        for index in range(depth):
+            x = block(next(rates), f"stage{stage}_block{index}")(x, train=train)
+        maps.append(x)
+    pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
+    return nn.LayerNorm(epsilon=EPSILON, name="norm")(pooled), maps
 
 
 def _rising(last: float, count: int) -> list[float]:

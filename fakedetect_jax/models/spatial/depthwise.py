@@ -1,9 +1,9 @@
-"""Depthwise 7x7 convolution, the spatial mixing of ConvNeXt, in the form that each platform runs fastest.
+"""Depthwise convolution (one kernel per channel) in the form that each platform runs fastest.
 
 On GPU and TPU it is `lax.conv_general_dilated`. On CPU XLA's grouped convolution is many times slower than
-the memory allows (its weight gradient most of all), so there the forward pass and the input gradient are 49
-shifted multiply-adds that XLA fuses into one loop, and the weight gradient is a scan over rows.
-`benchmarks/depthwise.py` prints the ratio.
+the memory allows (its weight gradient most of all), so there the forward pass and the input gradient are
+shifted multiply-adds, one per kernel tap, that XLA fuses into one loop, and the weight gradient is a scan over
+rows. `benchmarks/depthwise.py` prints the ratio for ConvNeXt's 7x7.
 """
 
 import functools
@@ -17,80 +17,131 @@ from jaxtyping import Array, Float
 # longer.
 _COLUMNS = 16
 
+# Zeros (before, after) along height and width.
+Padding = tuple[tuple[int, int], tuple[int, int]]
 
-@jax.custom_vjp
-def depthwise_conv(x: Float[Array, "n h w c"], kernel: Float[Array, "k k c"]) -> Float[Array, "n h w c"]:
-    """Convolve each channel with its own odd-sized kernel; stride 1, zero padding that keeps the size.
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def depthwise_conv(
+    x: Float[Array, "n h w c"],
+    kernel: Float[Array, "k k c"],
+    stride: int = 1,
+    padding: Padding | None = None,
+) -> Float[Array, "n h_s w_s c"]:
+    """Convolve each channel with its own kernel; `padding` is k // 2 zeros on every side unless given.
 
     Sums are taken in float32 (or wider) and returned in the dtype of `x`. Reverse-mode differentiable only.
-    Every axis
-    but the spatial ones may be sharded: the only collective is the sum of the weight gradient over the batch.
+    Every axis but the spatial ones may be sharded: the only collective is the sum of the weight gradient over
+    the batch. Padding must be smaller than the kernel.
     """
-    return lax.platform_dependent(x, kernel, cpu=shifted_conv, default=native_conv)
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=functools.partial(shifted_conv, stride=stride, padding=padding),
+        default=functools.partial(native_conv, stride=stride, padding=padding),
+    )
 
 
-def _forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    return depthwise_conv(x, kernel), (x, kernel)
+def _forward(
+    x: Array, kernel: Array, stride: int, padding: Padding | None
+) -> tuple[Array, tuple[Array, Array]]:
+    return depthwise_conv(x, kernel, stride, padding), (x, kernel)
 
 
-def _backward(residuals: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-    return lax.platform_dependent(*residuals, g, cpu=_shifted_vjp, default=_native_vjp)
+def _backward(
+    stride: int, padding: Padding | None, residuals: tuple[Array, Array], g: Array
+) -> tuple[Array, Array]:
+    return lax.platform_dependent(
+        *residuals,
+        g,
+        cpu=functools.partial(_shifted_vjp, stride=stride, padding=padding),
+        default=functools.partial(_native_vjp, stride=stride, padding=padding),
+    )
 
 
 depthwise_conv.defvjp(_forward, _backward)
 
 
-def native_conv(x: Float[Array, "n h w c"], kernel: Float[Array, "k k c"]) -> Float[Array, "n h w c"]:
+def native_conv(
+    x: Float[Array, "n h w c"],
+    kernel: Float[Array, "k k c"],
+    stride: int = 1,
+    padding: Padding | None = None,
+) -> Float[Array, "n h_s w_s c"]:
     """The same convolution as XLA's own grouped convolution."""
     return lax.conv_general_dilated(
         x,
         kernel[:, :, None].astype(x.dtype),
-        window_strides=(1, 1),
-        padding="SAME",
+        window_strides=(stride, stride),
+        padding=padding or _centred(kernel),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
     )
 
 
-def _native_vjp(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
-    return jax.vjp(native_conv, x, kernel)[1](g)
+def _native_vjp(
+    x: Array, kernel: Array, g: Array, *, stride: int, padding: Padding | None
+) -> tuple[Array, Array]:
+    return jax.vjp(functools.partial(native_conv, stride=stride, padding=padding), x, kernel)[1](g)
 
 
-def shifted_conv(x: Float[Array, "n h w c"], kernel: Float[Array, "k k c"]) -> Float[Array, "n h w c"]:
+def shifted_conv(
+    x: Float[Array, "n h w c"],
+    kernel: Float[Array, "k k c"],
+    stride: int = 1,
+    padding: Padding | None = None,
+) -> Float[Array, "n h_s w_s c"]:
     """The same convolution as a sum of shifted copies of `x`, one per kernel tap."""
+    return _correlate(_pad(x, padding or _centred(kernel)), kernel, stride)
+
+
+def _correlate(padded: Array, kernel: Array, stride: int) -> Array:
     k = kernel.shape[0]
-    h, w = x.shape[1:3]
-    accumulate = jnp.promote_types(x.dtype, jnp.float32)
+    h, w = ((size - k) // stride + 1 for size in padded.shape[1:3])
+    accumulate = jnp.promote_types(padded.dtype, jnp.float32)
     taps = kernel.astype(accumulate)
-    padded = _pad(x, k // 2)
     terms = (
-        padded[:, i : i + h, j : j + w].astype(accumulate) * taps[i, j][None, None, None]
+        _every(_every(padded, 1, i, h, stride), 2, j, w, stride).astype(accumulate)
+        * taps[i, j][None, None, None]
         for i in range(k)
         for j in range(k)
     )
-    return functools.reduce(jnp.add, terms).astype(x.dtype)
+    return functools.reduce(jnp.add, terms).astype(padded.dtype)
 
 
-def _shifted_vjp(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
-    dx = shifted_conv(g, kernel[::-1, ::-1])
-    return dx.astype(x.dtype), _kernel_gradient(x, g, kernel.shape[0]).astype(kernel.dtype)
+def _every(x: Array, axis: int, start: int, count: int, stride: int) -> Array:
+    # Indexing with a step would become a gather when the batch size is symbolic.
+    return lax.slice_in_dim(x, start, start + (count - 1) * stride + 1, stride, axis)
 
 
-def _kernel_gradient(x: Array, g: Array, k: int) -> Array:
+def _shifted_vjp(
+    x: Array, kernel: Array, g: Array, *, stride: int, padding: Padding | None
+) -> tuple[Array, Array]:
+    padding = padding or _centred(kernel)
+    k = kernel.shape[0]
+    # The transposed convolution: output gradients spread `stride` apart, correlated with the turned kernel.
+    spread = [
+        (k - 1 - before, size + before - ((outputs - 1) * stride + 1))
+        for size, outputs, (before, _) in zip(x.shape[1:3], g.shape[1:3], padding, strict=True)
+    ]
+    dx = _correlate(_pad(g, (spread[0], spread[1]), interior=stride - 1), kernel[::-1, ::-1], 1)
+    return dx.astype(x.dtype), _kernel_gradient(_pad(x, padding), g, k, stride).astype(kernel.dtype)
+
+
+def _kernel_gradient(padded: Array, g: Array, k: int, stride: int) -> Array:
     """Correlate input with output gradient: each output pixel adds its input window, times its gradient.
 
     The carry keeps the batch axis, so a batch that is sharded is summed over devices once, at the end.
     """
-    n, h, w, c = x.shape
-    accumulate = jnp.promote_types(x.dtype, jnp.float32)
-    padded = _pad(x, k // 2)
+    n, h, w, c = g.shape
+    accumulate = jnp.promote_types(padded.dtype, jnp.float32)
 
     def add_row(total: Array, row: Array) -> tuple[Array, None]:
-        window_rows = lax.dynamic_slice_in_dim(padded, row, k, axis=1).astype(accumulate)
+        window_rows = lax.dynamic_slice_in_dim(padded, row * stride, k, axis=1).astype(accumulate)
         g_row = lax.dynamic_slice_in_dim(g, row, 1, axis=1).astype(accumulate)
         for start in range(0, w, _COLUMNS):
             columns = range(start, min(start + _COLUMNS, w))
-            terms = (window_rows[:, :, j : j + k] * g_row[:, :, j : j + 1] for j in columns)
+            terms = (window_rows[:, :, j * stride : j * stride + k] * g_row[:, :, j : j + 1] for j in columns)
             total = functools.reduce(jnp.add, terms, total)
         return total, None
 
@@ -98,7 +149,13 @@ def _kernel_gradient(x: Array, g: Array, k: int) -> Array:
     return total.sum(axis=0)
 
 
-def _pad(x: Array, amount: int) -> Array:
-    padded = jnp.pad(x, ((0, 0), (amount, amount), (amount, amount), (0, 0)))
-    # Without the barrier XLA fuses the padding into every tap, as 49 bounds checks per value.
+def _centred(kernel: Array) -> Padding:
+    half = kernel.shape[0] // 2
+    return (half, half), (half, half)
+
+
+def _pad(x: Array, padding: Padding, interior: int = 0) -> Array:
+    rows, columns = ((before, after, interior) for before, after in padding)
+    padded = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), rows, columns, (0, 0, 0)))
+    # Without the barrier XLA fuses the padding into every tap, as a bounds check per tap and value.
     return lax.optimization_barrier(padded)

@@ -1,0 +1,106 @@
+"""Xception (Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017): an image to
+features and maps.
+
+The layout is the PyTorch one on which FaceForensics++ (Rössler et al., ICCV 2019) built its detector: the two
+convolutions of the stem are not padded, pooling is padded by one pixel on every side, and the batch norms have
+an epsilon of 1e-5. Keras's own differs in these three things, so its weights do not give its outputs here.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fakedetect_jax.models.spatial.conv_norm import DTYPES, ConvNorm, SeparableNorm, check_known
+
+WIDTHS = (32, 64, 128, 256, 728, 1024, 1536, 2048)
+SMALLEST = 7
+_NO_PADDING = ((0, 0), (0, 0))
+
+
+class SeparableBlock(nn.Module):
+    """Separable convolutions to `widths`, with ReLU before each, then pooling; added to the input's projection.
+
+    Attributes:
+        widths: output channels of each convolution.
+        stride: 2 to halve the map by max pooling behind the convolutions.
+        first_relu: whether there is a ReLU before the first convolution.
+        dtype: compute dtype.
+    """
+
+    widths: Sequence[int]
+    stride: int = 1
+    first_relu: bool = True
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"], *, train: bool = False) -> Float[Array, "n h_s w_s d"]:
+        """Return the block's map."""
+        y = x
+        for index, width in enumerate(self.widths):
+            y = jax.nn.relu(y) if index or self.first_relu else y
+            y = SeparableNorm(width, dtype=self.dtype, name=f"conv{index}")(y, train=train)
+        if self.stride != 1:
+            y = nn.max_pool(y, (3, 3), (self.stride, self.stride), ((1, 1), (1, 1)))
+        if self.stride != 1 or x.shape[-1] != self.widths[-1]:
+            shortcut = ConvNorm(self.widths[-1], stride=self.stride, dtype=self.dtype, name="shortcut")
+            x = shortcut(x, train=train)
+        return x + y
+
+
+class Xception(nn.Module):
+    """The feature extractor: images to pooled features and a map for each stride.
+
+    Attributes:
+        widths: channels of the stem's two convolutions, of the three entry blocks, of the last block and of
+            the two separable convolutions behind it.
+        middle_blocks: blocks of three separable convolutions between the entry blocks and the last one.
+        dtype: compute dtype, 'float32' or 'bfloat16'. Parameters and batch statistics are float32.
+    """
+
+    widths: Sequence[int] = WIDTHS
+    middle_blocks: int = 8
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(WIDTHS):
+            raise ValueError(f"widths={self.widths!r} must have {len(WIDTHS)} entries, as {WIDTHS}")
+        if self.middle_blocks < 0:
+            raise ValueError(f"middle_blocks={self.middle_blocks!r} must not be negative")
+        check_known("dtype", self.dtype, DTYPES)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "n h w 3"], *, train: bool = False
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+        """Return features [n, widths[-1]] in float32 and the maps at strides 4, 8, 16, 32 in the compute dtype.
+
+        The features are the mean of the last map.
+        """
+        if min(images.shape[1:3]) < SMALLEST:
+            raise ValueError(
+                f"Xception needs images of at least {SMALLEST} px a side, got {images.shape[1:3]}"
+            )
+        stem0, stem1, *entry, last, exit0, exit1 = self.widths
+        x = ConvNorm(stem0, 3, 2, padding=_NO_PADDING, dtype=self.dtype, name="conv1")(images, train=train)
+        stem = ConvNorm(stem1, 3, padding=_NO_PADDING, dtype=self.dtype, name="conv2")
+        x = jax.nn.relu(stem(jax.nn.relu(x), train=train))
+        maps, number = [], 1
+        for width in entry:
+            block = SeparableBlock(
+                (width, width), 2, first_relu=number > 1, dtype=self.dtype, name=f"block{number}"
+            )
+            x, number = block(x, train=train), number + 1
+            maps.append(x)
+        for _ in range(self.middle_blocks):
+            block = SeparableBlock((entry[-1],) * 3, dtype=self.dtype, name=f"block{number}")
+            x, number = block(x, train=train), number + 1
+        maps[-1] = x
+        block = SeparableBlock((entry[-1], last), 2, dtype=self.dtype, name=f"block{number}")
+        x = block(x, train=train)
+        for name, width in (("conv3", exit0), ("conv4", exit1)):
+            x = jax.nn.relu(SeparableNorm(width, dtype=self.dtype, name=name)(x, train=train))
+        return x.mean(axis=(1, 2), dtype=jnp.float32), [*maps, x]

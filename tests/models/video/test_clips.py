@@ -1,0 +1,74 @@
+"""Frames that do not count, shares of a clip, and the pooling that all models use."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from flax import linen as nn
+
+from fakedetect_jax.models.video.clips import fill_invalid, spread, valid_steps
+from fakedetect_jax.models.video.max_pool import max_pool
+
+
+def test_frames_that_do_not_count_become_the_nearest_that_does():
+    frames = np.random.default_rng(0).random((4, 6, 2, 3, 3)).astype(np.float32)
+    valid = np.array([[0, 1, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]], bool)
+    sources = [[1, 1, 1, 4, 4, 4], [5] * 6, list(range(6))]
+    spoilt = np.where(valid[..., None, None, None], frames, np.nan)
+    filled, mask = jax.jit(fill_invalid)(spoilt, valid)
+    for clip, source in enumerate(sources):
+        np.testing.assert_array_equal(filled[clip], frames[clip, source])
+    np.testing.assert_array_equal(filled[3], 0)
+    np.testing.assert_array_equal(mask, valid)
+    # Two at the same distance: the earlier one.
+    between, _ = fill_invalid(frames[:1, :3], np.array([[1, 0, 1]], bool))
+    np.testing.assert_array_equal(between[0, 1], frames[0, 0])
+    same, mask = fill_invalid(frames, None)
+    np.testing.assert_array_equal(same, frames)
+    assert mask.shape == (4, 6)
+    assert mask.all()
+
+
+@pytest.mark.parametrize(("frames", "steps"), [(6, 6), (6, 3), (7, 2), (5, 1), (9, 4)])
+def test_steps_share_the_frames_out_in_order(frames, steps):
+    shares = np.arange(frames) * steps // frames
+    values = np.random.default_rng(0).normal(size=(2, steps)).astype(np.float32)
+    np.testing.assert_allclose(spread(jnp.asarray(values), frames), values[:, shares], rtol=1e-6)
+    for frame in range(frames):
+        expected = np.arange(steps) == shares[frame]
+        np.testing.assert_array_equal(valid_steps(jnp.arange(frames)[None] == frame, steps)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("window", "strides", "padding"),
+    [
+        ((1, 2, 2), None, None),
+        ((2, 2, 2), None, (0, 1, 1)),
+        ((3, 3, 3), (2, 1, 2), "SAME"),
+        ((4, 1, 3), (3, 2, 1), "SAME"),
+    ],
+)
+def test_pooling_and_its_gradient_are_those_of_a_window_maximum(window, strides, padding):
+    rng = np.random.default_rng(0)
+    x = (rng.permutation(2 * 7 * 6 * 9 * 2).reshape(2, 7, 6, 9, 2) - 700).astype(np.float32)
+    amounts = padding if isinstance(padding, str) else [(p, p) for p in padding or (0, 0, 0)]
+
+    def native(x):
+        return nn.max_pool(x, window, strides or window, amounts)
+
+    def ours(x):
+        return max_pool(x, window, strides, padding)
+
+    expected = jax.jit(native)(x)
+    np.testing.assert_array_equal(jax.jit(ours)(x), expected)
+    cotangent = rng.normal(size=expected.shape).astype(np.float32)
+    got, want = (jax.jit(lambda x, f=f: jax.vjp(f, x)[1](cotangent)[0])(x) for f in (ours, native))
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def test_pooling_works_on_images_as_torch_does():
+    x = np.random.default_rng(0).normal(size=(2, 7, 10, 3)).astype(np.float32)
+    expected = torch.nn.functional.max_pool2d(torch.tensor(x.transpose(0, 3, 1, 2)), 3, 2, 1)
+    got = max_pool(jnp.asarray(x), (3, 3), (2, 2), (1, 1))
+    np.testing.assert_array_equal(got, expected.numpy().transpose(0, 2, 3, 1))
