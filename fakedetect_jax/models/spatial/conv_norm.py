@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -14,6 +15,8 @@ DTYPES = ("float32", "bfloat16")
 # Normal with the variance that keeps that of the gradients through a ReLU (He et al., ICCV 2015).
 _he_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 _CHANNELS = ("NHWC", "HWIO", "NHWC")
+# Channels of a block of groups: the side of the matrix units of TPUs.
+_BLOCK = 128
 
 
 class ConvNorm(nn.Module):
@@ -50,11 +53,8 @@ class ConvNorm(nn.Module):
         if k == 1 and self.groups == 1:
             x = jnp.einsum("nhwc,cd->nhwd", subsample(x, self.stride), kernel[0, 0])
         else:
-            strides = (self.stride, self.stride)
             padding = self.padding or ((k // 2, k // 2), (k // 2, k // 2))
-            x = lax.conv_general_dilated(
-                x, kernel, strides, padding, dimension_numbers=_CHANNELS, feature_group_count=self.groups
-            )
+            x = grouped_conv(x, kernel, self.stride, padding, self.groups)
         return norm(self, train=train)(x)
 
 
@@ -115,6 +115,33 @@ def depthwise(
     init = nn.initializers.normal((2 / size**2) ** 0.5)
     kernel = layer.param(name, init, (size, size, x.shape[-1]))
     return depthwise_conv(x, kernel.astype(x.dtype), stride, padding)
+
+
+def grouped_conv(
+    x: Float[Array, "n h w c"],
+    kernel: Float[Array, "k k c_g features"],
+    stride: int,
+    padding: Padding,
+    groups: int,
+) -> Float[Array, "n h_s w_s features"]:
+    """Convolve each of `groups` equal parts of the channels by itself.
+
+    XLA's own grouped convolution gathers the whole batch on every device when the batch is sharded. So the
+    groups are packed into blocks of channels, each a dense convolution whose kernel is zero between groups.
+    """
+    inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
+    packed = max(p for p in range(1, groups + 1) if groups % p == 0 and (p == 1 or p * inputs <= _BLOCK))
+    within = jnp.asarray(np.kron(np.eye(packed), np.ones((inputs, outputs))), x.dtype)
+    parts = []
+    for block in range(groups // packed):
+        part = lax.slice_in_dim(x, block * packed * inputs, (block + 1) * packed * inputs, axis=3)
+        weights = kernel[..., block * packed * outputs : (block + 1) * packed * outputs]
+        if packed > 1:
+            weights = jnp.tile(weights, (1, 1, packed, 1)) * within[None, None]
+        parts.append(
+            lax.conv_general_dilated(part, weights, (stride, stride), padding, dimension_numbers=_CHANNELS)
+        )
+    return jnp.concatenate(parts, axis=3) if len(parts) > 1 else parts[0]
 
 
 def subsample(x: Float[Array, "n h w c"], stride: int) -> Float[Array, "n h_s w_s c"]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from fakedetect_jax.models.spatial.conv_norm import DTYPES, check_known
@@ -61,7 +62,10 @@ class PatchConv(nn.Module):
         kernel = self.param("kernel", truncated_normal, (p, p, c, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = (jnp.asarray(v, self.dtype) for v in (x, kernel, bias))
-        x = x[:, : h // p * p, : w // p * p].reshape((n, h // p, p, w // p, p, c))
+        # Indexing with slices would become a gather when the batch size is symbolic.
+        for axis, size in ((1, h), (2, w)):
+            x = lax.slice_in_dim(x, 0, size // p * p, axis=axis)
+        x = x.reshape((n, h // p, p, w // p, p, c))
         return jnp.einsum("nhpwqc,pqcf->nhwf", x, kernel) + bias[None, None, None]
 
 

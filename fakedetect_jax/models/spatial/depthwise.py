@@ -21,7 +21,6 @@ _COLUMNS = 16
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def depthwise_conv(
     x: Float[Array, "n h w c"],
     kernel: Float[Array, "k k c"],
@@ -34,6 +33,11 @@ def depthwise_conv(
     Every axis but the spatial ones may be sharded: the only collective is the sum of the weight gradient over
     the batch. Padding must be smaller than the kernel.
     """
+    return _depthwise_conv(x, kernel, stride, padding)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _depthwise_conv(x: Array, kernel: Array, stride: int, padding: Padding | None) -> Array:
     return lax.platform_dependent(
         x,
         kernel,
@@ -45,7 +49,7 @@ def depthwise_conv(
 def _forward(
     x: Array, kernel: Array, stride: int, padding: Padding | None
 ) -> tuple[Array, tuple[Array, Array]]:
-    return depthwise_conv(x, kernel, stride, padding), (x, kernel)
+    return _depthwise_conv(x, kernel, stride, padding), (x, kernel)
 
 
 def _backward(
@@ -59,7 +63,7 @@ def _backward(
     )
 
 
-depthwise_conv.defvjp(_forward, _backward)
+_depthwise_conv.defvjp(_forward, _backward)
 
 
 def native_conv(

@@ -11,7 +11,13 @@ from transformers import ConvNextConfig, ConvNextForImageClassification
 
 from fakedetect_jax.models.spatial.convnext import VARIANTS, ConvNeXt, ConvNeXtClassifier, DropPath
 
-PUBLISHED = {"tiny": 28_589_128, "small": 50_223_688, "base": 88_591_464, "large": 197_767_336}
+PUBLISHED = {
+    "tiny": 28_589_128,
+    "small": 50_223_688,
+    "base": 88_591_464,
+    "large": 197_767_336,
+    "xlarge": 350_196_968,
+}
 PUBLISHED_MILLIONS = {"atto": 3.70, "femto": 5.22, "pico": 9.05, "nano": 15.59}
 DEPTHS, DIMS = (1, 2, 1), (8, 12, 16)
 

@@ -10,7 +10,7 @@ from transformers import ConvNextV2Config, ConvNextV2ForImageClassification, Con
 from fakedetect_jax.models.spatial.convnext_v2 import VARIANTS, ConvNeXtV2, GlobalResponseNorm
 from tests.models.spatial.parity import Weights, assert_parity, parameters_with_head, randomise
 
-# Table 12 of the paper, in millions; tiny is the brief's exact one.
+# In millions, as the paper gives them.
 PUBLISHED_MILLIONS = {
     "atto": 3.7,
     "femto": 5.2,
