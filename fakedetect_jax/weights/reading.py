@@ -35,6 +35,9 @@ def read_tensors(path: str | Path, *, entry: str | None = None) -> dict[str, np.
     with path.open("rb") as stream:
         start = stream.read(16)
     try:
+        # First, because the length that such a file begins with can look like the beginning of any other.
+        if _is_safetensors(start):
+            return state.strip_prefixes(safetensors.numpy.load_file(path))
         if start.startswith((_ZIP, _PICKLE)):
             is_zip = start.startswith(_ZIP)
             file = torch_files.open_zip(path) if is_zip else torch_files.open_legacy(path)
@@ -42,8 +45,6 @@ def read_tensors(path: str | Path, *, entry: str | None = None) -> dict[str, np.
             return {name: file.tensor(name, plan) for name, plan in state.strip_prefixes(found).items()}
         if start.startswith(_HDF5):
             return keras_files.read_keras(path)
-        if _is_safetensors(start):
-            return state.strip_prefixes(safetensors.numpy.load_file(path))
     except (WeightsError, FileNotFoundError, PermissionError):
         raise
     # A broken pickle makes its machine raise nearly anything, and so do the other formats' readers.
