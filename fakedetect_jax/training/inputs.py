@@ -17,6 +17,10 @@ Batch = dict[str, jax.Array]
 MakeInputs = Callable[[jax.Array, Batch], Batch]
 
 
+# Of the compiled program's operations, those with this in their names make the fakes.
+SELF_BLEND = "self_blend"
+
+
 def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
     """Every clip becomes a pair: itself as a real, and its self-blended image as a fake.
 
@@ -33,7 +37,8 @@ def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
         ) -> Blend:
             return self_blend(key, frames, landmarks, recipe=recipe, valid=valid, other=other)
 
-        pairs = jax.vmap(one)(keys, frames, batch["landmarks"], batch["valid"], others)
+        with jax.named_scope(SELF_BLEND):
+            pairs = jax.vmap(one)(keys, frames, batch["landmarks"], batch["valid"], others)
         blended = jnp.any(pairs.forged, axis=1).astype(jnp.float32)
         return {
             "frames": _side_by_side(pairs.real, pairs.fake),

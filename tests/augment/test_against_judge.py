@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from fakedetect_jax.augment import self_blend
 from fakedetect_jax.augment.crop import locate_face
@@ -179,7 +180,7 @@ def test_pairs_agree(eight_bit):
 
 
 PAIRS = 2000
-SMALL = {"stored": 128, "size": 96}
+SMALL = {"stored": 96, "size": 64}
 
 
 def statistics_of(real, fake, mask):
@@ -201,8 +202,8 @@ def many_pairs():
     """(ours, the judge's) statistics of 2,000 pairs each, of one face and independent draws."""
     stored, size = SMALL["stored"], SMALL["size"]
     image = np.round(cv2.resize(smooth_image(5), (stored, stored), interpolation=cv2.INTER_AREA) * 255)
-    image, landmarks = image.astype(np.uint8), face_landmarks((64.0, 68.0), 64.0)
-    recipe = paper(size=size, reference_face=64.0)
+    image, landmarks = image.astype(np.uint8), face_landmarks((48.0, 51.0), 48.0)
+    recipe = paper(size=size, reference_face=48.0)
     frames, points = jnp.asarray(image, jnp.float32)[None] / 255, jnp.asarray(landmarks)[None]
     run = jax.jit(jax.vmap(lambda key: self_blend(key, frames, points, recipe=recipe)))
     ours = []

@@ -126,7 +126,7 @@ def test_temporal_modes_differ_in_what_they_share(batch):
     def spread(temporal):
         recipe = dataclasses.replace(RECIPE, temporal=temporal, drift=(0.03, 0.03), jpeg=0.0)
         blend = jax.jit(lambda k: self_blend(k, frames, landmarks, recipe=recipe))(jax.random.key(4))
-        return [float(np.asarray(part).std(axis=0).max()) for part in blend]
+        return [float(np.asarray(part).std(axis=0).max()) for part in blend[:3]]
 
     # Three equal frames: whatever differs between them was drawn for a frame.
     assert max(spread("shared")) < 1e-5
