@@ -45,7 +45,7 @@ class Margins(NamedTuple):
 def locate_face(
     landmarks: Float[Array, "t 81 2"], valid: Bool[Array, " t"] | None, *, height: int, width: int
 ) -> Face:
-    """Average the landmark boxes of frames that are valid, finite, sane in extent, not in a line, and centred in the crop.
+    """Average the landmark boxes of frames that are valid, finite, sane in extent, no line, and centred in the crop.
 
     Without any such frame the box is the whole crop.
     """
@@ -118,6 +118,11 @@ def landmarks_in_window(
     return jnp.where(window.mirror > 0.5, mirror_landmarks(points, width=size), points)
 
 
+def usable_landmarks(landmarks: Float[Array, "t 81 2"], face: Face) -> Float[Array, "t 81 2"]:
+    """The landmarks, and zeros for the frames in which they are not usable."""
+    return jnp.where(face.usable[:, None, None], landmarks, 0.0)
+
+
 def cut_window(
     frames: Float[Array, "t h w 3"], window: Window, *, size: int
 ) -> Float[Array, "3 t size size"]:
@@ -129,6 +134,13 @@ def cut_window(
     return resample_frames(rows, columns, frames)
 
 
+class Crop(NamedTuple):
+    """A clip as the model sees it: RGB in [0, 1], and landmarks in its pixels (zeros where they are unusable)."""
+
+    frames: Float[Array, "t size size 3"]
+    landmarks: Float[Array, "t 81 2"]
+
+
 def face_crop(
     frames: Float[Array, "t h w 3"],
     landmarks: Float[Array, "t 81 2"],
@@ -136,7 +148,7 @@ def face_crop(
     size: int,
     margin: float = 0.125,
     valid: Bool[Array, " t"] | None = None,
-) -> Float[Array, "t size size 3"]:
+) -> Crop:
     """The evaluation crop: the clip's mean face box, `margin` wider on each side, square, at `size` pixels.
 
     `frames` are stored crops in [0, 1], `landmarks` their crop pixels, `valid` the frames that count (default
@@ -147,4 +159,5 @@ def face_crop(
     face = locate_face(landmarks, valid, height=height, width=width)
     window = face_window(face, Margins(margin, margin, margin, margin), height=height, width=width)
     planes = cut_window(frames, window, size=size)
-    return jnp.transpose(planes, (1, 2, 3, 0))
+    points = landmarks_in_window(window, usable_landmarks(landmarks, face), size=size)
+    return Crop(jnp.transpose(planes, (1, 2, 3, 0)), points)

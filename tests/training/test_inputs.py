@@ -11,6 +11,7 @@ from fakedetect_jax import experiment, models
 from fakedetect_jax.augment import SelfBlendRecipe
 from fakedetect_jax.training.inputs import self_blended
 from fakedetect_jax.training.losses import mask_loss
+from fakedetect_jax.training.state import create_state
 from tests import tiny_config
 from tests.conftest import CROP, make_tracks
 
@@ -73,11 +74,13 @@ def test_mask_loss_agrees_with_torch():
     # A shrink by a whole factor: the antialiased triangle is the mean of neighbours, checked on a flat mask.
     flat = np.broadcast_to(mask[:, :, :1, :1], mask.shape)
     bce = torch.nn.functional.binary_cross_entropy_with_logits
-    cells = bce(torch.tensor(logits), torch.tensor(flat[:, :, :4, :4].copy()), reduction="none").mean((2, 3)).numpy()
-    expected = (cells[0].mean() + 2 * cells[1, 0]) / 3
-    np.testing.assert_allclose(
-        mask_loss(logits, flat, valid=valid, weight=weight), expected, rtol=1e-5
+    cells = (
+        bce(torch.tensor(logits), torch.tensor(flat[:, :, :4, :4].copy()), reduction="none")
+        .mean((2, 3))
+        .numpy()
     )
+    expected = (cells[0].mean() + 2 * cells[1, 0]) / 3
+    np.testing.assert_allclose(mask_loss(logits, flat, valid=valid, weight=weight), expected, rtol=1e-5)
 
 
 def test_a_model_learns_to_predict_the_mask(batch):
@@ -87,11 +90,11 @@ def test_a_model_learns_to_predict_the_mask(batch):
     model, optimizer = experiment.make_model(config), experiment.make_optimizer(config)
     step = jax.eval_shape(
         experiment.make_step(config, model, optimizer),
-        jax.eval_shape(lambda: experiment.create_state(config, model, optimizer)),
+        jax.eval_shape(lambda: create_state(model, optimizer, seed=0, frames=2, size=32)),
         batch,
     )
     assert {"mask_loss", "unblended"} <= set(step[1])
-    logit, out = jax.eval_shape(
+    _, out = jax.eval_shape(
         lambda: model.init_with_output(jax.random.key(0), np.zeros((1, 2, 32, 32, 3), np.float32))[0]
     )
     assert out["blend_mask"].shape == (1, 2, 4, 4)
