@@ -157,9 +157,10 @@ NO_SHARED = {
 
 @pytest.fixture(scope="module")
 def cases():
-    """(hull, ours, the judge's) for forty sets of draws."""
-    drawn = [Case(seed) for seed in range(40)]
-    return [(case.hull, case.ours(), case.theirs()) for case in drawn]
+    """(hull, ours, the judge's) for the first draws of each family."""
+    drawn = [Case(seed) for seed in range(80)]
+    chosen = [case for hull in FAMILIES for case in [one for one in drawn if one.hull == hull][:6]]
+    return [(case.hull, case.ours(), case.theirs()) for case in chosen]
 
 
 @pytest.mark.parametrize("hull", FAMILIES)
