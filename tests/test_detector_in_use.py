@@ -188,7 +188,7 @@ def test_the_card_says_where_the_weights_come_from(folder):
         ),
         (
             lambda folder: (folder / "detector.json").write_text('{"format": 99}'),
-            "format 99; this version reads 1",
+            "format 99; this version reads 2",
         ),
         (
             lambda folder: save_file({"a": np.zeros(2, np.float32)}, folder / "weights.safetensors"),

@@ -111,9 +111,9 @@ def stored_displacement(draws, window, face_width, recipe):
     ]
 
 
-def hull_of(draws, recipe):
-    """The hull that the recipe takes for these draws."""
-    return list(HULLS)[int(np.searchsorted(np.cumsum(recipe.hulls), draws.mask[0], side="right"))]
+def hull_of(value, recipe):
+    """The hull that the recipe takes for a uniform draw."""
+    return list(HULLS)[int(np.searchsorted(np.cumsum(recipe.hulls), value, side="right"))]
 
 
 class Case:
@@ -128,7 +128,7 @@ class Case:
         face = locate_face(self.landmarks[None], None, height=STORED, width=STORED)
         window = random_window(self.draws, face, height=STORED, width=STORED, recipe=self.recipe)
         self.displacement = stored_displacement(self.draws, window, float(face.width), self.recipe)
-        self.hull = hull_of(self.draws, self.recipe)
+        self.hull = hull_of(self.draws.mask[0], self.recipe)
         self.parameters = parameters_of(self.draws, self.recipe, self.hull)
 
     def ours(self):
@@ -158,8 +158,10 @@ NO_SHARED = {
 @pytest.fixture(scope="module")
 def cases():
     """(hull, ours, the judge's) for the first draws of each family."""
-    drawn = [Case(seed) for seed in range(80)]
-    chosen = [case for hull in FAMILIES for case in [one for one in drawn if one.hull == hull][:6]]
+    recipe, seeds = paper(), np.arange(320)
+    drawn = jax.jit(jax.vmap(lambda seed: draw(jax.random.key(seed), 1)))(seeds)
+    hulls = np.array([hull_of(value, recipe) for value in np.asarray(drawn.mask)[:, 0]])
+    chosen = [Case(int(seed)) for hull in FAMILIES for seed in seeds[hulls == hull][:6]]
     return [(case.hull, case.ours(), case.theirs()) for case in chosen]
 
 
