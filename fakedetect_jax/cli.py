@@ -192,10 +192,13 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _models(arguments: argparse.Namespace) -> None:
     from fakedetect_jax.models import table
+    from fakedetect_jax.models.catalogue import CATALOGUE
 
-    print(f"{'model':20} {'parameters':>13} {'GFLOPs at 224':>14}  source")
-    for row in table():
-        print(f"{row.name:20} {row.parameters:13,d} {row.flops / 1e9:14.2f}  {row.source}")
+    print(f"{'model':32} {'parameters':>13} {'GFLOPs':>9}  {'of frames x pixels':18}  source")
+    for name in CATALOGUE:
+        (row,) = table([name])  # one at a time: counting the largest takes a while
+        clip = f"{row.input[1]} x {row.input[2]}"
+        print(f"{name:32} {row.parameters:13,d} {row.flops / 1e9:9.2f}  {clip:18}  {row.source}", flush=True)
 
 
 def _import_weights(arguments: argparse.Namespace) -> None:

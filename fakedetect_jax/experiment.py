@@ -16,7 +16,7 @@ from fakedetect_jax.config import Config
 from fakedetect_jax.data.pipeline import Loading, Shard
 from fakedetect_jax.data.tracks import Tracks, concatenate, select
 from fakedetect_jax.training.inputs import MakeInputs, augmented, cropped, self_blended
-from fakedetect_jax.training.optimizer import adamw, learning_rate_schedule
+from fakedetect_jax.training.optimizer import adamw, learning_rate_schedule, without
 from fakedetect_jax.training.step import make_train_step
 
 
@@ -61,13 +61,14 @@ def make_schedule(config: Config) -> optax.Schedule:
 def make_optimizer(config: Config) -> optax.GradientTransformation:
     """Returns the optimiser, which follows `make_schedule`."""
     options = config.optimizer
-    return adamw(
+    optimizer = adamw(
         make_schedule(config),
         weight_decay=options.weight_decay,
         clip_norm=options.clip_norm,
         b1=options.b1,
         b2=options.b2,
     )
+    return without(optimizer, tuple(config.model.options.get("frozen", ())))
 
 
 def make_step(config: Config, model: nn.Module, optimizer: optax.GradientTransformation) -> Callable:

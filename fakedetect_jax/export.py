@@ -61,7 +61,7 @@ def export(config: Config, workdir: str | Path) -> Path:
         frames=preprocessing.frames,
         size=preprocessing.input_size,
     )
-    params = jax.device_get(checkpoints.restore(step, template).average)
+    variables = jax.device_get(checkpoints.restore(step, template).evaluated)
     spec = {
         "format": FORMAT,
         "model": {"name": config.model.name, "options": experiment.model_options(config)},
@@ -70,15 +70,15 @@ def export(config: Config, workdir: str | Path) -> Path:
         "version": fakedetect_jax.__version__,
     }
     checkpoints.close()
-    return write(workdir / FOLDER, model, params, spec)
+    return write(workdir / FOLDER, model, variables, spec)
 
 
-def write(folder: Path, model: Any, params: Any, spec: dict[str, Any]) -> Path:
+def write(folder: Path, model: Any, variables: Any, spec: dict[str, Any]) -> Path:
     """Writes a detector's folder; one that is there already is replaced only when the new one is whole."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    flat = {name: np.asarray(leaf) for name, leaf in traverse_util.flatten_dict(params, sep="/").items()}
+    flat = {name: np.asarray(leaf) for name, leaf in traverse_util.flatten_dict(variables, sep="/").items()}
     save_file(flat, partial / WEIGHTS)
     (partial / SPEC).write_text(json.dumps(spec, indent=1), encoding="utf-8")
     program = stablehlo(model, flat, Preprocessing(**spec["preprocessing"]))

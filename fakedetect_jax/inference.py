@@ -22,7 +22,7 @@ from fakedetect_jax.data.sampling import spread_frames
 from fakedetect_jax.faces import FaceSequence, extract
 
 WEIGHTS, SPEC, PROGRAM, CARD = "weights.safetensors", "detector.json", "forward.stablehlo", "README.md"
-FORMAT = 1
+FORMAT = 2
 THRESHOLD = 0.5
 
 
@@ -76,14 +76,14 @@ class TrackVerdict:
 
 
 def make_forward(model: Any, preprocessing: Preprocessing) -> Callable:
-    """Returns (params, frames uint8 [B,T,S,S,3], landmarks [B,T,81,2], valid [B,T]) -> P(fake) [B], [B,T]."""
+    """Returns (variables, frames uint8 [B,T,S,S,3], landmarks [B,T,81,2], valid [B,T]) -> P(fake) [B], [B,T]."""
     crop = functools.partial(face_crop, size=preprocessing.input_size, margin=preprocessing.input_margin)
 
     def forward(
-        params: Any, frames: jax.Array, landmarks: jax.Array, valid: jax.Array
+        variables: Any, frames: jax.Array, landmarks: jax.Array, valid: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        faces = jax.vmap(crop)(frames.astype(np.float32) / 255.0, landmarks)
-        logit, out = model.apply({"params": params}, faces, valid=valid)
+        crops = jax.vmap(crop)(frames.astype(np.float32) / 255.0, landmarks)
+        logit, out = model.apply(variables, crops.frames, landmarks=crops.landmarks, valid=valid)
         return jax.nn.sigmoid(logit), jax.nn.sigmoid(out["frame_logit"])
 
     return forward
@@ -92,13 +92,13 @@ def make_forward(model: Any, preprocessing: Preprocessing) -> Callable:
 class Detector:
     """A detector that was exported by `launch.py --mode=export`."""
 
-    def __init__(self, spec: dict[str, Any], params: Any) -> None:
+    def __init__(self, spec: dict[str, Any], variables: Any) -> None:
         self.spec = spec
         self.preprocessing = Preprocessing(**spec["preprocessing"])
         self.mesh = parallel.make_mesh()
         model = models.create(spec["model"]["name"], **spec["model"]["options"])
         whole, split = parallel.replicated(self.mesh), parallel.split_by_example(self.mesh)
-        self._params = jax.device_put(params, whole)
+        self._variables = jax.device_put(variables, whole)
         self._forward = jax.jit(
             make_forward(model, self.preprocessing),
             in_shardings=(whole, split, split, split),
@@ -116,7 +116,7 @@ class Detector:
         """
         names = ("frames", "landmarks", "valid")
         arrays = parallel.to_global({name: batch[name] for name in names}, self.mesh)
-        return jax.device_get(self._forward(self._params, *(arrays[name] for name in names)))
+        return jax.device_get(self._forward(self._variables, *(arrays[name] for name in names)))
 
     def score(
         self,
@@ -222,14 +222,13 @@ def load_detector(folder: str | Path) -> Detector:
         raise DetectorError(f"{folder}: cannot be read as a detector: {error}") from error
     if spec.get("format") != FORMAT:
         raise DetectorError(f"{folder / SPEC}: format {spec.get('format')!r}; this version reads {FORMAT}")
-    params = traverse_util.unflatten_dict(flat, sep="/")
     _check_weights(folder, spec, flat)
-    return Detector(spec, params)
+    return Detector(spec, traverse_util.unflatten_dict(flat, sep="/"))
 
 
 def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarray]) -> None:
     model = models.create(spec["model"]["name"], **spec["model"]["options"])
-    wanted = parameter_shapes(model, Preprocessing(**spec["preprocessing"]))
+    wanted = variable_shapes(model, Preprocessing(**spec["preprocessing"]))
     found = {name: (array.shape, str(array.dtype)) for name, array in flat.items()}
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if wrong:
@@ -240,10 +239,11 @@ def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarra
         )
 
 
-def parameter_shapes(model: Any, preprocessing: Preprocessing) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Returns shape and dtype of every parameter by its path, without computing any."""
+def variable_shapes(model: Any, preprocessing: Preprocessing) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Returns shape and dtype of every parameter and statistic by its path, without computing any."""
     size, frames = preprocessing.input_size, preprocessing.frames
     clip = jax.ShapeDtypeStruct((1, frames, size, size, 3), np.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), clip)["params"]
+    landmarks = jax.ShapeDtypeStruct((1, frames, 81, 2), np.float32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), clip, landmarks=landmarks)
     flat: dict[str, Any] = traverse_util.flatten_dict(shapes, sep="/")
     return {name: (leaf.shape, str(leaf.dtype)) for name, leaf in flat.items()}

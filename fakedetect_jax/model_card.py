@@ -64,7 +64,7 @@ def model_card(spec: dict[str, Any], weights: dict[str, np.ndarray]) -> str:
     return _CARD.format(
         name=config["name"],
         model=spec["model"]["name"],
-        parameters=sum(leaf.size for leaf in weights.values()),
+        parameters=sum(leaf.size for path, leaf in weights.items() if path.startswith("params/")),
         trained_on=describe_sources(config["data"]["train"]),
         fakes=_FAKES[config["input"]["fakes"]],
         validation_fakes=_FAKES[config["validation"]["fakes"]],

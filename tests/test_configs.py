@@ -44,7 +44,9 @@ def test_builds(name):
     data = config.data
     preprocessing = Preprocessing(256, 0.3, size, config.input.margin, frames, data.stride, data.spacing)
     scores, frame_scores = jax.eval_shape(
-        make_forward(model, preprocessing), state.params, *(clip[n] for n in ("frames", "landmarks", "valid"))
+        make_forward(model, preprocessing),
+        state.evaluated,
+        *(clip[n] for n in ("frames", "landmarks", "valid")),
     )
     assert (scores.shape, frame_scores.shape) == ((rows,), (rows, frames))
 

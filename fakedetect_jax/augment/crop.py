@@ -45,7 +45,7 @@ class Margins(NamedTuple):
 def locate_face(
     landmarks: Float[Array, "t 81 2"], valid: Bool[Array, " t"] | None, *, height: int, width: int
 ) -> Face:
-    """Average the landmark boxes of frames that are valid, finite, sane in extent and centred in the crop.
+    """Average the landmark boxes of frames that are valid, finite, sane in extent, no line, and centred in the crop.
 
     Without any such frame the box is the whole crop.
     """
@@ -57,6 +57,7 @@ def locate_face(
     centre = (low + high) / 2.0
     sane = (high - low >= _SMALLEST_FACE) & (high - low <= 4.0 * limits)
     usable = finite & jnp.all(sane & (centre >= 0.0) & (centre <= limits - 1.0), axis=1)
+    usable = usable & _spread_out(points[:, :_INNER_POINTS])
     if valid is not None:
         usable = usable & valid
     weight = usable.astype(jnp.float32)[:, None]
@@ -68,6 +69,15 @@ def locate_face(
     low = jnp.where(found, low, -0.5)
     high = jnp.where(found, high, limits - 0.5)
     return Face(low[0], low[1], high[0] - low[0], high[1] - low[1], usable)
+
+
+def _spread_out(points: Float[Array, "t n 2"]) -> Bool[Array, " t"]:
+    """Whether the points are not all on one line: their principal axes are alike within a factor of ten."""
+    centred = points - jnp.mean(points, axis=1, keepdims=True)
+    xx, yy = jnp.mean(jnp.square(centred[..., 0]), axis=1), jnp.mean(jnp.square(centred[..., 1]), axis=1)
+    xy = jnp.mean(centred[..., 0] * centred[..., 1], axis=1)
+    # Eigenvalues l1 <= l2 of the covariance: l1 / l2 > 1 / 100, by their product and sum.
+    return xx * yy - xy * xy > 0.0098 * jnp.square(xx + yy)
 
 
 def face_window(
@@ -108,6 +118,11 @@ def landmarks_in_window(
     return jnp.where(window.mirror > 0.5, mirror_landmarks(points, width=size), points)
 
 
+def usable_landmarks(landmarks: Float[Array, "t 81 2"], face: Face) -> Float[Array, "t 81 2"]:
+    """The landmarks, and zeros for the frames in which they are not usable."""
+    return jnp.where(face.usable[:, None, None], landmarks, 0.0)
+
+
 def cut_window(
     frames: Float[Array, "t h w 3"], window: Window, *, size: int
 ) -> Float[Array, "3 t size size"]:
@@ -119,6 +134,13 @@ def cut_window(
     return resample_frames(rows, columns, frames)
 
 
+class Crop(NamedTuple):
+    """A clip as the model sees it: RGB in [0, 1], and landmarks in its pixels (zeros where they are unusable)."""
+
+    frames: Float[Array, "t size size 3"]
+    landmarks: Float[Array, "t 81 2"]
+
+
 def face_crop(
     frames: Float[Array, "t h w 3"],
     landmarks: Float[Array, "t 81 2"],
@@ -126,7 +148,7 @@ def face_crop(
     size: int,
     margin: float = 0.125,
     valid: Bool[Array, " t"] | None = None,
-) -> Float[Array, "t size size 3"]:
+) -> Crop:
     """The evaluation crop: the clip's mean face box, `margin` wider on each side, square, at `size` pixels.
 
     `frames` are stored crops in [0, 1], `landmarks` their crop pixels, `valid` the frames that count (default
@@ -137,4 +159,5 @@ def face_crop(
     face = locate_face(landmarks, valid, height=height, width=width)
     window = face_window(face, Margins(margin, margin, margin, margin), height=height, width=width)
     planes = cut_window(frames, window, size=size)
-    return jnp.transpose(planes, (1, 2, 3, 0))
+    points = landmarks_in_window(window, usable_landmarks(landmarks, face), size=size)
+    return Crop(jnp.transpose(planes, (1, 2, 3, 0)), points)

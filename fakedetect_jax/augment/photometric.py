@@ -25,7 +25,7 @@ class Photometric(NamedTuple):
     value: Scalar
     brightness: Scalar
     contrast: Scalar
-    hsv: Scalar
+    hsv: Scalar = 1.0
     """1 where hue, saturation and value are changed, else 0: in 8 bits the way there and back costs something."""
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from fakedetect_jax.augment.crop import Face, Window, landmarks_in_window, locate_face
+from fakedetect_jax.augment.crop import Face, Window, landmarks_in_window, locate_face, usable_landmarks
 from fakedetect_jax.augment.draws import draw
 from fakedetect_jax.augment.drift import wander
 from fakedetect_jax.augment.mask import blend_mask, scale_motion
@@ -25,12 +25,14 @@ class Blend(NamedTuple):
 
     `mask` is the opacity of the source, 0 where real and fake agree; `forged` says in which frames it is not
     0 everywhere. A clip without any forged frame is no fake: its landmarks or its hull left nothing to blend.
+    `landmarks` are those of the real, in output pixels, with zeros where they are unusable.
     """
 
     real: Float[Array, "t size size 3"]
     fake: Float[Array, "t size size 3"]
     mask: Float[Array, "t size size 1"]
     forged: Bool[Array, " t"]
+    landmarks: Float[Array, "t 81 2"]
 
 
 def self_blend(
@@ -63,7 +65,7 @@ def self_blend(
     centre, extent = _face_in_window(face, window, recipe.size)
     motion = scale_motion(draws.motion, centre=centre, face=extent, recipe=recipe)
 
-    sane = jnp.where(face.usable[:, None, None], landmarks, 0.0)
+    sane = usable_landmarks(landmarks, face)
     points = landmarks_in_window(window, sane, size=recipe.size)
     mask = blend_mask(draws, points, motion=motion, face=extent, recipe=recipe)
     forged = face.usable & forged_run(draws.segment, frames.shape[0], recipe=recipe)
@@ -88,7 +90,7 @@ def self_blend(
     pair = cut_to_levels(pair) if recipe.eight_bit else pair
     pair = shared_change(draws, pair, recipe=recipe)
     real, fake = jnp.split(jnp.transpose(pair, (1, 2, 3, 0)), 2)
-    return Blend(real, fake, mask[..., None], jnp.max(mask, axis=(1, 2)) > 0.0)
+    return Blend(real, fake, mask[..., None], jnp.max(mask, axis=(1, 2)) > 0.0, points)
 
 
 def _frame_by_frame(

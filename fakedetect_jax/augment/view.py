@@ -3,7 +3,17 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from fakedetect_jax.augment.crop import Face, Margins, Window, cut_window, face_window, locate_face
+from fakedetect_jax.augment.crop import (
+    Crop,
+    Face,
+    Margins,
+    Window,
+    cut_window,
+    face_window,
+    landmarks_in_window,
+    locate_face,
+    usable_landmarks,
+)
 from fakedetect_jax.augment.draws import Draws, draw
 from fakedetect_jax.augment.jpeg import jpeg
 from fakedetect_jax.augment.photometric import apply_photometric, round_to_levels, scale_photometric
@@ -40,7 +50,7 @@ def augment_clip(
     *,
     recipe: SelfBlendRecipe,
     valid: Bool[Array, " t"] | None = None,
-) -> Float[Array, "t size size 3"]:
+) -> Crop:
     """A labelled clip through the same view, colour and JPEG changes as `self_blend` gives, without blending.
 
     Arguments and units are those of `self_blend`. The same key gives the same window and the same changes
@@ -53,4 +63,5 @@ def augment_clip(
     planes = cut_window(frames, window, size=recipe.size)
     planes = round_to_levels(planes) if recipe.eight_bit else planes
     planes = shared_change(draws, planes, recipe=recipe)
-    return jnp.transpose(planes, (1, 2, 3, 0))
+    points = landmarks_in_window(window, usable_landmarks(landmarks, face), size=recipe.size)
+    return Crop(jnp.transpose(planes, (1, 2, 3, 0)), points)

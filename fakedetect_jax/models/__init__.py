@@ -2,41 +2,24 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core import FrozenDict
 
+from fakedetect_jax.models.catalogue import CATALOGUE
 from fakedetect_jax.models.detector import Detector, option_names
-from fakedetect_jax.models.spatial import convnext
-
-_CONVNEXT_PAPER = "Liu et al., A ConvNet for the 2020s, CVPR 2022"
-_SMALL_CONVNEXT_SOURCE = "Wightman, PyTorch Image Models, 2022 (after Liu et al., CVPR 2022)"
-_FREQUENCY_PAPER = "Wang et al., M2TR, ICMR 2022 (learnable filters on the spectrum)"
-
-# name: (options of the detector that the name stands for, where it comes from)
-_MODELS: dict[str, tuple[dict[str, Any], str]] = {
-    "detector": ({}, "own composition; parts as their own rows, ViViT (Arnab et al., ICCV 2021) over time"),
-    "frequency": ({"frequency": {}}, _FREQUENCY_PAPER),
-} | {
-    f"convnext_{variant}": (
-        {"spatial": {"variant": variant}},
-        _CONVNEXT_PAPER if variant in ("tiny", "small", "base", "large") else _SMALL_CONVNEXT_SOURCE,
-    )
-    for variant in convnext.VARIANTS
-}
-# `detector` has no parts of its own; this is what its row in the table measures.
-_TABLE_DETECTOR = {"spatial": {"variant": "tiny"}, "frequency": {}, "temporal": {}}
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One model of the table.
 
-    `parameters` and `flops` (two per multiply-add, one forward pass) are those of the model made with
-    `options`, on a float32 input of shape `input`; `source` is the paper.
+    `parameters` (trained ones, without the statistics of norms) and `flops` (two per multiply-add, one forward pass)
+    are those of the model made with `options`, on a float32 input of shape `input`; `source` is the paper.
     """
 
     name: str
@@ -48,35 +31,50 @@ class Row:
 
 
 def create(name: str, **options: Any) -> nn.Module:
-    """Make a model by name. Options are those of `Detector`, laid over the ones that the name stands for.
+    """Make a model by name. Options are laid over those that the name stands for.
 
-    Every model is called as `module.apply(variables, frames [b, t, h, w, 3] in [0, 1], valid=None,
-    train=False)` and returns (logit [b], {'frame_logit': [b, t], 'features': [b, d]}). ValueError for an
-    unknown name or option.
+    Every model is called as `module.apply(variables, frames [b, t, h, w, 3] in [0, 1], landmarks=None,
+    valid=None, train=False)` and returns (logit [b], {'frame_logit': [b, t], 'features': [b, d]}). ValueError
+    for an unknown name or option.
     """
-    if name not in _MODELS:
-        raise ValueError(f"model {name!r} is not known; use one of {', '.join(_MODELS)}")
-    known = option_names(Detector)
+    if name not in CATALOGUE:
+        raise ValueError(f"model {name!r} is not known; use one of {', '.join(CATALOGUE)}")
+    entry = CATALOGUE[name]
+    known = option_names(entry.model)
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(f"model {name!r} has no option {', '.join(unknown)}; known: {', '.join(known)}")
-    merged = dict(_MODELS[name][0])
+    merged = dict(entry.options)
     for option, value in options.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(option), Mapping)
         merged[option] = {**merged[option], **value} if both else value
-    return Detector(**merged)
+    return entry.model(**{option: _hashable(value) for option, value in merged.items()})
 
 
-def table(*, frames: int = 1, size: int = 224) -> list[Row]:
-    """Size and cost of every model on a clip of `frames` frames of `size` px, counted without running it."""
-    shape = (1, frames, size, size, 3)
+def _hashable(value: Any) -> Any:
+    """Flax compares and hashes modules by their attributes: neither lists nor plain dictionaries have a hash."""
+    if isinstance(value, Mapping):
+        return FrozenDict({key: _hashable(item) for key, item in value.items()})
+    return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def table(names: Sequence[str] = tuple(CATALOGUE)) -> list[Row]:
+    """Size and cost of models on the clips that they are made for, counted without running them."""
     rows = []
-    for name, (options, source) in _MODELS.items():
-        options = options or _TABLE_DETECTOR
-        model = create(name, **options)
-        clip = jax.ShapeDtypeStruct(shape, jnp.float32)
-        variables = jax.eval_shape(model.init, jax.random.key(0), clip)
-        cost = jax.jit(model.apply).lower(variables, clip).cost_analysis()
-        parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables))
-        rows.append(Row(name, options, shape, parameters, float(cost["flops"] if cost else math.nan), source))
+    for name in names:
+        entry = CATALOGUE[name]
+        frames, size = entry.clip
+        model = create(name, **entry.measured)
+        clip = jax.ShapeDtypeStruct((1, frames, size, size, 3), jnp.float32)
+        landmarks = jax.ShapeDtypeStruct((1, frames, 81, 2), jnp.float32)
+        variables = jax.eval_shape(model.init, jax.random.key(0), clip, landmarks=landmarks)
+        apply = jax.jit(lambda v, c, points, model=model: model.apply(v, c, landmarks=points)[0])
+        cost = apply.lower(variables, clip, landmarks).cost_analysis()
+        parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+        flops = float(cost["flops"] if cost else math.nan)
+        options = {**entry.options, **entry.measured}
+        rows.append(Row(name, options, clip.shape, parameters, flops, entry.source))
     return rows
+
+
+__all__ = ["Detector", "Row", "create", "table"]

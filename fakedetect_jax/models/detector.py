@@ -1,21 +1,22 @@
 """The detector: branches on the frames and their motion, fusion, a verdict over the clip. Each part is optional."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax.core import FrozenDict
 from jaxtyping import Array, Bool, Float
 
-from fakedetect_jax.models.frequency.spectral_filter import FrequencyBranch
+from fakedetect_jax.models.frequency import FREQUENCY
 from fakedetect_jax.models.fusion.concatenation import FUSIONS
 from fakedetect_jax.models.mask_decoder import MaskDecoder
 from fakedetect_jax.models.motion import MotionBranch
-from fakedetect_jax.models.spatial.convnext import ConvNeXt
+from fakedetect_jax.models.spatial import SPATIAL
+from fakedetect_jax.models.temporal import TEMPORAL
 from fakedetect_jax.models.temporal.pooling import masked_mean
-from fakedetect_jax.models.temporal.transformer import TemporalTransformer
 
 # name: (mean, standard deviation) of red, green and blue in [0, 1]
 NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -23,12 +24,13 @@ NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 DTYPES = ("float32", "bfloat16")
-PARTS: dict[str, type[nn.Module]] = {
-    "spatial": ConvNeXt,
-    "frequency": FrequencyBranch,
-    "motion": MotionBranch,
-    "temporal": TemporalTransformer,
-    "mask": MaskDecoder,
+# part: (its kinds by name, the one that is meant without a name)
+PARTS: dict[str, tuple[dict[str, type[nn.Module]], str]] = {
+    "spatial": (SPATIAL, "convnext"),
+    "frequency": (FREQUENCY, "spectral"),
+    "motion": ({"energy": MotionBranch}, "energy"),
+    "temporal": (TEMPORAL, "transformer"),
+    "mask": ({"pyramid": MaskDecoder}, "pyramid"),
 }
 
 BRANCHES = ("spatial", "frequency", "motion")
@@ -39,19 +41,21 @@ _truncated_normal = nn.initializers.truncated_normal(0.02)
 class Detector(nn.Module):
     """Clips of face crops to logits of being fake.
 
-    A part is None (absent) or a mapping of that part's options, as {'variant': 'atto', 'drop_path': 0.1};
-    an empty mapping takes the defaults. ValueError for a detector without any branch and for unknown
-    options.
+    A part is None (absent) or a mapping of that part's options, as {'variant': 'atto', 'drop_path': 0.1}, in which
+    'name' chooses the kind: {'name': 'resnet', 'variant': '50'}. Without it a part is of its first kind, and an
+    empty mapping takes all defaults. ValueError for a detector without any branch and for unknown options.
 
     Attributes:
-        spatial: options of `ConvNeXt`.
-        frequency: options of `FrequencyBranch`.
+        spatial: a kind of `SPATIAL` ('convnext' without a name) and its options.
+        frequency: a kind of `FREQUENCY` ('spectral').
         motion: options of `MotionBranch`, which needs clips of at least two frames.
         fusion: how the branches' features are joined; a name in `FUSIONS`.
-        temporal: options of `TemporalTransformer`; None scores a clip by the mean of its valid frames'
+        temporal: a kind of `TEMPORAL` ('transformer'); None scores a clip by the mean of its valid frames'
             logits.
         mask: options of `MaskDecoder`, which reads the maps of the spatial branch, or without one those of the
             frequency branch.
+        frozen: branches that are not trained: without dropout or new statistics, and without gradients, which are
+            not computed either. The optimiser must leave their parameters alone as well.
         dropout: rate on the features before the heads.
         normalisation: 'imagenet' or 'half'; a name in `NORMALISATIONS`.
         dtype: compute dtype of all parts, 'float32' or 'bfloat16'. Parameters and logits are float32.
@@ -63,6 +67,7 @@ class Detector(nn.Module):
     fusion: str = "concat"
     temporal: Mapping[str, Any] | None = None
     mask: Mapping[str, Any] | None = None
+    frozen: Sequence[str] = ()
     dropout: float = 0.0
     normalisation: str = "imagenet"
     dtype: str = "float32"
@@ -80,6 +85,12 @@ class Detector(nn.Module):
             if getattr(self, field) not in known:
                 raise ValueError(
                     f"{field}={getattr(self, field)!r} is not known; use one of {', '.join(known)}"
+                )
+        object.__setattr__(self, "frozen", tuple(self.frozen))
+        for part in self.frozen:
+            if part not in BRANCHES or getattr(self, part) is None:
+                raise ValueError(
+                    f"frozen={self.frozen!r} names {part!r}, which is no branch of this detector"
                 )
         for part in PARTS:
             object.__setattr__(self, part, _checked(part, getattr(self, part)))
@@ -110,7 +121,7 @@ class Detector(nn.Module):
         branches, maps = [], []
         for part in ("spatial", "frequency"):
             if getattr(self, part) is not None:
-                pooled, stages = self._build(part, name=part)(images, train=train)
+                pooled, stages = self._branch(part, images, train=train)
                 branches.append(pooled)
                 maps.append(stages)
         out = {}
@@ -118,7 +129,7 @@ class Detector(nn.Module):
             logits = self._build("mask", name="mask")(maps[0])
             out["blend_mask"] = logits.reshape((b, t, *logits.shape[1:]))
         if self.motion is not None:
-            motion = self._build("motion", name="motion")(clips, valid, train=train)
+            motion = self._branch("motion", clips, valid, train=train)
             branches.append(motion.reshape((b * t, -1)))
         features = FUSIONS[self.fusion](branches).reshape((b, t, -1))
         dropped = nn.Dropout(self.dropout, deterministic=not train)(features)
@@ -126,11 +137,21 @@ class Detector(nn.Module):
         out["frame_logit"] = frame_logit
         if self.temporal is None:
             return masked_mean(frame_logit, valid), out | {"features": masked_mean(features, valid)}
-        clip = self._build("temporal", name="temporal")(dropped, valid, train=train)
+        last = maps[0][-1] if maps else None
+        last = None if last is None else last.reshape((b, t, *last.shape[1:]))
+        clip = self._build("temporal", name="temporal")(dropped, valid, maps=last, train=train)
         return self._head("clip_head", clip), out | {"features": clip}
 
+    def _branch(self, part: str, *inputs: Array, train: bool) -> Any:
+        trained = part not in self.frozen
+        out = self._build(part, name=part)(*inputs, train=train and trained)
+        return out if trained else jax.lax.stop_gradient(out)
+
     def _build(self, part: str, **names: Any) -> Any:
-        return PARTS[part](**{"dtype": self.dtype, **getattr(self, part)}, **names)
+        options = dict(getattr(self, part))
+        kind = _kind(part, options.pop("name", None))
+        dtype = {"dtype": self.dtype} if "dtype" in option_names(kind) else {}
+        return kind(**{**dtype, **options}, **names)
 
     def _head(self, name: str, features: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
         return nn.Dense(1, kernel_init=_truncated_normal, name=name)(features)[..., 0]
@@ -141,13 +162,20 @@ def option_names(module: type[nn.Module]) -> list[str]:
     return [field.name for field in dataclasses.fields(module) if field.name not in ("parent", "name")]
 
 
+def _kind(part: str, name: str | None) -> type[nn.Module]:
+    kinds, default = PARTS[part]
+    if (name or default) not in kinds:
+        raise ValueError(f"{part} has no kind {name!r}; known: {', '.join(kinds)}")
+    return kinds[name or default]
+
+
 def _checked(part: str, options: Any) -> FrozenDict | None:
     if options is None:
         return None
     if not isinstance(options, Mapping):
         raise ValueError(f"{part}={options!r} must be None or a mapping of options")
-    known = option_names(PARTS[part])
-    unknown = sorted(set(options) - set(known))
+    known = option_names(_kind(part, options.get("name")))
+    unknown = sorted(set(options) - set(known) - {"name"})
     if unknown:
         raise ValueError(f"{part} has no option {', '.join(unknown)}; known: {', '.join(known)}")
     # Flax compares and hashes modules by their attributes: lists would not be hashable.

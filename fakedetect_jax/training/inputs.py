@@ -7,14 +7,27 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from fakedetect_jax.augment import Blend, OtherFace, SelfBlendRecipe, augment_clip, face_crop, self_blend
+from fakedetect_jax.augment import (
+    Blend,
+    Crop,
+    OtherFace,
+    SelfBlendRecipe,
+    augment_clip,
+    face_crop,
+    self_blend,
+)
 from fakedetect_jax.augment.crop import locate_face
 
 Batch = dict[str, jax.Array]
-# (one key per example [B], batch as loaded) -> `frames` float32 [N, T, H, W, 3] in [0, 1], `valid` [N, T],
-# `label` [N], `frame_label` [N, T], `weight` [N]; N is B, or 2 B where every example becomes a pair. Pairs have
-# `blend_mask` [N, T, H, W] too, and `unblended` [N]: 1 for a fake of weight 0 because nothing could be blended.
+# (one key per example [B], batch as loaded) -> `frames` float32 [N, T, H, W, 3] in [0, 1], `landmarks` [N, T, 81, 2]
+# in their pixels, `valid` [N, T], `label` [N], `frame_label` [N, T], `weight` [N]; N is B, or 2 B where every example
+# becomes a pair. Pairs have `blend_mask` [N, T, H, W] too, and `unblended` [N]: 1 for a fake of weight 0 because
+# nothing could be blended.
 MakeInputs = Callable[[jax.Array, Batch], Batch]
+
+
+# Of the compiled program's operations, those with this in their names make the fakes.
+SELF_BLEND = "self_blend"
 
 
 def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
@@ -33,10 +46,12 @@ def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
         ) -> Blend:
             return self_blend(key, frames, landmarks, recipe=recipe, valid=valid, other=other)
 
-        pairs = jax.vmap(one)(keys, frames, batch["landmarks"], batch["valid"], others)
+        with jax.named_scope(SELF_BLEND):
+            pairs = jax.vmap(one)(keys, frames, batch["landmarks"], batch["valid"], others)
         blended = jnp.any(pairs.forged, axis=1).astype(jnp.float32)
         return {
             "frames": _side_by_side(pairs.real, pairs.fake),
+            "landmarks": jnp.repeat(pairs.landmarks, 2, axis=0),
             "valid": jnp.repeat(batch["valid"], 2, axis=0),
             "label": jnp.tile(jnp.arange(2, dtype=jnp.int32), keys.shape[0]),
             "frame_label": _side_by_side(jnp.zeros_like(pairs.forged), pairs.forged).astype(jnp.int32),
@@ -78,7 +93,7 @@ def augmented(recipe: SelfBlendRecipe) -> MakeInputs:
     """Every clip keeps its recorded label and gets the geometric and photometric part of the recipe."""
 
     def make(keys: jax.Array, batch: Batch) -> Batch:
-        def one(key: jax.Array, frames: jax.Array, landmarks: jax.Array) -> jax.Array:
+        def one(key: jax.Array, frames: jax.Array, landmarks: jax.Array) -> Crop:
             return augment_clip(key, to_unit(frames), landmarks, recipe=recipe)
 
         return _labelled(jax.vmap(one)(keys, batch["frames"], batch["landmarks"]), batch)
@@ -92,7 +107,7 @@ def cropped(*, size: int, margin: float) -> MakeInputs:
     def make(keys: jax.Array, batch: Batch) -> Batch:
         del keys
 
-        def one(frames: jax.Array, landmarks: jax.Array) -> jax.Array:
+        def one(frames: jax.Array, landmarks: jax.Array) -> Crop:
             return face_crop(to_unit(frames), landmarks, size=size, margin=margin)
 
         return _labelled(jax.vmap(one)(batch["frames"], batch["landmarks"]), batch)
@@ -105,9 +120,7 @@ def to_unit(frames: jax.Array) -> jax.Array:
     return frames.astype(jnp.float32) / 255.0
 
 
-def _labelled(frames: jax.Array, batch: Batch) -> Batch:
+def _labelled(crops: Crop, batch: Batch) -> Batch:
+    frame_label = jnp.broadcast_to(batch["label"][:, None], batch["valid"].shape)
     kept = {name: batch[name] for name in ("valid", "label", "weight")}
-    return {
-        "frames": frames,
-        "frame_label": jnp.broadcast_to(batch["label"][:, None], batch["valid"].shape),
-    } | kept
+    return {**crops._asdict(), "frame_label": frame_label, **kept}

@@ -42,3 +42,14 @@ def adamw(
         optax.clip_by_global_norm(clip_norm),
         optax.adamw(schedule, b1=b1, b2=b2, weight_decay=weight_decay, mask=decay_mask),
     )
+
+
+def without(optimizer: optax.GradientTransformation, frozen: tuple[str, ...]) -> optax.GradientTransformation:
+    """Returns the optimiser for all parameters but those under the `frozen` top-level names, which stay as they are."""
+    if not frozen:
+        return optimizer
+
+    def labels(params: dict[str, Any]) -> dict[str, str]:
+        return {name: "frozen" if name in frozen else "trained" for name in params}
+
+    return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)

@@ -14,13 +14,25 @@ from flax import linen as nn
 class TrainState(flax.struct.PyTreeNode):
     """The whole of a run's numbers: with the config and `step`, every later step follows from it.
 
-    `average` is the exponential moving average of `params`, the weights that are evaluated and exported.
+    `average` is the exponential moving average of `params`, the weights that are evaluated and exported;
+    `statistics` those of batch norms ({} without any), which evaluation uses as they are.
     """
 
     step: jax.Array
     params: Any
     average: Any
+    statistics: Any
     optimizer: optax.OptState
+
+    @property
+    def evaluated(self) -> dict[str, Any]:
+        """The variables to evaluate and export."""
+        return variables_of(self.average, self.statistics)
+
+
+def variables_of(params: Any, statistics: Any) -> dict[str, Any]:
+    """Flax's variables; the collection of statistics is left out if it is empty."""
+    return {"params": params} | ({"batch_stats": statistics} if statistics else {})
 
 
 def create_state(
@@ -28,10 +40,13 @@ def create_state(
 ) -> TrainState:
     """Draws the parameters of `model` for clips of `frames` frames of `size` x `size` pixels."""
     clip = jnp.zeros((1, frames, size, size, 3), jnp.float32)
-    params = jax.jit(model.init)(jax.random.key(seed), clip)["params"]
+    landmarks = jnp.zeros((1, frames, 81, 2), jnp.float32)
+    variables = jax.jit(model.init)(jax.random.key(seed), clip, landmarks=landmarks)
+    params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         average=jax.tree.map(jnp.copy, params),
+        statistics=variables.get("batch_stats", {}),
         optimizer=jax.jit(optimizer.init)(params),
     )

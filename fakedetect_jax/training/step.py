@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from jax.sharding import Mesh
 
 from fakedetect_jax import parallel
 from fakedetect_jax.training.losses import detection_loss, mask_loss
-from fakedetect_jax.training.state import TrainState
+from fakedetect_jax.training.state import TrainState, variables_of
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -41,13 +42,15 @@ def make_train_step(
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
         examples = augment(jax.random.split(augment_key, batch["label"].shape[0]), batch)
 
-        def objective(params: dict) -> tuple[jax.Array, Metrics]:
-            logit, out = model.apply(
-                {"params": params},
+        def objective(params: dict) -> tuple[jax.Array, tuple[Metrics, Any]]:
+            (logit, out), updated = model.apply(
+                variables_of(params, state.statistics),
                 examples["frames"],
+                landmarks=examples["landmarks"],
                 valid=examples["valid"],
                 train=True,
                 rngs={"dropout": dropout_key},
+                mutable=["batch_stats"],
             )
             counted = {name: examples[name] for name in ("valid", "weight")}
             loss, metrics = detection_loss(
@@ -61,9 +64,9 @@ def make_train_step(
             if mask_weight:
                 metrics["mask_loss"] = mask_loss(out["blend_mask"], examples["blend_mask"], **counted)
                 loss = loss + mask_weight * metrics["mask_loss"]
-            return loss, metrics
+            return loss, (metrics, updated.get("batch_stats", state.statistics))
 
-        (loss, metrics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+        (loss, (metrics, statistics)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         # Early on the average must not remember the random initial weights.
@@ -76,7 +79,7 @@ def make_train_step(
             "gradient_norm": optax.global_norm(gradients),
             "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
         }
-        return TrainState(state.step + 1, params, average, optimizer_state), metrics
+        return TrainState(state.step + 1, params, average, statistics, optimizer_state), metrics
 
     return train_step
 

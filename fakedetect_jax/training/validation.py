@@ -19,17 +19,18 @@ SELECTION_METRIC = "negative_log_loss"
 
 
 def make_validation_step(model: nn.Module, inputs: MakeInputs, *, seed: int, mesh: Mesh) -> Callable:
-    """Returns the jitted (params, batch) -> (P(fake), label, weight), each [N], on every device.
+    """Returns the jitted (variables, batch) -> (P(fake), label, weight), each [N], on every device.
 
     A batch has `place` int32 [B]: its examples' fakes are the same at every validation, and whatever the
     number of devices.
     """
     whole, split = parallel.replicated(mesh), parallel.split_by_example(mesh)
 
-    def step(params: dict, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def step(variables: dict, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), batch["place"])
         examples = inputs(keys, batch)
-        logit, _ = model.apply({"params": params}, examples["frames"], valid=examples["valid"])
+        seen = {name: examples[name] for name in ("landmarks", "valid")}
+        logit, _ = model.apply(variables, examples["frames"], **seen)
         return jax.nn.sigmoid(logit), examples["label"], examples["weight"]
 
     return jax.jit(step, in_shardings=(whole, split), out_shardings=(whole, whole, whole))
@@ -39,7 +40,7 @@ def validate(
     step: Callable, state: TrainState, batches: Iterable[dict[str, np.ndarray]], mesh: Mesh
 ) -> dict[str, float]:
     """Returns AUC, log loss and accuracy at P(fake) = 0.5 of the averaged weights, by clip, padding left out."""
-    outputs = [step(state.average, parallel.to_global(batch, mesh)) for batch in batches]
+    outputs = [step(state.evaluated, parallel.to_global(batch, mesh)) for batch in batches]
     scores, labels, weights = (np.concatenate(part) for part in zip(*jax.device_get(outputs), strict=True))
     scores, labels = scores[weights > 0].astype(np.float64), labels[weights > 0]
     log_loss = float(metrics.log_loss(labels, scores))

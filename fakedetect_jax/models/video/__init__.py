@@ -9,6 +9,8 @@ from fakedetect_jax.models.video.i3d import I3D
 from fakedetect_jax.models.video.mesonet import Meso4, MesoInception4
 from fakedetect_jax.models.video.r2plus1d import R2Plus1D
 from fakedetect_jax.models.video.resnext_lstm import ResNeXtLSTM
+from fakedetect_jax.models.video.st_gcn import STGCN
+from fakedetect_jax.models.video.vivit import ViViT
 
 # name: the model
 VIDEO: dict[str, type[nn.Module]] = {
@@ -20,4 +22,6 @@ VIDEO: dict[str, type[nn.Module]] = {
     "r2plus1d": R2Plus1D,
     "cnn3d": CNN3D,
     "ftcn": FTCN,
+    "vivit": ViViT,
+    "st_gcn": STGCN,
 }

@@ -1,0 +1,112 @@
+"""What becomes of a batch before the model sees it."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from fakedetect_jax import experiment, models
+from fakedetect_jax.augment import SelfBlendRecipe
+from fakedetect_jax.training.inputs import self_blended
+from fakedetect_jax.training.losses import mask_loss
+from fakedetect_jax.training.state import create_state
+from tests import tiny_config
+from tests.conftest import CROP, make_tracks
+
+RECIPE = SelfBlendRecipe(size=32, jpeg=0.0)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Four clips: two people twice, the last without usable landmarks."""
+    tracks = make_tracks([3] * 4)
+    rows = [tracks.clip(row, np.arange(2), np.ones(2, bool)) for row in range(4)]
+    batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    batch["landmarks"][3] = np.nan
+    batch["identity"] = np.array([5, 6, 7, 7], np.int32)
+    return batch
+
+
+def make(recipe, batch):
+    keys = jax.random.split(jax.random.key(0), len(batch["label"]))
+    return jax.tree.map(np.asarray, jax.jit(self_blended(recipe))(keys, batch))
+
+
+def test_a_clip_that_cannot_be_blended_counts_as_a_real_alone(batch):
+    out = make(RECIPE, batch)
+    np.testing.assert_array_equal(out["label"], [0, 1] * 4)
+    np.testing.assert_array_equal(out["weight"], [1, 1, 1, 1, 1, 1, 1, 0])
+    np.testing.assert_array_equal(out["unblended"], [0, 0, 0, 0, 0, 0, 0, 1])
+    np.testing.assert_array_equal(out["frame_label"], [[0, 0], [1, 1]] * 3 + [[0, 0], [0, 0]])
+    assert (out["blend_mask"][::2] == 0).all()
+    assert out["blend_mask"][1].max() > 0.2
+
+
+def test_only_strangers_lend_their_face(batch):
+    borrowing = dataclasses.replace(RECIPE, other_face=1.0)
+    own, other = make(RECIPE, batch), make(borrowing, batch)
+    changed = np.abs(own["frames"] - other["frames"]).max(axis=(1, 2, 3, 4)) > 0.02
+    # The first two clips show two people; the last two one person. Reals never change.
+    np.testing.assert_array_equal(changed, [False, True, False, True, False, False, False, False])
+
+
+def test_borrowing_needs_an_even_batch(batch):
+    three = {name: value[:3] for name, value in batch.items()}
+    with pytest.raises(ValueError, match="batch of 3 clips has one without a neighbour"):
+        make(dataclasses.replace(RECIPE, other_face=0.5), three)
+
+
+def test_identity_is_the_person():
+    tracks = make_tracks([3, 3])
+    first, second = (tracks.clip(row, np.arange(2), np.ones(2, bool))["identity"] for row in (0, 1))
+    assert first != second
+    assert first == make_tracks([3, 3]).clip(0, np.arange(1), np.ones(1, bool))["identity"]
+    assert CROP == 64
+
+
+def test_mask_loss_agrees_with_torch():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3, 2, 4, 4)).astype(np.float32)
+    mask = rng.random((3, 2, 32, 32)).astype(np.float32)
+    valid, weight = np.array([[1, 1], [1, 0], [1, 1]], bool), np.array([1, 2, 0], np.float32)
+    # A shrink by a whole factor: the antialiased triangle is the mean of neighbours, checked on a flat mask.
+    flat = np.broadcast_to(mask[:, :, :1, :1], mask.shape)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    cells = (
+        bce(torch.tensor(logits), torch.tensor(flat[:, :, :4, :4].copy()), reduction="none")
+        .mean((2, 3))
+        .numpy()
+    )
+    expected = (cells[0].mean() + 2 * cells[1, 0]) / 3
+    np.testing.assert_allclose(mask_loss(logits, flat, valid=valid, weight=weight), expected, rtol=1e-5)
+
+
+def test_a_model_learns_to_predict_the_mask(batch):
+    config = tiny_config.get_config()
+    config.train.mask_weight = 1.0
+    config.model.options = {"spatial": {"depths": (1, 1, 1), "dims": (8, 16, 16)}, "mask": {"width": 8}}
+    model, optimizer = experiment.make_model(config), experiment.make_optimizer(config)
+    step = jax.eval_shape(
+        experiment.make_step(config, model, optimizer),
+        jax.eval_shape(lambda: create_state(model, optimizer, seed=0, frames=2, size=32)),
+        batch,
+    )
+    assert {"mask_loss", "unblended"} <= set(step[1])
+    _, out = jax.eval_shape(
+        lambda: model.init_with_output(jax.random.key(0), np.zeros((1, 2, 32, 32, 3), np.float32))[0]
+    )
+    assert out["blend_mask"].shape == (1, 2, 4, 4)
+
+
+def test_masks_are_refused_where_there_are_none():
+    config = tiny_config.get_config()
+    config.train.mask_weight = 1.0
+    with pytest.raises(ValueError, match=r"config.model.options.mask = \{\}"):
+        experiment.make_step(config, None, None)
+    config.input.fakes = "recorded"
+    with pytest.raises(ValueError, match="not 'recorded'"):
+        experiment.make_step(config, None, None)
+    with pytest.raises(ValueError, match="maps of the spatial or the frequency branch"):
+        models.create("detector", motion={}, mask={})
