@@ -104,7 +104,7 @@ def _add_import(weights: argparse.ArgumentParser) -> None:
     weights.add_argument(
         "--model",
         required=True,
-        help="of `fakedetect models`, or a part: efficientnet, resnet, r2plus1d, ...",
+        help="of `fakedetect models`, or a backbone alone: efficientnet, resnet, ...",
     )
     weights.add_argument("--options", default="{}", metavar="JSON", help="of the model (default: none)")
     weights.add_argument("--out", required=True, metavar="FILE", help="the safetensors file to write")
@@ -116,9 +116,11 @@ def _add_import(weights: argparse.ArgumentParser) -> None:
     )
     weights.add_argument("--entry", help="where in the file the weights lie, e.g. state_dict_ema")
     weights.add_argument(
-        "--channels", type=int, default=3, help="of the images; the first convolution is adapted (default: 3)"
+        "--channels", type=int, default=3, help="that a backbone alone sees; its first convolution is adapted"
     )
-    weights.add_argument("--size", type=int, help="side of the frames in pixels (default: 224; mesonet 256)")
+    weights.add_argument(
+        "--size", type=int, help="side of the frames in pixels (default: that of the model's clips)"
+    )
     weights.set_defaults(run=_import_weights)
 
 

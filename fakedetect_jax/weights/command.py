@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from fakedetect_jax import models
+from fakedetect_jax.models.catalogue import CATALOGUE
 from fakedetect_jax.models.spatial import SPATIAL
-from fakedetect_jax.models.video import VIDEO
 from fakedetect_jax.weights import hub, own_files
 from fakedetect_jax.weights.adapt import to_channels_of
 from fakedetect_jax.weights.errors import WeightsError
@@ -21,9 +21,8 @@ from fakedetect_jax.weights.importing import load_into
 from fakedetect_jax.weights.naming import first_convolution, make_naming
 from fakedetect_jax.weights.reading import read_tensors
 
-# Sides of the frames that a model's shapes are taken with: only MesoNet's depend on it.
-SIZE, SIZES = 224, {"mesonet": 256}
-_FRAMES = 2
+# Side of the images that a backbone's shapes are taken with; they do not depend on it.
+_SIZE = 224
 
 
 def import_weights(arguments: argparse.Namespace) -> None:
@@ -35,8 +34,7 @@ def import_weights(arguments: argparse.Namespace) -> None:
     if arguments.source not in SOURCES:
         raise WeightsError(f"--from {arguments.source!r} is not known; use one of {', '.join(SOURCES)}")
     options = _options(arguments.options)
-    size = arguments.size or SIZES.get(arguments.source, SIZE)
-    variables = model_shapes(arguments.model, options, size=size, channels=arguments.channels)
+    variables = model_shapes(arguments.model, options, size=arguments.size, channels=arguments.channels)
     naming = make_naming(SOURCES[arguments.source], variables, into=arguments.into)
     if arguments.channels != 3:
         naming = naming.with_layout(first_convolution(naming), to_channels_of)
@@ -46,20 +44,28 @@ def import_weights(arguments: argparse.Namespace) -> None:
     print(f"{report.describe()}\nwritten: {own_files.save(arguments.out, loaded, origin)}")
 
 
-def model_shapes(name: str, options: dict[str, Any], *, size: int = SIZE, channels: int = 3) -> Any:
-    """Shapes of the variables of a model of `models.create`, or of a part or whole model by its own name."""
-    if name in SPATIAL:
-        model, lead = _made(SPATIAL[name], options), (1,)
-    else:
-        model = _made(VIDEO[name], options) if name in VIDEO else models.create(name, **options)
-        lead = (1, _FRAMES)
-    images = jax.ShapeDtypeStruct((*lead, size, size, channels), jnp.float32)
-    return jax.eval_shape(model.init, jax.random.key(0), images)
+def model_shapes(name: str, options: dict[str, Any], *, size: int | None = None, channels: int = 3) -> Any:
+    """Shapes of the variables of a model of `models.create`, or of a spatial backbone alone by its own name.
+
+    `size` is the frames' side in pixels (default: that of the model's clips), `channels` what a backbone alone sees.
+    """
+    if name in SPATIAL and name not in CATALOGUE:
+        images = jax.ShapeDtypeStruct((1, size or _SIZE, size or _SIZE, channels), jnp.float32)
+        return jax.eval_shape(_backbone(name, options).init, jax.random.key(0), images)
+    model = models.create(name, **options)
+    if channels != 3:
+        raise WeightsError(
+            f"{name} sees frames of 3 channels; --channels {channels} is for {', '.join(SPATIAL)} alone"
+        )
+    frames, side = CATALOGUE[name].clip
+    clip = jax.ShapeDtypeStruct((1, frames, size or side, size or side, 3), jnp.float32)
+    landmarks = jax.ShapeDtypeStruct((1, frames, 81, 2), jnp.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), clip, landmarks=landmarks)
 
 
-def _made(model: type[nn.Module], options: dict[str, Any]) -> nn.Module:
+def _backbone(name: str, options: dict[str, Any]) -> nn.Module:
     try:
-        return model(**options)
+        return SPATIAL[name](**options)
     except TypeError as error:
         raise WeightsError(f"--options {json.dumps(options)}: {error}") from error
 

@@ -39,10 +39,12 @@ def read_tensors(path: str | Path, *, entry: str | None = None) -> dict[str, np.
         if _is_safetensors(start):
             return state.strip_prefixes(safetensors.numpy.load_file(path))
         if start.startswith((_ZIP, _PICKLE)):
-            is_zip = start.startswith(_ZIP)
-            file = torch_files.open_zip(path) if is_zip else torch_files.open_legacy(path)
-            found = state.find_state(file.tree, lambda value: isinstance(value, TensorPlan), str(path), entry)
-            return {name: file.tensor(name, plan) for name, plan in state.strip_prefixes(found).items()}
+            opened = torch_files.open_zip if start.startswith(_ZIP) else torch_files.open_legacy
+            with opened(path) as file:
+                found = state.find_state(
+                    file.tree, lambda value: isinstance(value, TensorPlan), str(path), entry
+                )
+                return {name: file.tensor(name, plan) for name, plan in state.strip_prefixes(found).items()}
         if start.startswith(_HDF5):
             return keras_files.read_keras(path)
     except (WeightsError, FileNotFoundError, PermissionError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,10 +42,12 @@ class TorchFile:
 _ANEW = "Remedy: copy or download the file anew"
 
 
-def open_zip(path: Path) -> TorchFile:
+@contextlib.contextmanager
+def open_zip(path: Path) -> Iterator[TorchFile]:
     """Open a file that torch.save wrote from version 1.6 on."""
     with zipfile.ZipFile(path) as archive:
-        found = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        names = set(archive.namelist())
+        found = [name for name in names if name.endswith("/data.pkl")]
         if len(found) != 1:
             raise WeightsError(
                 f"{path}: is a zip file without PyTorch's data.pkl. Remedy: give the .pth itself"
@@ -54,13 +57,12 @@ def open_zip(path: Path) -> TorchFile:
             raise WeightsError(
                 f"{path}: its entries are compressed, as PyTorch never does. Remedy: the file as torch.save wrote it"
             )
-        if folder + "byteorder" in archive.namelist() and archive.read(folder + "byteorder") != b"little":
+        if folder + "byteorder" in names and archive.read(folder + "byteorder") != b"little":
             raise WeightsError(f"{path}: was saved on a big-endian machine. Remedy: {REMEDY}")
         with archive.open(found[0]) as stream:
             tree = TensorUnpickler(stream, path).load()
 
-    def read(storage: StoragePlan) -> np.ndarray:
-        with zipfile.ZipFile(path) as archive:
+        def read(storage: StoragePlan) -> np.ndarray:
             entry = archive.getinfo(f"{folder}data/{storage.key}")
             if entry.file_size != storage.count * storage.dtype.itemsize:
                 raise WeightsError(
@@ -69,10 +71,11 @@ def open_zip(path: Path) -> TorchFile:
                 )
             return np.frombuffer(archive.read(entry), storage.dtype)
 
-    return TorchFile(path, tree, read)
+        yield TorchFile(path, tree, read)
 
 
-def open_legacy(path: Path) -> TorchFile:
+@contextlib.contextmanager
+def open_legacy(path: Path) -> Iterator[TorchFile]:
     """Open a file that torch.save wrote before version 1.6, or since then when told to."""
     with path.open("rb") as stream:
         magic, _, system = (TensorUnpickler(stream, path).load() for _ in range(3))
@@ -85,10 +88,11 @@ def open_legacy(path: Path) -> TorchFile:
         keys = TensorUnpickler(stream, path).load()
         starts = _storage_starts(stream, path, keys, unpickler.storages)
 
-    def read(storage: StoragePlan) -> np.ndarray:
-        return np.fromfile(path, storage.dtype, storage.count, offset=starts[storage.key])
+        def read(storage: StoragePlan) -> np.ndarray:
+            stream.seek(starts[storage.key])
+            return np.frombuffer(stream.read(storage.count * storage.dtype.itemsize), storage.dtype)
 
-    return TorchFile(path, tree, read)
+        yield TorchFile(path, tree, read)
 
 
 def _storage_starts(

@@ -1,5 +1,7 @@
 """Imported weights against what the networks that they come from compute."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import numpy as np
@@ -37,9 +39,14 @@ def _images(size=SIZE):
 def _imported(source, model, module, tmp_path, inputs, **options):
     """Variables of our model with the weights of a torch module, by way of a file."""
     torch.save({"epoch": 3, "state_dict": module.state_dict()}, tmp_path / "weights.pth")
-    variables = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    variables = _shapes(model, inputs.shape)
     naming = make_naming(SOURCES[source], variables)
     return load_into(variables, read_tensors(tmp_path / "weights.pth"), naming, **options)
+
+
+@functools.cache
+def _shapes(model, inputs):
+    return jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(inputs, np.float32))
 
 
 def _assert_close(got, want, tolerance=1e-4):
@@ -196,7 +203,7 @@ def test_sbi_detector_gives_the_same_probability_of_being_fake(tmp_path):
     module = randomise(foreign.efficientnet("efficientnet-pytorch"))
     model, images = FrameDetector(), _images()
     torch.save({"model": Wrapped(module).state_dict(), "epoch": 3}, tmp_path / "sbi.tar")
-    shapes = jax.eval_shape(model.init, jax.random.key(0), images)
+    shapes = _shapes(model, images.shape)
     naming = make_naming(SOURCES["sbi"], shapes)
     variables, report = load_into(shapes, read_tensors(tmp_path / "sbi.tar"), naming)
     with torch.no_grad():

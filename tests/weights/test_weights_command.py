@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from fakedetect_jax import cli
-from fakedetect_jax.weights import SOURCES, own_files, read_metadata, read_tensors
+from fakedetect_jax.weights import SOURCES, make_naming, own_files, read_metadata, read_tensors
+from fakedetect_jax.weights.command import model_shapes
+from fakedetect_jax.weights.naming import flat_leaves
 from tests.weights import foreign
 
 DEPTHS, DIMS = (1, 1), (8, 16)
@@ -64,6 +66,16 @@ def test_a_part_by_its_own_name_with_other_channels(monkeypatch, tmp_path, file)
     assert read_tensors(out)["params/stem/kernel"].shape == (4, 4, 6, 8)
 
 
+def test_shapes_are_those_of_the_clips_that_a_model_is_made_for():
+    shapes = model_shapes("meso4", {})
+    assert shapes["params"]["hidden"]["kernel"].shape == (8 * 8 * 16, 16)
+    assert model_shapes("meso4", {}, size=128)["params"]["hidden"]["kernel"].shape == (4 * 4 * 16, 16)
+    spatial = {"name": "efficientnet", "width": 0.5, "depth": 0.3}
+    detector = model_shapes("detector", {"spatial": spatial})
+    naming = make_naming(SOURCES["sbi"], detector)
+    assert set(naming.entries) == set(flat_leaves(detector))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -76,6 +88,7 @@ def test_a_part_by_its_own_name_with_other_channels(monkeypatch, tmp_path, file)
         ({"--model": "vgg"}, "model 'vgg' is not known"),
         ({"--model": "resnet", "--options": '{"layers": 50}'}, "unexpected keyword argument 'layers'"),
         ({"--allow-missing": "tail"}, "allow_missing names 'tail'"),
+        ({"--channels": "4"}, "convnext_atto sees frames of 3 channels"),
         ({"--into": "temporal"}, "none of these in 'temporal'"),
         ({"--entry": "ema"}, "has no entry 'ema'"),
     ],
