@@ -10,7 +10,7 @@ from flax.core import FrozenDict
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.models.frequency.spectral_filter import FrequencyBranch
-from fakedetect_jax.models.fusion.concatenation import FUSIONS
+from fakedetect_jax.models.fusion import FUSIONS
 from fakedetect_jax.models.mask_decoder import MaskDecoder
 from fakedetect_jax.models.motion import MotionBranch
 from fakedetect_jax.models.spatial.convnext import ConvNeXt
@@ -120,7 +120,9 @@ class Detector(nn.Module):
         if self.motion is not None:
             motion = self._build("motion", name="motion")(clips, valid, train=train)
             branches.append(motion.reshape((b * t, -1)))
-        features = FUSIONS[self.fusion](branches).reshape((b, t, -1))
+            maps.append([])
+        fuse = FUSIONS[self.fusion](dtype=self.dtype, name="fusion")
+        features = fuse(branches, maps, train=train).reshape((b, t, -1))
         dropped = nn.Dropout(self.dropout, deterministic=not train)(features)
         frame_logit = self._head("frame_head", dropped)
         out["frame_logit"] = frame_logit
