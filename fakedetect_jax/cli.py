@@ -1,4 +1,4 @@
-"""The console script `fakedetect`: build and inspect datasets, list models, score videos."""
+"""The console script `fakedetect`: build and inspect datasets, list models, score videos, import weights."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="list the models with parameters, FLOPs and source")
     models.set_defaults(run=_models)
+
+    weights = commands.add_parser("weights", help="bring weights from elsewhere into a model")
+    _add_import(weights.add_subparsers(required=True, metavar="ACTION").add_parser("import"))
     return parser
 
 
@@ -86,6 +89,37 @@ def _add_inspect(inspect: argparse.ArgumentParser) -> None:
     )
     inspect.add_argument("--seed", type=int, default=0, help="of the tracks drawn by lot (default: 0)")
     inspect.set_defaults(run=_inspect)
+
+
+def _add_import(weights: argparse.ArgumentParser) -> None:
+    weights.description = "Turn a file of foreign weights into one of ours; no code in the file is run."
+    weights.add_argument(
+        "--from",
+        dest="source",
+        required=True,
+        metavar="SOURCE",
+        help="timm, torchvision, transformers, convnext, efficientnet-pytorch, sbi or mesonet",
+    )
+    weights.add_argument("file", help="safetensors, .pth, .pt, .tar, .bin or .h5; or hf:owner/name[:file]")
+    weights.add_argument(
+        "--model",
+        required=True,
+        help="of `fakedetect models`, or a part: efficientnet, resnet, r2plus1d, ...",
+    )
+    weights.add_argument("--options", default="{}", metavar="JSON", help="of the model (default: none)")
+    weights.add_argument("--out", required=True, metavar="FILE", help="the safetensors file to write")
+    weights.add_argument(
+        "--allow-missing", nargs="+", default=[], metavar="MODULE", help="that may stay as it is, e.g. head"
+    )
+    weights.add_argument(
+        "--into", metavar="MODULE", help="that is meant, where the model has several, e.g. spatial"
+    )
+    weights.add_argument("--entry", help="where in the file the weights lie, e.g. state_dict_ema")
+    weights.add_argument(
+        "--channels", type=int, default=3, help="of the images; the first convolution is adapted (default: 3)"
+    )
+    weights.add_argument("--size", type=int, help="side of the frames in pixels (default: 224; mesonet 256)")
+    weights.set_defaults(run=_import_weights)
 
 
 # Each imports what it needs: `fakedetect build` should not wait for jax.
@@ -165,6 +199,12 @@ def _models(arguments: argparse.Namespace) -> None:
         (row,) = table([name])  # one at a time: counting the largest takes a while
         clip = f"{row.input[1]} x {row.input[2]}"
         print(f"{name:32} {row.parameters:13,d} {row.flops / 1e9:9.2f}  {clip:18}  {row.source}", flush=True)
+
+
+def _import_weights(arguments: argparse.Namespace) -> None:
+    from fakedetect_jax.weights.command import import_weights
+
+    import_weights(arguments)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,75 @@
+"""`fakedetect weights import`: a file of foreign weights to one of ours."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from fakedetect_jax import models
+from fakedetect_jax.models.spatial import SPATIAL
+from fakedetect_jax.models.video import VIDEO
+from fakedetect_jax.weights import hub, own_files
+from fakedetect_jax.weights.adapt import to_channels_of
+from fakedetect_jax.weights.errors import WeightsError
+from fakedetect_jax.weights.families import SOURCES
+from fakedetect_jax.weights.importing import load_into
+from fakedetect_jax.weights.naming import first_convolution, make_naming
+from fakedetect_jax.weights.reading import read_tensors
+
+# Sides of the frames that a model's shapes are taken with: only MesoNet's depend on it.
+SIZE, SIZES = 224, {"mesonet": 256}
+_FRAMES = 2
+
+
+def import_weights(arguments: argparse.Namespace) -> None:
+    """Run `weights import`.
+
+    `arguments` has source (a key of `SOURCES`), file, model, options (JSON), out, allow_missing, into, entry, channels
+    and size. WeightsError for anything that does not fit; then no file is written.
+    """
+    if arguments.source not in SOURCES:
+        raise WeightsError(f"--from {arguments.source!r} is not known; use one of {', '.join(SOURCES)}")
+    options = _options(arguments.options)
+    size = arguments.size or SIZES.get(arguments.source, SIZE)
+    variables = model_shapes(arguments.model, options, size=size, channels=arguments.channels)
+    naming = make_naming(SOURCES[arguments.source], variables, into=arguments.into)
+    if arguments.channels != 3:
+        naming = naming.with_layout(first_convolution(naming), to_channels_of)
+    tensors = read_tensors(hub.resolve(arguments.file), entry=arguments.entry)
+    loaded, report = load_into(variables, tensors, naming, allow_missing=arguments.allow_missing)
+    origin = own_files.Origin(arguments.model, options, arguments.source, arguments.file)
+    print(f"{report.describe()}\nwritten: {own_files.save(arguments.out, loaded, origin)}")
+
+
+def model_shapes(name: str, options: dict[str, Any], *, size: int = SIZE, channels: int = 3) -> Any:
+    """Shapes of the variables of a model of `models.create`, or of a part or whole model by its own name."""
+    if name in SPATIAL:
+        model, lead = _made(SPATIAL[name], options), (1,)
+    else:
+        model = _made(VIDEO[name], options) if name in VIDEO else models.create(name, **options)
+        lead = (1, _FRAMES)
+    images = jax.ShapeDtypeStruct((*lead, size, size, channels), jnp.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), images)
+
+
+def _made(model: type[nn.Module], options: dict[str, Any]) -> nn.Module:
+    try:
+        return model(**options)
+    except TypeError as error:
+        raise WeightsError(f"--options {json.dumps(options)}: {error}") from error
+
+
+def _options(text: str) -> dict[str, Any]:
+    try:
+        options = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise WeightsError(f"--options {text!r} is not JSON: {error}") from error
+    if not isinstance(options, dict):
+        raise WeightsError(f'--options {text!r} must be a JSON object, as {{"variant": "b4"}}')
+    # Modules are hashed by their attributes, and lists cannot be.
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}

@@ -1,0 +1,64 @@
+"""Meso4 and MesoInception4: the authors' Keras weights, read by `keras_files.read_keras`.
+
+Their sigmoid is P(real): the folders that they trained on count real as 1. Ours is of being fake, so the last layer's
+signs are turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fakedetect_jax.weights.naming import Family, Paths, Table, as_it_is
+
+_BRANCHES = 4
+_NORM = {
+    "scale": "gamma",
+    "bias": "beta",
+    "mean": "moving_mean",
+    "var": "moving_variance",
+}
+
+
+def meso4(paths: Paths) -> Table:
+    """Layers in the order in which the authors' function makes them."""
+    return {f"conv{number}": f"conv2d.{number}" for number in range(4)} | _norms_and_dense()
+
+
+def meso_inception4(paths: Paths) -> Table:
+    """The same; an inception module makes its branches one by one, each with the 1x1 convolution first."""
+    layers = []
+    for module in range(2):
+        layers += [f"inception{module}/branch0"]
+        for branch in range(1, _BRANCHES):
+            layers += [f"inception{module}/branch{branch}_reduce", f"inception{module}/branch{branch}"]
+    layers += ["conv2", "conv3"]
+    return {layer: f"conv2d.{number}" for number, layer in enumerate(layers)} | _norms_and_dense()
+
+
+def _norms_and_dense() -> Table:
+    norms = {
+        f"norm{number}/{ours}": f"batch_normalization.{number}.{theirs}"
+        for number in range(4)
+        for ours, theirs in _NORM.items()
+    }
+    return norms | {"hidden": "dense.0", "head/logit": "dense.1"}
+
+
+def turned(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Of P(real): the opposite sign makes it of P(fake)."""
+    return -array
+
+
+def _family(table: Callable[[Paths], Table]) -> Family:
+    return Family(
+        table,
+        leaves={"kernel": "kernel", "bias": "bias"},
+        layout=as_it_is,
+        layouts={"head/logit/kernel": turned, "head/logit/bias": turned},
+        note="made for frames of 256 px with pixels in [0, 1]",
+    )
+
+
+MESO4, MESO_INCEPTION4 = _family(meso4), _family(meso_inception4)

@@ -1,0 +1,169 @@
+"""Foreign tensors into a model's variables, all or nothing, with an account of every name."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from fakedetect_jax.weights.errors import WeightsError
+from fakedetect_jax.weights.naming import Naming, flat_leaves
+
+# Counts of batches that torch's batch norms keep beside their statistics.
+_COUNTERS = re.compile(r".*\.num_batches_tracked")
+_SHOWN = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What became of every name.
+
+    Attributes:
+        used: our path: the foreign name that it was filled from.
+        missing: our paths that nothing was found for.
+        unused: foreign names that nothing of ours corresponds to.
+        dropped: foreign names that are known to have no use here, as an ImageNet classifier's.
+        unfit: what is wrong with those that correspond, as 'A is [3, 4], but B of the file gives [3, 5]'.
+        note: what to mind with weights of this family.
+    """
+
+    used: dict[str, str]
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+    dropped: tuple[str, ...]
+    unfit: tuple[str, ...]
+    note: str = ""
+
+    def describe(self) -> str:
+        """A few lines for a person; torch's counts of batches are left out."""
+        lines = [f"{len(self.used)} tensors used"]
+        dropped = [name for name in self.dropped if not _COUNTERS.fullmatch(name)]
+        for word, names in (
+            ("missing in the file, left as they are", self.missing),
+            ("of no use here", dropped),
+        ):
+            if names:
+                lines.append(f"{len(names)} {word}: {_listed(names)}")
+        return "\n".join([*lines, *([f"mind: {self.note}"] if self.note else [])])
+
+
+class MismatchError(WeightsError):
+    """Weights that fit a model only in part; `report` has all names."""
+
+    def __init__(self, message: str, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+def load_into(
+    variables: Any, tensors: Mapping[str, np.ndarray], naming: Naming, *, allow_missing: Sequence[str] = ()
+) -> tuple[dict[str, Any], Report]:
+    """Put foreign tensors in the place of a model's parameters and statistics.
+
+    Args:
+        variables: of the model, arrays or shapes (`jax.eval_shape`); not changed.
+        tensors: by foreign name, as `read_tensors` gives them.
+        naming: of `make_naming`.
+        allow_missing: modules at the top of the model, outside the trunk, that may stay as they are: 'head' means
+            every module of that name or one that ends in '_head'.
+
+    Returns:
+        The variables with float32 arrays where there was a tensor, other leaves as they were, and the report.
+
+    Raises:
+        MismatchError: something is missing, left over, of another shape or not finite. All such names are counted and
+            the first dozen of each sort listed; `report` has the rest.
+    """
+    flat = flat_leaves(variables)
+    _check_allowed(allow_missing, flat, naming)
+    tensors = {_without(name, naming.prefixes): value for name, value in tensors.items()}
+    result, used, unfit = dict(flat), {}, []
+    for path, leaf in flat.items():
+        entry = naming.entries.get(path)
+        if entry is None or entry.name not in tensors:
+            continue
+        used[path] = entry.name
+        foreign = tensors[entry.name]
+        array = np.ascontiguousarray(entry.layout(foreign, tuple(leaf.shape)), dtype=np.float32)
+        if array.shape != tuple(leaf.shape):
+            unfit.append(
+                f"{path} is {list(leaf.shape)}, but {entry.name} of the file is {list(foreign.shape)}"
+            )
+        elif not np.isfinite(array).all():
+            unfit.append(f"{entry.name} holds numbers that are not finite")
+        else:
+            result[path] = array
+    missing = [path for path in flat if path not in used]
+    left = set(tensors) - set(used.values())
+    dropped = {name for name in left if re.fullmatch(naming.dropped, name) or _COUNTERS.fullmatch(name)}
+    report = Report(
+        used, tuple(missing), tuple(sorted(left - dropped)), tuple(sorted(dropped)), tuple(unfit), naming.note
+    )
+    _refuse_partial(report, naming, allow_missing)
+    return traverse_util.unflatten_dict(result, sep="/"), report
+
+
+def _refuse_partial(report: Report, naming: Naming, allow_missing: Sequence[str]) -> None:
+    missing = [path for path in report.missing if not _is_allowed(path, naming, allow_missing)]
+    wanted = [f"{path} ({naming.entries[path].name})" if path in naming.entries else path for path in missing]
+    faults = [
+        f"{len(names)} {word}: {_listed(names)}"
+        for word, names in (
+            ("missing in the file", wanted),
+            ("in the file that the model has no place for", report.unused),
+            ("that do not fit", report.unfit),
+        )
+        if names
+    ]
+    if not faults:
+        return
+    tops = sorted({_top(path) for path in missing if not _in_trunk(path, naming)})
+    remedies = ["check --model and its options"] if len(tops) < len({_top(path) for path in missing}) else []
+    if report.unused or report.unfit or not missing:
+        remedies = ["check --model, its options and --from"]
+    if tops:
+        remedies.append(f"allow what may stay as it is (--allow-missing {' '.join(tops)})")
+    raise MismatchError(
+        f"the weights fit the model only in part ({len(report.used)} names correspond). {'. '.join(faults)}. "
+        f"Remedy: {'; '.join(remedies)}",
+        report,
+    )
+
+
+def _check_allowed(allow_missing: Sequence[str], flat: Mapping[str, Any], naming: Naming) -> None:
+    tops = {_top(path) for path in flat if not _in_trunk(path, naming)}
+    for name in allow_missing:
+        if not any(_means(name, top) for top in tops):
+            raise WeightsError(
+                f"allow_missing names {name!r}, but what may be missing is only {', '.join(sorted(tops)) or 'nothing'}"
+            )
+
+
+def _is_allowed(path: str, naming: Naming, allow_missing: Sequence[str]) -> bool:
+    return not _in_trunk(path, naming) and any(_means(name, _top(path)) for name in allow_missing)
+
+
+def _means(name: str, top: str) -> bool:
+    return top == name or top.endswith(f"_{name}")
+
+
+def _top(path: str) -> str:
+    """The module at the top of the model that a leaf is in."""
+    return path.split("/")[1]
+
+
+def _in_trunk(path: str, naming: Naming) -> bool:
+    return naming.trunk is not None and naming.trunk in ("", _top(path))
+
+
+def _without(name: str, prefixes: Sequence[str]) -> str:
+    return next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), name)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return "; ".join(names[:_SHOWN]) + more

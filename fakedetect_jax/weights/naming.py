@@ -1,0 +1,216 @@
+"""From foreign names to our paths: what each family of weights says, laid over the model at hand.
+
+A family's table gives the foreign name of our layers. Where our tree has no such layer, its entry does nothing, and
+where the file has no such tensor, `importing.load_into` refuses: so one table serves all variants of a model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from fakedetect_jax.weights.errors import WeightsError
+
+# Turns a foreign array to ours, given the shape that ours has. What does not fit it may leave as it is.
+Layout = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+# Paths of our parameters and statistics, without the collection, as 'stage0_block1/expand/kernel'.
+Paths = frozenset[str]
+# Our layer, as 'stage0_block1/expand', or leaf: the foreign layer or tensor.
+Table = dict[str, str]
+
+TORCH_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+NEVER = r"(?!)"
+# Kind of trunk: (a leaf that only it has, its first convolution).
+TRUNKS: dict[str, tuple[str, str]] = {
+    "convnext_v2": ("stage0_block0/response_norm/scale", "stem/kernel"),
+    "convnext": ("stage0_block0/depthwise_kernel", "stem/kernel"),
+    "resnet": ("stage0_block0/reduce/kernel", "stem/kernel"),
+    "efficientnet": ("stage0_block0/depthwise/kernel", "stem/kernel"),
+    "xception": ("block1/conv0/depthwise_kernel", "conv1/kernel"),
+    "r2plus1d": ("stem_space/kernel", "stem_space/kernel"),
+    "meso4": ("conv0/kernel", "conv0/kernel"),
+    "meso_inception4": ("inception0/branch0/kernel", "inception0/branch0/kernel"),
+}
+# Linear layers of our models that give a frame's logit.
+HEADS = ("frame_head", "head")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """Where a leaf of ours comes from: the foreign name, and what turns that array into ours."""
+
+    name: str
+    layout: Layout
+
+
+@dataclasses.dataclass(frozen=True)
+class Naming:
+    """Foreign names for one model.
+
+    Attributes:
+        entries: our path, with the collection: its entry.
+        trunk: the module that the entries are of; "" if that is the whole model, None if every module counts by itself.
+        dropped: regex of foreign names that the model has no use for, as an ImageNet classifier's.
+        prefixes: what foreign names may begin with, and that the entries lack.
+        note: what to mind when weights of this family are used.
+    """
+
+    entries: Mapping[str, Entry]
+    trunk: str | None = ""
+    dropped: str = NEVER
+    prefixes: tuple[str, ...] = ()
+    note: str = ""
+
+    def with_layout(self, path: str, layout: Layout) -> Naming:
+        """The same, but the leaf at `path` is laid out by `layout` after its own."""
+        entry = self.entries[path]
+        both = Entry(entry.name, lambda array, shape: layout(entry.layout(array, shape), shape))
+        return dataclasses.replace(self, entries={**self.entries, path: both})
+
+
+def torch_layout(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Torch's kernels and vectors in ours.
+
+    Kernels: [out, in, *window] to [*window, in, out], a depthwise one [channels, 1, h, w] to [h, w, channels], a linear
+    one [out, in] or [out, in, 1, 1] to [in, out] or, where ours is a convolution, [1, 1, in, out]. Vectors lose axes of
+    one.
+    """
+    if len(shape) == 1:
+        return array.reshape(-1) if array.size == max(array.shape, default=1) else array
+    if array.ndim < 2:
+        return array
+    kernel = np.moveaxis(array, (1, 0), (-2, -1))
+    if kernel.ndim == 4 and len(shape) == 3 and kernel.shape[2] == 1:
+        return kernel[:, :, 0]
+    one_by_one = all(side == 1 for side in kernel.shape[:-2])
+    if one_by_one and len(shape) in (2, 4) and all(side == 1 for side in shape[:-2]):
+        return kernel.reshape((1,) * (len(shape) - 2) + kernel.shape[-2:])
+    return kernel
+
+
+def as_it_is(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """For files in our layout."""
+    return array
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """How one source names the parts of one kind of trunk.
+
+    Attributes:
+        table: our paths of the trunk to its table.
+        leaves: our leaves to the foreign ones, for layers in the table.
+        layout: of all leaves but those in `layouts`, by our path.
+        head: foreign linear layer that gives the logit, if the model has a head to take it.
+        head_layout: of its leaves.
+        dropped, prefixes, note: of `Naming`.
+    """
+
+    table: Callable[[Paths], Table]
+    leaves: Mapping[str, str] = dataclasses.field(default_factory=lambda: TORCH_LEAVES)
+    layout: Layout = torch_layout
+    layouts: Mapping[str, Layout] = dataclasses.field(default_factory=dict)
+    head: str | None = None
+    head_layout: Layout = torch_layout
+    dropped: str = NEVER
+    prefixes: tuple[str, ...] = ()
+    note: str = ""
+
+
+def make_naming(families: Mapping[str, Family], variables: Any, *, into: str | None = None) -> Naming:
+    """Lay a source's families over a model's variables (arrays or shapes).
+
+    `into` names the module to load into where there are several that could be meant, as 'spatial'; "" is the model.
+    """
+    leaves = list(flat_leaves(variables))
+    trunk, kind = find_trunk(leaves, families, into)
+    family = families[kind]
+    before = f"{trunk}/" if trunk else ""
+    inside = {leaf: leaf.split("/", 1)[1].removeprefix(before) for leaf in leaves if _is_under(leaf, before)}
+    table = family.table(frozenset(inside.values()))
+    entries = {
+        leaf: Entry(name, family.layouts.get(path, family.layout))
+        for leaf, path in inside.items()
+        if (name := _foreign(path, table, family.leaves)) is not None
+    }
+    dropped = family.dropped
+    if family.head is not None:
+        head = next((h for h in HEADS if trunk and f"params/{h}/kernel" in leaves), None)
+        if head is None:
+            dropped = rf"{dropped}|{re.escape(family.head)}\..*"
+        else:
+            entries |= {
+                f"params/{head}/{leaf}": Entry(f"{family.head}.{family.leaves[leaf]}", family.head_layout)
+                for leaf in ("kernel", "bias")
+            }
+    return Naming(entries, trunk, dropped, family.prefixes, family.note)
+
+
+def same_names(variables: Any) -> Naming:
+    """The naming of files that this package wrote: every leaf by its path."""
+    return Naming({leaf: Entry(leaf, as_it_is) for leaf in flat_leaves(variables)}, trunk=None)
+
+
+def flat_leaves(variables: Any) -> dict[str, Any]:
+    """A model's arrays or shapes by path, as 'params/stem/kernel'."""
+    return traverse_util.flatten_dict(dict(variables), sep="/")
+
+
+def find_trunk(leaves: Iterable[str], known: Iterable[str], into: str | None = None) -> tuple[str, str]:
+    """The module of a model that weights of one of the `known` kinds fit, "" for the model itself, and its kind."""
+    params = {leaf.removeprefix("params/") for leaf in leaves if leaf.startswith("params/")}
+    places = {leaf.split("/", 1)[0] for leaf in params}
+    found = {}
+    for place in ["", *sorted(places)] if into is None else [into]:
+        before = f"{place}/" if place else ""
+        kind = next((kind for kind, (sign, _) in TRUNKS.items() if before + sign in params), None)
+        if kind is not None:
+            found[place] = kind
+    fitting = {place: kind for place, kind in found.items() if kind in set(known)}
+    if len(fitting) != 1:
+        there = ", ".join(f"{kind} in {place or 'the model itself'}" for place, kind in found.items())
+        raise WeightsError(
+            f"these weights are of {', '.join(known)}; the model has {there or 'none of these'}"
+            + (f" in {into!r}" if into else "")
+            + (". Remedy: name the one to load into with --into" if len(fitting) > 1 else "")
+        )
+    return next(iter(fitting.items()))
+
+
+def first_convolution(naming: Naming) -> str:
+    """Our path of the convolution that sees the images."""
+    before = f"params/{naming.trunk}/" if naming.trunk else "params/"
+    return next(before + first for sign, first in TRUNKS.values() if before + sign in naming.entries)
+
+
+def conv_norm(ours: str, conv: str, norm: str) -> Table:
+    """A convolution with its batch norm, which is a part of our layer."""
+    return {ours: conv, f"{ours}/norm": norm}
+
+
+def blocks(paths: Paths) -> list[tuple[int, int]]:
+    """(stage, place in it) of each block, in order."""
+    found = (re.match(r"stage(\d+)_block(\d+)/", path) for path in paths)
+    return sorted({(int(match[1]), int(match[2])) for match in found if match})
+
+
+def _is_under(leaf: str, before: str) -> bool:
+    return leaf.split("/", 1)[1].startswith(before)
+
+
+def _foreign(path: str, table: Table, leaves: Mapping[str, str]) -> str | None:
+    if path in table:
+        return table[path]
+    layer, _, leaf = path.rpartition("/")
+    return f"{table[layer]}.{leaves[leaf]}" if layer in table and leaf in leaves else None

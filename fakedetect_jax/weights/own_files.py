@@ -1,0 +1,68 @@
+"""Weights in our own names: a safetensors file with 'params/...' and 'batch_stats/...', and where they are from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors.numpy import save_file
+
+from fakedetect_jax.weights.importing import Report, load_into
+from fakedetect_jax.weights.naming import flat_leaves, same_names
+from fakedetect_jax.weights.reading import read_metadata, read_tensors
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a file's weights are of, and where they come from.
+
+    Attributes:
+        model: name of the model or part.
+        options: its options.
+        source: whose weights they were, a key of `SOURCES`.
+        file: the file that they were read from.
+    """
+
+    model: str
+    options: dict[str, Any]
+    source: str
+    file: str
+
+
+def save(path: str | Path, variables: Any, origin: Origin) -> Path:
+    """Write the arrays of `variables`, leaving out what is only a shape. The file appears whole or not at all."""
+    path = Path(path)
+    arrays = {
+        name: np.ascontiguousarray(leaf)
+        for name, leaf in flat_leaves(variables).items()
+        if not isinstance(leaf, jax.ShapeDtypeStruct)
+    }
+    metadata = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in dataclasses.asdict(origin).items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    save_file(arrays, partial, metadata=metadata)
+    os.replace(partial, path)
+    return path
+
+
+def load(
+    path: str | Path, variables: Any, *, allow_missing: Sequence[str] = ()
+) -> tuple[dict[str, Any], Report]:
+    """Put a saved file's arrays into a model's variables, as `load_into` does."""
+    return load_into(variables, read_tensors(path), same_names(variables), allow_missing=allow_missing)
+
+
+def origin_of(path: str | Path) -> Origin:
+    """What `save` wrote beside the arrays."""
+    metadata = read_metadata(path)
+    options = json.loads(metadata.get("options", "{}"))
+    return Origin(metadata.get("model", ""), options, metadata.get("source", ""), metadata.get("file", ""))

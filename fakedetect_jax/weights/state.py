@@ -1,0 +1,57 @@
+"""The weights within what a training script saved: the right entry, names without wrappers' prefixes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from fakedetect_jax.weights.errors import WeightsError
+
+T = TypeVar("T")
+
+# Where training scripts put the weights; the first that is there is taken.
+ENTRIES = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights")
+# What wrappers (DataParallel, torch.compile, a detector that has the net as its attribute) put before every name.
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
+# What torch's averaged models count beside the weights.
+_COUNTER = "n_averaged"
+_DEEPEST = 4
+
+
+def find_state(
+    tree: Any, is_tensor: Callable[[Any], bool], where: str, entry: str | None = None
+) -> dict[str, Any]:
+    """The mapping from names to tensors that lies in `tree`, under `entry` if given.
+
+    Values that are no tensors, as an epoch's number among the weights, are left out.
+    """
+    if entry is not None:
+        if not isinstance(tree, Mapping) or entry not in tree:
+            raise WeightsError(f"{where}: has no entry {entry!r}; it has {_shown(tree)}")
+        return find_state(tree[entry], is_tensor, f"{where}, entry {entry}")
+    node = tree
+    for _ in range(_DEEPEST):
+        if not isinstance(node, Mapping):
+            break
+        tensors = {name: value for name, value in node.items() if isinstance(name, str) and is_tensor(value)}
+        if tensors:
+            return tensors
+        node = next((node[name] for name in ENTRIES if name in node), None)
+    raise WeightsError(
+        f"{where}: no tensors by name found; it has {_shown(tree)}. Remedy: name the entry with --entry, "
+        "or save the state_dict() alone"
+    )
+
+
+def strip_prefixes(state: Mapping[str, T]) -> dict[str, T]:
+    """Names without the prefixes that all of them share."""
+    stripped = {name: value for name, value in state.items() if name != _COUNTER}
+    while shared := next((p for p in PREFIXES if stripped and all(n.startswith(p) for n in stripped)), None):
+        stripped = {name.removeprefix(shared): value for name, value in stripped.items()}
+    return stripped
+
+
+def _shown(tree: Any) -> str:
+    if not isinstance(tree, Mapping):
+        return f"a {type(tree).__name__}"
+    return f"the entries {', '.join(map(str, list(tree)[:12])) or '(none)'}"

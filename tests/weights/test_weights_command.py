@@ -1,0 +1,99 @@
+"""`fakedetect weights import` from the command line."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from fakedetect_jax import cli
+from fakedetect_jax.weights import SOURCES, own_files, read_metadata, read_tensors
+from tests.weights import foreign
+
+DEPTHS, DIMS = (1, 1), (8, 16)
+SPATIAL = {"spatial": {"variant": None, "depths": DEPTHS, "dims": DIMS}}
+
+
+def _run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["fakedetect", "weights", "import", *map(str, arguments)])
+    cli.main()
+
+
+@pytest.fixture
+def file(tmp_path):
+    torch.save({"model": foreign.convnext("timm", DEPTHS, DIMS).state_dict()}, tmp_path / "w.pth")
+    return tmp_path / "w.pth"
+
+
+def test_a_detector_gets_a_backbone(monkeypatch, capsys, tmp_path, file):
+    out = tmp_path / "new" / "detector.safetensors"
+    options = json.dumps(SPATIAL)
+    arguments = ["--from", "timm", file, "--model", "convnext_atto", "--options", options, "--out", out]
+    _run(monkeypatch, *arguments, "--allow-missing", "head")
+    tensors = read_tensors(out)
+    assert all(name.startswith("params/spatial/") for name in tensors)
+    assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.float32)}
+    origin = own_files.origin_of(out)
+    assert (origin.model, origin.source, origin.file) == ("convnext_atto", "timm", str(file))
+    assert json.loads(read_metadata(out)["options"]) == json.loads(options)
+    printed = capsys.readouterr().out
+    assert "28 tensors used" in printed
+    assert f"written: {out}" in printed
+
+
+def test_a_part_by_its_own_name_with_other_channels(monkeypatch, tmp_path, file):
+    out = tmp_path / "part.safetensors"
+    options = json.dumps({"depths": DEPTHS, "dims": DIMS})
+    _run(
+        monkeypatch,
+        *(
+            "--from",
+            "timm",
+            file,
+            "--model",
+            "convnext",
+            "--options",
+            options,
+            "--out",
+            out,
+            "--channels",
+            "6",
+        ),
+    )
+    assert read_tensors(out)["params/stem/kernel"].shape == (4, 4, 6, 8)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--from": "keras"}, "--from 'keras' is not known; use one of timm, torchvision"),
+        ({"--from": "transformers"}, "fit the model only in part"),
+        ({"--from": "mesonet"}, "the model has convnext in spatial"),
+        ({"--options": "{"}, "is not JSON"),
+        ({"--options": "[1]"}, "must be a JSON object"),
+        ({"--options": '{"spatial": {"variant": "big"}}'}, "variant='big' is not known"),
+        ({"--model": "vgg"}, "model 'vgg' is not known"),
+        ({"--model": "resnet", "--options": '{"layers": 50}'}, "unexpected keyword argument 'layers'"),
+        ({"--allow-missing": "tail"}, "allow_missing names 'tail'"),
+        ({"--into": "temporal"}, "none of these in 'temporal'"),
+        ({"--entry": "ema"}, "has no entry 'ema'"),
+    ],
+)
+def test_mistakes_get_one_line_and_no_file(monkeypatch, tmp_path, file, change, message):
+    out = tmp_path / "out.safetensors"
+    arguments = {"--from": "timm", "--model": "convnext_atto", "--options": json.dumps(SPATIAL), "--out": out}
+    arguments |= {"--allow-missing": "head", **change}
+    flat = [str(part) for pair in arguments.items() for part in pair]
+    with pytest.raises(SystemExit) as stopped:
+        _run(monkeypatch, file, *flat)
+    assert message in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+    assert not out.exists()
+
+
+def test_the_help_names_every_source(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        _run(monkeypatch, "--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(source in shown for source in SOURCES)
