@@ -43,6 +43,9 @@ def get_config() -> Config:
     config.model = ConfigDict()
     config.model.name = "detector"
     config.model.options = ConfigDict()  # the model's own keyword arguments
+    # Where training starts from: a file of weights, hf:owner/name[:file], or "efficientnet_lite0" (extra [pretrained]).
+    config.model.init_from = ""
+    config.model.init_source = ""  # whose names the file has (timm, torchvision, sbi, ...); none: our own
 
     config.optimizer = ConfigDict()
     config.optimizer.learning_rate = 1e-3

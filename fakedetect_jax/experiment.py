@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
@@ -17,7 +18,9 @@ from fakedetect_jax.data.pipeline import Loading, Shard
 from fakedetect_jax.data.tracks import Tracks, concatenate, select
 from fakedetect_jax.training.inputs import MakeInputs, augmented, cropped, self_blended
 from fakedetect_jax.training.optimizer import adamw, learning_rate_schedule, without
+from fakedetect_jax.training.state import TrainState, create_state
 from fakedetect_jax.training.step import make_train_step
+from fakedetect_jax.weights.start import start_from
 
 
 def model_options(config: Config) -> dict[str, Any]:
@@ -97,6 +100,24 @@ def make_step(config: Config, model: nn.Module, optimizer: optax.GradientTransfo
         frame_weight=config.train.frame_weight,
         mask_weight=config.train.mask_weight,
     )
+
+
+def make_state(config: Config, model: nn.Module, optimizer: optax.GradientTransformation) -> TrainState:
+    """Returns the state before the first step: drawn by the seed, or begun from `config.model.init_from`.
+
+    Raises:
+      WeightsError: the weights do not fit, or cannot be had; names what and the remedy.
+    """
+    state = create_state(
+        model, optimizer, seed=config.seed, frames=config.data.frames, size=config.input.recipe.size
+    )
+    if not config.model.init_from:
+        return state
+    variables, report = start_from(state.evaluated, config.model.init_from, config.model.init_source)
+    print(f"{config.model.init_from}: {report.describe()}")
+    params, average = (jax.tree.map(jnp.array, variables["params"]) for _ in range(2))
+    statistics = jax.tree.map(jnp.array, variables.get("batch_stats", {}))
+    return state.replace(params=params, average=average, statistics=statistics)
 
 
 def open_tracks(config: Config, sources: Config) -> Tracks:

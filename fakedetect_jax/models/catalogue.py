@@ -95,5 +95,6 @@ CATALOGUE: dict[str, Entry] = {
             "factorised_dot_product",
         )
     },
+    "m2tr": Entry(VIDEO["m2tr"], "Wang et al., M2TR, ICMR 2022", clip=(1, 320)),
     "st_gcn": Entry(VIDEO["st_gcn"], "Yan et al., AAAI 2018, on facial landmarks", clip=(64, 64)),
 }

@@ -11,7 +11,7 @@ from flax.core import FrozenDict
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.models.frequency import FREQUENCY
-from fakedetect_jax.models.fusion.concatenation import FUSIONS
+from fakedetect_jax.models.fusion import FUSIONS
 from fakedetect_jax.models.mask_decoder import MaskDecoder
 from fakedetect_jax.models.motion import MotionBranch
 from fakedetect_jax.models.spatial import SPATIAL
@@ -29,6 +29,7 @@ PARTS: dict[str, tuple[dict[str, type[nn.Module]], str]] = {
     "spatial": (SPATIAL, "convnext"),
     "frequency": (FREQUENCY, "spectral"),
     "motion": ({"energy": MotionBranch}, "energy"),
+    "fusion": (FUSIONS, "concat"),
     "temporal": (TEMPORAL, "transformer"),
     "mask": ({"pyramid": MaskDecoder}, "pyramid"),
 }
@@ -49,7 +50,7 @@ class Detector(nn.Module):
         spatial: a kind of `SPATIAL` ('convnext' without a name) and its options.
         frequency: a kind of `FREQUENCY` ('spectral').
         motion: options of `MotionBranch`, which needs clips of at least two frames.
-        fusion: how the branches' features are joined; a name in `FUSIONS`.
+        fusion: how the branches are joined: a kind of `FUSIONS` and its options, or its name alone.
         temporal: a kind of `TEMPORAL` ('transformer'); None scores a clip by the mean of its valid frames'
             logits.
         mask: options of `MaskDecoder`, which reads the maps of the spatial branch, or without one those of the
@@ -64,7 +65,7 @@ class Detector(nn.Module):
     spatial: Mapping[str, Any] | None = None
     frequency: Mapping[str, Any] | None = None
     motion: Mapping[str, Any] | None = None
-    fusion: str = "concat"
+    fusion: str | Mapping[str, Any] = "concat"
     temporal: Mapping[str, Any] | None = None
     mask: Mapping[str, Any] | None = None
     frozen: Sequence[str] = ()
@@ -81,12 +82,14 @@ class Detector(nn.Module):
             raise ValueError(
                 "the part mask reads the maps of the spatial or the frequency branch: give one of them"
             )
-        for field, known in (("fusion", FUSIONS), ("normalisation", NORMALISATIONS), ("dtype", DTYPES)):
+        for field, known in (("normalisation", NORMALISATIONS), ("dtype", DTYPES)):
             if getattr(self, field) not in known:
                 raise ValueError(
                     f"{field}={getattr(self, field)!r} is not known; use one of {', '.join(known)}"
                 )
         object.__setattr__(self, "frozen", tuple(self.frozen))
+        if isinstance(self.fusion, str):
+            object.__setattr__(self, "fusion", {"name": self.fusion})
         for part in self.frozen:
             if part not in BRANCHES or getattr(self, part) is None:
                 raise ValueError(
@@ -131,13 +134,14 @@ class Detector(nn.Module):
         if self.motion is not None:
             motion = self._branch("motion", clips, valid, train=train)
             branches.append(motion.reshape((b * t, -1)))
-        features = FUSIONS[self.fusion](branches).reshape((b, t, -1))
+            maps.append([])
+        features = self._build("fusion", name="fusion")(branches, maps, train=train).reshape((b, t, -1))
         dropped = nn.Dropout(self.dropout, deterministic=not train)(features)
         frame_logit = self._head("frame_head", dropped)
         out["frame_logit"] = frame_logit
         if self.temporal is None:
             return masked_mean(frame_logit, valid), out | {"features": masked_mean(features, valid)}
-        last = maps[0][-1] if maps else None
+        last = maps[0][-1] if maps[0] else None
         last = None if last is None else last.reshape((b, t, *last.shape[1:]))
         clip = self._build("temporal", name="temporal")(dropped, valid, maps=last, train=train)
         return self._head("clip_head", clip), out | {"features": clip}

@@ -19,7 +19,7 @@ from fakedetect_jax.data.pipeline import evaluation_batches, train_batches
 from fakedetect_jax.data.tracks import Tracks
 from fakedetect_jax.training.checkpoint import CheckpointMismatch, Checkpoints
 from fakedetect_jax.training.metrics_log import MetricsLog
-from fakedetect_jax.training.state import TrainState, create_state
+from fakedetect_jax.training.state import TrainState
 from fakedetect_jax.training.step import compile_step
 from fakedetect_jax.training.validation import SELECTION_METRIC, make_validation_step, validate
 
@@ -137,13 +137,7 @@ class _Run:
         }
 
     def _first_or_saved_state(self, optimizer: Any) -> TrainState:
-        state = create_state(
-            self.model,
-            optimizer,
-            seed=self.config.seed,
-            frames=self.config.data.frames,
-            size=self.config.input.recipe.size,
-        )
+        state = experiment.make_state(self.config, self.model, optimizer)
         state = jax.device_put(state, parallel.replicated(self.mesh))
         step = self.checkpoints.latest_step()
         if step is None:

@@ -20,6 +20,7 @@ from fakedetect_jax.augment.draws import draw
 from fakedetect_jax.augment.elastic import elastic_displacement
 from fakedetect_jax.augment.hull import HULLS
 from fakedetect_jax.augment.mask import _PAD, _WORK_SIZE
+from fakedetect_jax.augment.photometric import apply_photometric, scale_photometric
 from fakedetect_jax.augment.presets import paper, reference
 from fakedetect_jax.augment.view import random_window
 
@@ -54,6 +55,14 @@ def colour_of(draws, ranges):
     )
 
 
+def in_levels(colour):
+    """Hue in 8-bit OpenCV's half degrees, saturation and value in levels."""
+    if not colour.hsv:
+        return colour
+    hue, saturation, value = colour.hsv
+    return dataclasses.replace(colour, hsv=(hue / 2, saturation * 255, value * 255))
+
+
 def parameters_of(draws, recipe, hull):
     """The same draws in the judge's terms."""
     shrinks = draws.change[1] < recipe.downscale
@@ -63,9 +72,8 @@ def parameters_of(draws, recipe, hull):
         # Drawn for the stored frame's sides; the judge crops the mirrored one.
         margins = margins[[2, 1, 0, 3]]
     colour = colour_of(draws.change_colour, recipe.source)
-    if recipe.eight_bit and colour.hsv:
-        hue, saturation, value = colour.hsv
-        colour = dataclasses.replace(colour, hsv=(hue / 2, saturation * 255, value * 255))
+    if recipe.eight_bit:
+        colour = in_levels(colour)
     return judge.Parameters(
         hull=hull,
         flip=bool(draws.view[4] < recipe.flip),
@@ -172,6 +180,30 @@ def test_masks_agree(cases, hull):
     assert min(theirs.max() for _, theirs in of_hull) > 0.2
     differences = [np.abs(ours - theirs).mean() for ours, theirs in of_hull]
     assert np.mean(differences) < 1 / 255, differences
+
+
+@pytest.mark.parametrize("make", [paper, reference])
+def test_colours_agree(make):
+    recipe = make(source_rgb_probability=1.0)
+    change = jax.jit(
+        lambda draws, planes: apply_photometric(
+            planes, scale_photometric(draws, recipe.source), eight_bit=recipe.eight_bit
+        )
+    )
+    rng = np.random.default_rng(3)
+    for seed in range(8):
+        image = np.round(smooth_image(seed, 96) * 255).astype(np.uint8)
+        draws = rng.random(11, dtype=np.float32)
+        ours = np.asarray(change(draws, jnp.moveaxis(jnp.asarray(image, jnp.float32) / 255, -1, 0)))
+        colour = (
+            in_levels(colour_of(draws, recipe.source))
+            if recipe.eight_bit
+            else colour_of(draws, recipe.source)
+        )
+        expected = judge.change_colour(image, colour, recipe.eight_bit)
+        difference = np.abs(np.moveaxis(ours, 0, -1) * 255 - expected)
+        assert difference.mean() < 1.0
+        assert np.abs(expected.astype(float) - image).mean() > 3.0
 
 
 def assert_pairs_agree(pairs):

@@ -141,7 +141,7 @@ def test_modules_are_hashable_and_equal_by_value():
         ({"spatial": {"variant": "giant"}}, "variant='giant'"),
         ({"frequency": {"widths": (7,)}}, "widths"),
         ({"frequency": {}, "temporal": {"heads": 3}}, "heads=3"),
-        ({"frequency": {}, "fusion": "sum"}, "fusion='sum' is not known; use one of concat"),
+        ({"frequency": {}, "fusion": "sum"}, "fusion has no kind 'sum'; known: concat"),
         ({"frequency": {}, "dtype": "float16"}, "dtype='float16'"),
         ({"frequency": {}, "normalisation": "none"}, "imagenet, half"),
         ({"frequency": {}, "depth": 2}, "no option depth; known: spatial"),

@@ -1,7 +1,21 @@
-"""Branches on what the eye does not see: spectrum, phase, bands and residuals of single images."""
+"""Branches on what the eye does not see: spectrum, phase, bands and residuals of single images.
+
+Each is called as a backbone is: normalised images to pooled features and the maps of every stage.
+"""
 
 import flax.linen as nn
 
+from fakedetect_jax.models.frequency.band_dct import BandDCTBranch
+from fakedetect_jax.models.frequency.high_pass import HighPassBranch
+from fakedetect_jax.models.frequency.local_statistics import LocalStatisticsBranch
+from fakedetect_jax.models.frequency.phase import PhaseBranch
 from fakedetect_jax.models.frequency.spectral_filter import FrequencyBranch
 
-FREQUENCY: dict[str, type[nn.Module]] = {"spectral": FrequencyBranch}
+# name: the branch
+FREQUENCY: dict[str, type[nn.Module]] = {
+    "spectral": FrequencyBranch,
+    "phase": PhaseBranch,
+    "dct_bands": BandDCTBranch,
+    "local_statistics": LocalStatisticsBranch,
+    "high_pass": HighPassBranch,
+}

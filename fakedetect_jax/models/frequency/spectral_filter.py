@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from fakedetect_jax.models.conv_stages import ConvStages
@@ -38,6 +39,13 @@ def irfft2(spectrum: Float[Array, "n c k h 2"], width: int) -> Float[Array, "n h
     )
     inverse = (_row_transform(width) * _multiplicity(width)).astype(np.float32)
     return jnp.einsum("nchkr,wkr->nhwc", rows, inverse, precision="highest")
+
+
+def complex_product(a: Float[Array, "*shape 2"], b: Float[Array, "*shape 2"]) -> Float[Array, "*shape 2"]:
+    """Product of complex numbers whose real and imaginary parts are along the last axis."""
+    real, imag = (lax.index_in_dim(a, part, axis=-1, keepdims=False) for part in (0, 1))
+    other_real, other_imag = (lax.index_in_dim(b, part, axis=-1, keepdims=False) for part in (0, 1))
+    return jnp.stack([real * other_real - imag * other_imag, real * other_imag + imag * other_real], axis=-1)
 
 
 def _row_transform(width: int) -> np.ndarray:
@@ -95,12 +103,7 @@ class SpectralFilter(nn.Module):
         gain = self.param("gain", nn.initializers.normal(0.02), (self.filters, c, w // 2 + 1, h, 2))
         response = base * (gain + np.array([1, 0], np.float32)[None, None, None, None])
         spectrum = rfft2(x.astype(jnp.float32))[:, None]
-        real, imag = spectrum[..., 0], spectrum[..., 1]
-        response_real, response_imag = response[None, ..., 0], response[None, ..., 1]
-        filtered = jnp.stack(
-            [real * response_real - imag * response_imag, real * response_imag + imag * response_real],
-            axis=-1,
-        )
+        filtered = complex_product(spectrum, response[None])
         return irfft2(filtered.reshape((n, self.filters * c, w // 2 + 1, h, 2)), width=w)
 
 

@@ -1,14 +1,34 @@
-"""Ways to join the feature vectors of several branches into one, by name."""
+"""The feature vectors of several branches side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-
-def concatenate(features: Sequence[Float[Array, "n d_i"]]) -> Float[Array, "n d"]:
-    """Put the branches' features side by side."""
-    return jnp.concatenate(features, axis=-1)
+from fakedetect_jax.models.temporal.options import DTYPES, check_known
 
 
-FUSIONS: dict[str, Callable[[Sequence[Array]], Array]] = {"concat": concatenate}
+class Concatenation(nn.Module):
+    """Puts the branches' features side by side; it has no parameters.
+
+    Attributes:
+        dtype: taken for likeness with the other fusions; the result is always float32.
+    """
+
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_known("concat", "dtype", self.dtype, DTYPES)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Sequence[Float[Array, "n d_i"]],
+        maps: Sequence[Sequence[Array]] = (),
+        *,
+        train: bool = False,
+    ) -> Float[Array, "n d"]:
+        """Return the features of all branches in float32. `maps` are not used."""
+        return jnp.concatenate([vector.astype(jnp.float32) for vector in features], axis=-1)

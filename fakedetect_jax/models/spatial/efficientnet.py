@@ -7,7 +7,7 @@ a stride of 2 meets an even size, the single zero is at the bottom and right.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax
@@ -138,12 +138,17 @@ class EfficientNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n h w 3"], *, train: bool = False
+        self,
+        images: Float[Array, "n h w 3"],
+        *,
+        train: bool = False,
+        behind: Mapping[int, Callable[[Array], Array]] | None = None,
     ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
         """Return features [n, d] in float32 and the maps at strides 2, 4, 8, 16, 32 in the compute dtype.
 
         The last map is that of the head (1x1 convolution, norm, activation) and the features are its mean:
-        1280 channels for B0, 1792 for B4.
+        1280 channels for B0, 1792 for B4. `behind` has what is to be done to a stage's map, of whose shape it must
+        leave it, by the stage's number in `STAGES`: models that build on this one put their own layers there.
         """
         width, depth, lite = self.scaling()
         act = activation(lite)
@@ -176,6 +181,8 @@ class EfficientNet(nn.Module):
                 )
                 x, number = block(x, train=train), number + 1
                 sizes = _halved(sizes) if stride == 2 else sizes
+            if behind and stage in behind:
+                x = behind[stage](x)
         x = act(ConvNorm(head, dtype=self.dtype, name="head", **NORM)(x, train=train))
         return x.mean(axis=(1, 2), dtype=jnp.float32), [*maps, x]
 

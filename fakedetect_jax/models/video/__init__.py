@@ -6,6 +6,7 @@ from fakedetect_jax.models.video.c3d import C3D
 from fakedetect_jax.models.video.cnn3d import CNN3D
 from fakedetect_jax.models.video.ftcn import FTCN
 from fakedetect_jax.models.video.i3d import I3D
+from fakedetect_jax.models.video.m2tr import M2TR
 from fakedetect_jax.models.video.mesonet import Meso4, MesoInception4
 from fakedetect_jax.models.video.r2plus1d import R2Plus1D
 from fakedetect_jax.models.video.resnext_lstm import ResNeXtLSTM
@@ -24,4 +25,5 @@ VIDEO: dict[str, type[nn.Module]] = {
     "ftcn": FTCN,
     "vivit": ViViT,
     "st_gcn": STGCN,
+    "m2tr": M2TR,
 }

@@ -19,7 +19,7 @@ def example(request):
 @pytest.mark.parametrize("name", VIDEO)
 def test_defaults_build(name):
     assert set(VIDEO) == set(TINY)
-    frames = jax.ShapeDtypeStruct((2, 16, 112, 112, 3), jnp.float32)
+    frames = jax.ShapeDtypeStruct((2, 16, 128, 128, 3), jnp.float32)
     (logit, out), variables = jax.eval_shape(VIDEO[name]().init_with_output, jax.random.key(0), frames)
     assert (logit.shape, out["frame_logit"].shape, out["features"].shape[0]) == ((2,), (2, 16), 2)
     assert {leaf.dtype for leaf in jax.tree.leaves((logit, out, variables))} == {jnp.dtype("float32")}
@@ -92,6 +92,9 @@ def test_modules_are_hashable_and_equal_by_value(example):
         ("ftcn", {"depths": (3, 4)}, "depths=.* must be 3"),
         ("ftcn", {"heads": 0}, "heads=0"),
         ("ftcn", {"max_frames": 1}, "max_frames=1 must be at least 2"),
+        ("m2tr", {"variant": "b9"}, "EfficientNet variant='b9' is not known"),
+        ("m2tr", {"layers": 0}, "layers=0"),
+        ("m2tr", {"dropout": 1.0}, "dropout=1.0"),
     ],
 )
 def test_wrong_options_are_refused_by_name(name, options, message):

@@ -24,6 +24,7 @@ TINY = {
         6,
         16,
     ),
+    "m2tr": ({"variant": None, "width": 0.2, "depth": 0.1, "layers": 1}, 3, 32),
 }
 
 

@@ -1,0 +1,60 @@
+"""Features of several branches added up, each as much as an image calls for.
+
+After the gated multimodal unit (Arevalo, Solorio, Montes-y-Gómez and González, "Gated Multimodal Units for Information
+Fusion", ICLR workshops 2017), whose gates, too, see all branches. Here a branch has one gate, so that gates can be
+read: how much did each branch count for this image?
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from fakedetect_jax.models.fusion.stages import check_branches
+from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive
+
+GATES = ("softmax", "sigmoid")
+
+
+class GatedFusion(nn.Module):
+    """Each branch's features, projected to `dim` and normed, times the branch's gate, in sum.
+
+    Attributes:
+        dim: width of the projections and of the result.
+        gate: 'softmax', gates that add up to one, so that branches compete; or 'sigmoid', each from 0 to 1.
+        dtype: compute dtype of the projections, 'float32' or 'bfloat16'. Gates and result are float32.
+    """
+
+    dim: int = 256
+    gate: str = "softmax"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_positive("gated", dim=self.dim)
+        check_known("gated", "gate", self.gate, GATES)
+        check_known("gated", "dtype", self.dtype, DTYPES)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Sequence[Float[Array, "n d_i"]],
+        maps: Sequence[Sequence[Array]] = (),
+        *,
+        train: bool = False,
+    ) -> Float[Array, "n dim"]:
+        """Return the gated sum in float32; ValueError for a single branch. `maps` are not used."""
+        check_branches("gated", len(features))
+        projected = []
+        for index, vector in enumerate(features):
+            x = nn.Dense(self.dim, dtype=self.dtype, name=f"project{index}")(vector)
+            projected.append(nn.LayerNorm(name=f"norm{index}")(x.astype(jnp.float32)))
+        score = nn.Dense(len(projected), name="gate")(jnp.concatenate(projected, axis=-1))
+        gates = jax.nn.softmax(score) if self.gate == "softmax" else jax.nn.sigmoid(score)
+        return sum(
+            (lax.slice_in_dim(gates, i, i + 1, axis=1) * x for i, x in enumerate(projected)),
+            start=jnp.zeros_like(projected[0]),
+        )

@@ -1,0 +1,81 @@
+"""Maps of all stages of all branches in one pyramid, of which the scales that matter are pooled.
+
+The way down from coarse to fine is a feature pyramid's (Lin, Dollár, Girshick, He, Hariharan and Belongie, "Feature
+Pyramid Networks for Object Detection", CVPR 2017); the weights of the scales come from attention as in Yang et al.,
+"Hierarchical Attention Networks for Document Classification", NAACL 2016: one learned query.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from fakedetect_jax.models.fusion.stages import beside, check_stage, stage_map
+from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive
+
+
+class MultiScaleFusion(nn.Module):
+    """Projected maps added up from coarse to fine, each level convolved and pooled, and a mean over levels.
+
+    Maps of one size, of whichever branch, share a level. The pooled features of branches with maps are not used; those
+    of branches without any go beside the result.
+
+    Attributes:
+        dim: channels of the pyramid and width of the result.
+        stages: which maps of each branch are read, 0 for its finest, -1 for its coarsest; None for all.
+        dtype: compute dtype, 'float32' or 'bfloat16'. The result is float32.
+    """
+
+    dim: int = 64
+    stages: Sequence[int] | None = None
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        check_positive("multi_scale", dim=self.dim)
+        if self.stages is not None and not self.stages:
+            raise ValueError(
+                f"multi_scale stages={self.stages!r} must be None, for all, or name one at least"
+            )
+        for stage in self.stages or ():
+            check_stage("multi_scale", "stages", stage)
+        check_known("multi_scale", "dtype", self.dtype, DTYPES)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self,
+        features: Sequence[Float[Array, "n d_i"]],
+        maps: Sequence[Sequence[Float[Array, "n h_s w_s c_s"]]] = (),
+        *,
+        train: bool = False,
+    ) -> Float[Array, "n d"]:
+        """Return [n, dim + widths of the branches without maps] in float32; ValueError if none has the maps."""
+        levels: dict[tuple[int, int], Array] = {}
+        for branch, own in enumerate(maps):
+            for stage, chosen in self._chosen(own, branch).items():
+                x = nn.Dense(self.dim, dtype=self.dtype, name=f"branch{branch}_stage{stage}")(chosen)
+                size = x.shape[1], x.shape[2]
+                levels[size] = levels[size] + x if size in levels else x
+        if not levels:
+            raise ValueError("fusion 'multi_scale' needs a branch with maps, got none: take fusion 'concat'")
+        x, pooled = None, []
+        for index, size in enumerate(sorted(levels)):
+            level = levels[size]
+            x = level if x is None else level + jax.image.resize(x, level.shape, "linear")
+            smooth = nn.Conv(self.dim, (3, 3), dtype=self.dtype, name=f"smooth{index}")(x)
+            pooled.append(jax.nn.gelu(smooth).mean(axis=(1, 2), dtype=jnp.float32))
+        scales = jnp.stack(pooled, axis=1)
+        hidden = jnp.tanh(nn.Dense(self.dim, name="attention_hidden")(scales))
+        weights = jax.nn.softmax(nn.Dense(1, use_bias=False, name="attention")(hidden), axis=1)
+        joined = nn.LayerNorm(name="norm")((weights * scales).sum(axis=1))
+        without = [vector for index, vector in enumerate(features) if index >= len(maps) or not maps[index]]
+        return beside(joined, without)
+
+    def _chosen(self, maps: Sequence[Array], branch: int) -> dict[int, Array]:
+        """The maps to read by their number from the fine end."""
+        if self.stages is None or not maps:
+            return dict(enumerate(maps))
+        chosen = {stage % len(maps): stage_map("multi_scale", maps, stage, branch) for stage in self.stages}
+        return dict(sorted(chosen.items()))
