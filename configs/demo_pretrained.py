@@ -17,4 +17,5 @@ def get_config() -> Config:
     config.model.init_from = "efficientnet_lite0"
     config.model.options.spatial = {"name": "efficientnet", "variant": "lite0"}
     config.model.options.frozen = ("spatial",)
+    config.model.options.normalisation = "half"  # the backbone's own, to a 255th
     return config

@@ -22,6 +22,8 @@ from fakedetect_jax.models.temporal.pooling import masked_mean
 NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    # As the published SBI detector takes its pixels.
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 DTYPES = ("float32", "bfloat16")
 # part: (its kinds by name, the one that is meant without a name)
@@ -58,7 +60,7 @@ class Detector(nn.Module):
         frozen: branches that are not trained: without dropout or new statistics, and without gradients, which are
             not computed either. The optimiser must leave their parameters alone as well.
         dropout: rate on the features before the heads.
-        normalisation: 'imagenet' or 'half'; a name in `NORMALISATIONS`.
+        normalisation: 'imagenet', 'half' or 'none'; a name in `NORMALISATIONS`.
         dtype: compute dtype of all parts, 'float32' or 'bfloat16'. Parameters and logits are float32.
     """
 

@@ -143,7 +143,7 @@ def test_modules_are_hashable_and_equal_by_value():
         ({"frequency": {}, "temporal": {"heads": 3}}, "heads=3"),
         ({"frequency": {}, "fusion": "sum"}, "fusion has no kind 'sum'; known: concat"),
         ({"frequency": {}, "dtype": "float16"}, "dtype='float16'"),
-        ({"frequency": {}, "normalisation": "none"}, "imagenet, half"),
+        ({"frequency": {}, "normalisation": "zero"}, "imagenet, half, none"),
         ({"frequency": {}, "depth": 2}, "no option depth; known: spatial"),
     ],
 )
