@@ -16,9 +16,10 @@ def example(request):
     return Example(request.param)
 
 
-@pytest.mark.parametrize("name", VIDEO)
+@pytest.mark.parametrize("name", TINY)
 def test_defaults_build(name):
-    assert set(VIDEO) == set(TINY)
+    # These two have tests of their own: their clips are of a fixed shape, or their input is landmarks.
+    assert set(VIDEO) - set(TINY) == {"vivit", "st_gcn"}
     frames = jax.ShapeDtypeStruct((2, 16, 128, 128, 3), jnp.float32)
     (logit, out), variables = jax.eval_shape(VIDEO[name]().init_with_output, jax.random.key(0), frames)
     assert (logit.shape, out["frame_logit"].shape, out["features"].shape[0]) == ((2,), (2, 16), 2)
