@@ -21,35 +21,8 @@ def masked_max(values: Float[Array, "b t *rest"], valid: Bool[Array, "b t"]) -> 
     return jnp.where(mask.any(axis=1), largest, 0)
 
 
-class Mean(nn.Module):
-    """Mean of the features of the valid frames; it has no parameters.
-
-    Attributes:
-        dtype: taken for likeness with the other parts; the mean is always float32.
-    """
-
-    dtype: str = "float32"
-
-    def __post_init__(self) -> None:
-        check_known("mean", "dtype", self.dtype, DTYPES)
-        super().__post_init__()
-
-    @nn.compact
-    def __call__(
-        self,
-        features: Float[Array, "b t d"],
-        valid: Bool[Array, "b t"],
-        *,
-        maps: Array | None = None,
-        timestamps: Array | None = None,
-        train: bool = False,
-    ) -> Float[Array, "b d"]:
-        """Return the clip feature in float32. `maps` and `timestamps` are not used."""
-        return masked_mean(features.astype(jnp.float32), valid)
-
-
-class Max(nn.Module):
-    """Maximum of each feature over the valid frames; it has no parameters.
+class _Pooling(nn.Module):
+    """A statistic of each feature over the valid frames, without parameters.
 
     Attributes:
         dtype: taken for likeness with the other parts; the result is always float32.
@@ -58,10 +31,9 @@ class Max(nn.Module):
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        check_known("max", "dtype", self.dtype, DTYPES)
+        check_known("temporal pooling", "dtype", self.dtype, DTYPES)
         super().__post_init__()
 
-    @nn.compact
     def __call__(
         self,
         features: Float[Array, "b t d"],
@@ -72,4 +44,24 @@ class Max(nn.Module):
         train: bool = False,
     ) -> Float[Array, "b d"]:
         """Return the clip feature in float32. `maps` and `timestamps` are not used."""
-        return masked_max(features.astype(jnp.float32), valid)
+        return self.pool(features.astype(jnp.float32), valid)
+
+    def pool(self, values: Float[Array, "b t d"], valid: Bool[Array, "b t"]) -> Float[Array, "b d"]:
+        """The statistic."""
+        raise NotImplementedError
+
+
+class Mean(_Pooling):
+    """Mean of each feature over the valid frames; zero for a clip without any."""
+
+    def pool(self, values: Float[Array, "b t d"], valid: Bool[Array, "b t"]) -> Float[Array, "b d"]:
+        """`masked_mean`."""
+        return masked_mean(values, valid)
+
+
+class Max(_Pooling):
+    """Maximum of each feature over the valid frames; zero for a clip without any."""
+
+    def pool(self, values: Float[Array, "b t d"], valid: Bool[Array, "b t"]) -> Float[Array, "b d"]:
+        """`masked_max`."""
+        return masked_max(values, valid)

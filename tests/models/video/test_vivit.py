@@ -35,7 +35,7 @@ def _random_variables(module, frames, seed=1):
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
-def _compare(module, variables, reference):
+def _assert_equal_to_torch(module, variables, reference):
     """Logits and the gradient of a weighted sum of them to the frames, ours and torch's."""
     weights = np.array([1.0, -2.0, 0.5], np.float32)
     given = torch.from_numpy(FRAMES).requires_grad_()
@@ -122,7 +122,7 @@ def test_model_1_equals_transformers():
             drawn = torch.randn_like(parameter) * 0.25
             parameter.copy_(drawn + 1 if "norm" in name and name.endswith("weight") else drawn)
     module = ViViT("spacetime", **SMALL | {"layers": 2})
-    _compare(
+    _assert_equal_to_torch(
         module,
         _from_transformers(reference, heads=2),
         lambda frames: reference(2 * frames.permute(0, 1, 4, 2, 3) - 1).logits[:, 0],
@@ -230,7 +230,7 @@ def test_models_2_to_4_equal_plain_torch(attention):
     def reference(frames):
         return plain.dense(getattr(plain, attention)(plain.tokens(frames)), "head")[:, 0]
 
-    _compare(module, variables, reference)
+    _assert_equal_to_torch(module, variables, reference)
 
 
 @pytest.mark.parametrize("attention", ENCODERS)
