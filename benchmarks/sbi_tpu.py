@@ -42,10 +42,12 @@ def compiled_step(fakes: str, clips: int) -> str:
     batch = {
         "frames": jax.ShapeDtypeStruct((*clip, STORED, STORED, 3), np.uint8),
         "landmarks": jax.ShapeDtypeStruct((*clip, 81, 2), np.float32),
+        "timestamps": jax.ShapeDtypeStruct(clip, np.float32),
         "valid": jax.ShapeDtypeStruct(clip, np.bool_),
         "label": jax.ShapeDtypeStruct((clips,), np.int32),
         "weight": jax.ShapeDtypeStruct((clips,), np.float32),
         "identity": jax.ShapeDtypeStruct((clips,), np.int32),
+        "method": jax.ShapeDtypeStruct((clips,), np.int32),
     }
     chips = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices
     mesh = Mesh(np.array(chips[:1]), ("data",))

@@ -61,6 +61,7 @@ def get_config() -> Config:
     config.train.batch_size = 32  # clips a step over all devices; self_blend makes a pair of each
     config.train.frame_weight = 0.5  # of the per-frame loss beside the clip's
     config.train.mask_weight = 0.0  # of the predicted blend mask's; the model needs the part `mask`
+    config.train.method_weight = 0.0  # of telling methods apart; the model needs their names in `methods`
     config.train.log_every = 10
     config.train.checkpoint_every = 500
 

@@ -98,7 +98,7 @@ def _add_import(weights: argparse.ArgumentParser) -> None:
         dest="source",
         required=True,
         metavar="SOURCE",
-        help="timm, torchvision, transformers, convnext, efficientnet-pytorch, sbi or mesonet",
+        help="timm, torchvision, transformers, convnext, efficientnet-pytorch, sbi, m2tr or mesonet",
     )
     weights.add_argument("file", help="safetensors, .pth, .pt, .tar, .bin or .h5; or hf:owner/name[:file]")
     weights.add_argument(

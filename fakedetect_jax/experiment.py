@@ -78,7 +78,8 @@ def make_step(config: Config, model: nn.Module, optimizer: optax.GradientTransfo
     """Returns the train step, not yet compiled.
 
     Raises:
-      ValueError: `train.mask_weight` without fakes that have masks, or without a part that predicts them.
+      ValueError: `train.mask_weight` without fakes that have masks, or without a part that predicts them;
+        `train.method_weight` without methods, or without recorded fakes.
     """
     if config.train.mask_weight and config.input.fakes != "self_blend":
         raise ValueError(
@@ -90,6 +91,12 @@ def make_step(config: Config, model: nn.Module, optimizer: optax.GradientTransfo
             f"config.train.mask_weight={config.train.mask_weight} needs a model that predicts masks: set"
             " config.model.options.mask = {}"
         )
+    methods = tuple(config.model.options.get("methods", ()))
+    if config.train.method_weight and (not methods or config.input.fakes != "recorded"):
+        raise ValueError(
+            f"config.train.method_weight={config.train.method_weight} needs a model that tells methods apart, and fakes"
+            " of several methods: name them in config.model.options.methods, and set config.input.fakes='recorded'"
+        )
     return make_train_step(
         model,
         optimizer,
@@ -99,6 +106,8 @@ def make_step(config: Config, model: nn.Module, optimizer: optax.GradientTransfo
         ema_decay=config.optimizer.ema_decay,
         frame_weight=config.train.frame_weight,
         mask_weight=config.train.mask_weight,
+        method_weight=config.train.method_weight,
+        methods=methods,
     )
 
 
@@ -129,6 +138,16 @@ def open_tracks(config: Config, sources: Config) -> Tracks:
             for part in parts
         ]
     )
+
+
+def check_methods(config: Config, tracks: Tracks) -> None:
+    """Raises ValueError if the model is to tell a method apart of which there is no track to train on."""
+    there = sorted({entry.method for entry in tracks.entries})
+    missing = [name for name in config.model.options.get("methods", ()) if name not in there]
+    if missing:
+        raise ValueError(
+            f"config.model.options.methods names {missing}, but config.data.train has only {there}"
+        )
 
 
 def make_loading(config: Config) -> Loading:

@@ -34,7 +34,7 @@ def export(config: Config, workdir: str | Path) -> Path:
 
     Returns:
       `workdir`/detector with weights.safetensors, detector.json (model, preprocessing, provenance),
-      forward.stablehlo (jax.export: (weights by path, frames, landmarks, valid) -> P(fake) of clips and
+      forward.stablehlo (jax.export: (weights by path, frames, landmarks, timestamps, valid) -> P(fake) of clips and
       frames, for cpu, cuda and tpu, with a symbolic number of clips) and README.md, the model card. It appears
       whole or not at all.
 
@@ -102,6 +102,7 @@ def stablehlo(model: Any, flat: dict[str, np.ndarray], preprocessing: Preprocess
         {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in flat.items()},
         jax.ShapeDtypeStruct((batch, frames, side, side, 3), np.uint8),
         jax.ShapeDtypeStruct((batch, frames, 81, 2), np.float32),
+        jax.ShapeDtypeStruct((batch, frames), np.float32),
         jax.ShapeDtypeStruct((batch, frames), np.bool_),
     )
     return bytes(exported.serialize())

@@ -20,9 +20,12 @@ from fakedetect_jax import models, parallel
 from fakedetect_jax.augment import face_crop
 from fakedetect_jax.data.sampling import spread_frames
 from fakedetect_jax.faces import FaceSequence, extract
+from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
 WEIGHTS, SPEC, PROGRAM, CARD = "weights.safetensors", "detector.json", "forward.stablehlo", "README.md"
-FORMAT = 2
+FORMAT = 3
+# What a detector sees of a clip, in the order of its program's arguments behind the weights.
+INPUTS = ("frames", "landmarks", "timestamps", "valid")
 THRESHOLD = 0.5
 
 
@@ -76,14 +79,20 @@ class TrackVerdict:
 
 
 def make_forward(model: Any, preprocessing: Preprocessing) -> Callable:
-    """Returns (variables, frames uint8 [B,T,S,S,3], landmarks [B,T,81,2], valid [B,T]) -> P(fake) [B], [B,T]."""
+    """Returns the detector's function, preprocessing included.
+
+    It maps (variables, frames uint8 [B,T,S,S,3], landmarks [B,T,81,2] in their pixels, timestamps [B,T] in seconds,
+    valid bool [B,T]) to P(fake) of the clips [B] and of their frames [B,T].
+    """
     crop = functools.partial(face_crop, size=preprocessing.input_size, margin=preprocessing.input_margin)
 
     def forward(
-        variables: Any, frames: jax.Array, landmarks: jax.Array, valid: jax.Array
+        variables: Any, frames: jax.Array, landmarks: jax.Array, timestamps: jax.Array, valid: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         crops = jax.vmap(crop)(frames.astype(np.float32) / 255.0, landmarks)
-        logit, out = model.apply(variables, crops.frames, landmarks=crops.landmarks, valid=valid)
+        logit, out = model.apply(
+            variables, crops.frames, landmarks=crops.landmarks, timestamps=timestamps, valid=valid
+        )
         return jax.nn.sigmoid(logit), jax.nn.sigmoid(out["frame_logit"])
 
     return forward
@@ -101,7 +110,7 @@ class Detector:
         self._variables = jax.device_put(variables, whole)
         self._forward = jax.jit(
             make_forward(model, self.preprocessing),
-            in_shardings=(whole, split, split, split),
+            in_shardings=(whole, *(split for _ in INPUTS)),
             out_shardings=(whole, whole),
         )
 
@@ -109,21 +118,21 @@ class Detector:
         """Scores this process's rows of a batch; every process gets the scores of all rows.
 
         Args:
-          batch: `frames`, `landmarks` and `valid` as `score` takes them; rows divide by the devices.
+          batch: `INPUTS` as `score` takes them; rows divide by the devices.
 
         Returns:
           P(fake) of the clips [B] and of their frames [B, T].
         """
-        names = ("frames", "landmarks", "valid")
-        arrays = parallel.to_global({name: batch[name] for name in names}, self.mesh)
-        return jax.device_get(self._forward(self._variables, *(arrays[name] for name in names)))
+        arrays = parallel.to_global({name: batch[name] for name in INPUTS}, self.mesh)
+        return jax.device_get(self._forward(self._variables, *(arrays[name] for name in INPUTS)))
 
     def score(
         self,
         frames: UInt8[np.ndarray, "n t s s 3"],
         landmarks: Float[np.ndarray, "n t 81 2"],
-        valid: Bool[np.ndarray, "n t"] | None = None,
         *,
+        timestamps: Float[np.ndarray, "n t"] | None = None,
+        valid: Bool[np.ndarray, "n t"] | None = None,
         batch_size: int = 8,
     ) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "n t"]]:
         """Scores clips of stored face crops, as `faces.extract` makes them.
@@ -131,6 +140,8 @@ class Detector:
         Args:
           frames: RGB; T and S as `preprocessing.frames` and `crop_size` say.
           landmarks: in crop pixels.
+          timestamps: in seconds; without them frames follow each other at 25 a second. Only models with
+            positions='timestamps' look at them.
           valid: frames that count; all, if not given.
           batch_size: clips at once on each device.
 
@@ -141,17 +152,18 @@ class Detector:
           ValueError: another number of frames, size or type.
         """
         self._check(frames)
+        if timestamps is None:
+            timestamps = np.broadcast_to(np.arange(frames.shape[1]) / FRAMES_PER_SECOND, frames.shape[:2])
         valid = np.ones(frames.shape[:2], bool) if valid is None else valid
+        inputs = (frames, landmarks, timestamps.astype(np.float32), valid)
         rows = batch_size * self.mesh.size
         clip_scores, frame_scores = [], []
         for start in range(0, len(frames), rows):
-            part = [array[start : start + rows] for array in (frames, landmarks, valid)]
+            part = [array[start : start + rows] for array in inputs]
             count = len(part[0])
             # One shape, one compilation: the last batch is filled up with copies.
             padded = [np.concatenate([array, np.repeat(array[-1:], rows - count, axis=0)]) for array in part]
-            clips, per_frame = self.score_batch(
-                dict(zip(("frames", "landmarks", "valid"), padded, strict=True))
-            )
+            clips, per_frame = self.score_batch(dict(zip(INPUTS, padded, strict=True)))
             clip_scores.append(clips[:count])
             frame_scores.append(per_frame[:count])
         return np.concatenate(clip_scores), np.concatenate(frame_scores)
@@ -180,7 +192,9 @@ class Detector:
         valid = np.stack([mask for _, mask in chosen])
         decoded = {place: simplejpeg.decode_jpeg(sequence.frames[place]) for place in np.unique(places)}
         frames = np.stack([[decoded[place] for place in row] for row in places])
-        clip_scores, frame_scores = self.score(frames, sequence.landmarks[places], valid)
+        clip_scores, frame_scores = self.score(
+            frames, sequence.landmarks[places], timestamps=sequence.timestamp[places], valid=valid
+        )
         looked_at = places[valid]
         return TrackVerdict(
             track=sequence.track,
@@ -241,9 +255,7 @@ def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarra
 
 def variable_shapes(model: Any, preprocessing: Preprocessing) -> dict[str, tuple[tuple[int, ...], str]]:
     """Returns shape and dtype of every parameter and statistic by its path, without computing any."""
-    size, frames = preprocessing.input_size, preprocessing.frames
-    clip = jax.ShapeDtypeStruct((1, frames, size, size, 3), np.float32)
-    landmarks = jax.ShapeDtypeStruct((1, frames, 81, 2), np.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), clip, landmarks=landmarks)
+    clip = models.clip_shapes(preprocessing.frames, preprocessing.input_size)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), **clip)
     flat: dict[str, Any] = traverse_util.flatten_dict(shapes, sep="/")
     return {name: (leaf.shape, str(leaf.dtype)) for name, leaf in flat.items()}

@@ -25,7 +25,7 @@ or from Python:
 `forward.stablehlo` is the same function for programs without this package's model code: deserialise it with
 `jax.export.deserialize`, call it with the dictionary of `weights.safetensors` and with face crops
 (uint8 [b, {frames}, {crop}, {crop}, 3], landmarks float32 [b, {frames}, 81, 2] in crop pixels,
-valid bool [b, {frames}]).
+timestamps float32 [b, {frames}] in seconds, valid bool [b, {frames}]).
 It holds the model's own crop and normalisation, for CPU, CUDA and TPU and any number of clips b.
 
 ## What it is

@@ -51,6 +51,7 @@ def make_record(number: int, frames: int, *, label: int = 0, size: int = CROP) -
         "frames": [simplejpeg.encode_jpeg(np.ascontiguousarray(image)) for image in images],
         "landmarks": np.stack([face_landmarks(rng, size) for _ in range(frames)]),
         "frame_index": np.arange(frames, dtype=np.int32),
+        "timestamp": np.arange(frames, dtype=np.float32) / 25,
         "label": label,
     }
 

@@ -10,7 +10,7 @@ import pytest
 from configs import base
 from fakedetect_jax import experiment
 from fakedetect_jax.config import validate
-from fakedetect_jax.inference import Preprocessing, make_forward
+from fakedetect_jax.inference import INPUTS, Preprocessing, make_forward
 from fakedetect_jax.training.state import create_state
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -30,6 +30,7 @@ def test_builds(name):
     clip = {
         "frames": jax.ShapeDtypeStruct((rows, frames, 256, 256, 3), np.uint8),
         "landmarks": jax.ShapeDtypeStruct((rows, frames, 81, 2), np.float32),
+        "timestamps": jax.ShapeDtypeStruct((rows, frames), np.float32),
         "valid": jax.ShapeDtypeStruct((rows, frames), np.bool_),
     }
     batch = clip | {
@@ -46,7 +47,7 @@ def test_builds(name):
     scores, frame_scores = jax.eval_shape(
         make_forward(model, preprocessing),
         state.evaluated,
-        *(clip[n] for n in ("frames", "landmarks", "valid")),
+        *(clip[name] for name in INPUTS),
     )
     assert (scores.shape, frame_scores.shape) == ((rows,), (rows, frames))
 

@@ -20,7 +20,7 @@ from fakedetect_jax.evaluation import metrics
 from fakedetect_jax.evaluation.evaluate import evaluate
 from fakedetect_jax.evaluation.scores import read_csv
 from fakedetect_jax.export import export
-from fakedetect_jax.inference import DetectorError, load_detector
+from fakedetect_jax.inference import INPUTS, DetectorError, load_detector
 from fakedetect_jax.training.loop import train
 from tests import tiny_config
 from tests.tiny_dataset import FACE, FIXTURES
@@ -53,14 +53,14 @@ def folder(workdir):
 def clips(tiny_data):
     tracks = select(tiny_data, "tiny_faces", "test")
     rows = [tracks.clip(row, *spread_frames(24, frames=2, clip=row, clips=4)) for row in range(3)]
-    return {name: np.stack([row[name] for row in rows]) for name in ("frames", "landmarks", "valid")}
+    return {name: np.stack([row[name] for row in rows]) for name in INPUTS}
 
 
 def test_the_program_gives_what_the_detector_gives(folder, clips):
     exported = jax.export.deserialize(bytearray((folder / "forward.stablehlo").read_bytes()))
     assert set(exported.platforms) == {"cpu", "cuda", "tpu"}
     weights = load_file(folder / "weights.safetensors")
-    scores, frame_scores = exported.call(weights, clips["frames"], clips["landmarks"], clips["valid"])
+    scores, frame_scores = exported.call(weights, *(clips[name] for name in INPUTS))
     expected = load_detector(folder).score(**clips)
     np.testing.assert_allclose(scores, expected[0], atol=1e-5)
     np.testing.assert_allclose(frame_scores, expected[1], atol=1e-5)
@@ -74,7 +74,7 @@ from safetensors.numpy import load_file
 folder, clips = sys.argv[1], np.load(sys.argv[2])
 program = jax.export.deserialize(bytearray(open(f"{folder}/forward.stablehlo", "rb").read()))
 weights = load_file(f"{folder}/weights.safetensors")
-scores, _ = program.call(weights, clips["frames"], clips["landmarks"], clips["valid"])
+scores, _ = program.call(weights, *(clips[name] for name in ("frames", "landmarks", "timestamps", "valid")))
 assert not {"flax", "fakedetect_jax"} & set(sys.modules)
 print(*map(float, scores))
 """

@@ -70,8 +70,9 @@ def train_batches(
       batch_size: examples a step over all processes.
 
     Returns:
-      An iterator of `frames` uint8 [b, T, S, S, 3], `landmarks` float32 [b, T, 81, 2], `valid` bool [b, T],
-      `label` int32 [b], `weight` float32 [b], `identity` int32 [b], with b = batch_size / shard.count.
+      An iterator of `frames` uint8 [b, T, S, S, 3], `landmarks` float32 [b, T, 81, 2], `timestamps`
+      float32 [b, T], `valid` bool [b, T], `label` int32 [b], `weight` float32 [b], `identity` and `method`
+      int32 [b], with b = batch_size / shard.count.
     """
     order = grain.MapDataset.range(len(tracks)).seed(seed).shuffle().repeat()
 

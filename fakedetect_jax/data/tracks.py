@@ -33,23 +33,26 @@ class Tracks:
           valid: which of them count, bool [T].
 
         Returns:
-          `frames` uint8 [T, S, S, 3], `landmarks` float32 [T, 81, 2] in crop pixels, `valid` bool [T],
-          `label` int32, `weight` float32 (1), `identity` int32: equal for tracks of one person in one dataset.
+          `frames` uint8 [T, S, S, 3], `landmarks` float32 [T, 81, 2] in crop pixels, `timestamps` float32 [T] in
+          seconds since the start of the video, `valid` bool [T], `label` int32, `weight` float32 (1), `identity`
+          int32, equal for tracks of one person in one dataset, and `method` int32, `number_of` the method's name.
         """
         entry = self.entries[row]
         record = self.records[entry.position]
         return {
             "frames": _decode(record["frames"], positions.tolist()),
             "landmarks": record["landmarks"][positions],
+            "timestamps": record["timestamp"][positions],
             "valid": valid,
             "label": np.asarray(entry.label, np.int32),
             "weight": np.asarray(1.0, np.float32),
-            "identity": np.asarray(_number(entry.dataset, entry.identity or entry.video_id), np.int32),
+            "identity": np.asarray(number_of(entry.dataset, entry.identity or entry.video_id), np.int32),
+            "method": np.asarray(number_of(entry.method), np.int32),
         }
 
 
-def _number(*names: str) -> int:
-    """31 bits of a name. Two people in 10,000 will share a number, and not be blended into each other."""
+def number_of(*names: str) -> int:
+    """31 bits of a name. Of 10,000 people two may share a number, and are then not blended into each other."""
     return zlib.crc32("/".join(names).encode()) >> 1
 
 

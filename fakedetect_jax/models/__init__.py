@@ -34,8 +34,8 @@ def create(name: str, **options: Any) -> nn.Module:
     """Make a model by name. Options are laid over those that the name stands for.
 
     Every model is called as `module.apply(variables, frames [b, t, h, w, 3] in [0, 1], landmarks=None,
-    valid=None, train=False)` and returns (logit [b], {'frame_logit': [b, t], 'features': [b, d]}). ValueError
-    for an unknown name or option.
+    timestamps=None, valid=None, train=False)` and returns (logit [b], {'frame_logit': [b, t], 'features': [b, d]}).
+    ValueError for an unknown name or option.
     """
     if name not in CATALOGUE:
         raise ValueError(f"model {name!r} is not known; use one of {', '.join(CATALOGUE)}")
@@ -49,6 +49,16 @@ def create(name: str, **options: Any) -> nn.Module:
         both = isinstance(value, Mapping) and isinstance(merged.get(option), Mapping)
         merged[option] = {**merged[option], **value} if both else value
     return entry.model(**{option: _hashable(value) for option, value in merged.items()})
+
+
+def clip_shapes(frames: int, size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """The inputs of a model for one clip, by keyword: `frames` of `size` pixels a side, `landmarks`, `timestamps`."""
+    shapes = {
+        "frames": (1, frames, size, size, 3),
+        "landmarks": (1, frames, 81, 2),
+        "timestamps": (1, frames),
+    }
+    return {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
 
 
 def _hashable(value: Any) -> Any:
@@ -65,16 +75,15 @@ def table(names: Sequence[str] = tuple(CATALOGUE)) -> list[Row]:
         entry = CATALOGUE[name]
         frames, size = entry.clip
         model = create(name, **entry.measured)
-        clip = jax.ShapeDtypeStruct((1, frames, size, size, 3), jnp.float32)
-        landmarks = jax.ShapeDtypeStruct((1, frames, 81, 2), jnp.float32)
-        variables = jax.eval_shape(model.init, jax.random.key(0), clip, landmarks=landmarks)
-        apply = jax.jit(lambda v, c, points, model=model: model.apply(v, c, landmarks=points)[0])
-        cost = apply.lower(variables, clip, landmarks).cost_analysis()
+        clip = clip_shapes(frames, size)
+        variables = jax.eval_shape(model.init, jax.random.key(0), **clip)
+        apply = jax.jit(lambda v, c, model=model: model.apply(v, **c)[0])
+        cost = apply.lower(variables, clip).cost_analysis()
         parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
         flops = float(cost["flops"] if cost else math.nan)
         options = {**entry.options, **entry.measured}
-        rows.append(Row(name, options, clip.shape, parameters, flops, entry.source))
+        rows.append(Row(name, options, clip["frames"].shape, parameters, flops, entry.source))
     return rows
 
 
-__all__ = ["Detector", "Row", "create", "table"]
+__all__ = ["Detector", "Row", "clip_shapes", "create", "table"]

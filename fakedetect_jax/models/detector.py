@@ -55,6 +55,8 @@ class Detector(nn.Module):
         fusion: how the branches are joined: a kind of `FUSIONS` and its options, or its name alone.
         temporal: a kind of `TEMPORAL` ('transformer'); None scores a clip by the mean of its valid frames'
             logits.
+        methods: names of at least two forgery methods, as the datasets have them, between which the model is to tell
+            by a head of its own; none for no such head.
         mask: options of `MaskDecoder`, which reads the maps of the spatial branch, or without one those of the
             frequency branch.
         frozen: branches that are not trained: without dropout or new statistics, and without gradients, which are
@@ -70,6 +72,7 @@ class Detector(nn.Module):
     fusion: str | Mapping[str, Any] = "concat"
     temporal: Mapping[str, Any] | None = None
     mask: Mapping[str, Any] | None = None
+    methods: Sequence[str] = ()
     frozen: Sequence[str] = ()
     dropout: float = 0.0
     normalisation: str = "imagenet"
@@ -90,6 +93,9 @@ class Detector(nn.Module):
                     f"{field}={getattr(self, field)!r} is not known; use one of {', '.join(known)}"
                 )
         object.__setattr__(self, "frozen", tuple(self.frozen))
+        object.__setattr__(self, "methods", tuple(self.methods))
+        if len(self.methods) == 1 or len(set(self.methods)) < len(self.methods):
+            raise ValueError(f"methods={self.methods!r} must be at least two different names, or none")
         if isinstance(self.fusion, str):
             object.__setattr__(self, "fusion", {"name": self.fusion})
         for part in self.frozen:
@@ -109,6 +115,7 @@ class Detector(nn.Module):
         frames: Float[Array, "b t h w 3"],
         *,
         landmarks: Float[Array, "b t p 2"] | None = None,
+        timestamps: Float[Array, "b t"] | None = None,
         valid: Bool[Array, "b t"] | None = None,
         train: bool = False,
     ) -> tuple[Float[Array, "b"], dict[str, Array]]:
@@ -116,8 +123,9 @@ class Detector(nn.Module):
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. The frame
         logits of frames that are not valid mean nothing. With the part `mask` also 'blend_mask' [b, t, h_m, w_m],
-        logits of how much of each cell's content was blended in. `landmarks` is not used. Training draws from the
-        rng stream 'dropout'.
+        logits of how much of each cell's content was blended in; with `methods` also 'method_logit' [b, m].
+        `landmarks` are not used, `timestamps` (seconds) only by temporal parts with positions='timestamps'. Training
+        draws from the rng stream 'dropout'.
         """
         b, t, h, w, c = frames.shape
         valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
@@ -142,11 +150,13 @@ class Detector(nn.Module):
         frame_logit = self._head("frame_head", dropped)
         out["frame_logit"] = frame_logit
         if self.temporal is None:
-            return masked_mean(frame_logit, valid), out | {"features": masked_mean(features, valid)}
+            clip = masked_mean(features, valid)
+            return masked_mean(frame_logit, valid), out | {"features": clip} | self._attributed(clip)
         last = maps[0][-1] if maps[0] else None
         last = None if last is None else last.reshape((b, t, *last.shape[1:]))
-        clip = self._build("temporal", name="temporal")(dropped, valid, maps=last, train=train)
-        return self._head("clip_head", clip), out | {"features": clip}
+        temporal = self._build("temporal", name="temporal")
+        clip = temporal(dropped, valid, maps=last, timestamps=timestamps, train=train)
+        return self._head("clip_head", clip), out | {"features": clip} | self._attributed(clip)
 
     def _branch(self, part: str, *inputs: Array, train: bool) -> Any:
         trained = part not in self.frozen
@@ -156,11 +166,19 @@ class Detector(nn.Module):
     def _build(self, part: str, **names: Any) -> Any:
         options = dict(getattr(self, part))
         kind = _kind(part, options.pop("name", None))
-        dtype = {"dtype": self.dtype} if "dtype" in option_names(kind) else {}
-        return kind(**{**dtype, **options}, **names)
+        _, deviation = NORMALISATIONS[self.normalisation]
+        shared = {"dtype": self.dtype, "levels": 255 * sum(deviation) / len(deviation)}
+        own = {name: value for name, value in shared.items() if name in option_names(kind)}
+        return kind(**{**own, **options}, **names)
 
     def _head(self, name: str, features: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
         return nn.Dense(1, kernel_init=_truncated_normal, name=name)(features)[..., 0]
+
+    def _attributed(self, clip: Float[Array, "b d"]) -> dict[str, Array]:
+        if not self.methods:
+            return {}
+        head = nn.Dense(len(self.methods), kernel_init=_truncated_normal, name="method_head")
+        return {"method_logit": head(clip)}
 
 
 def option_names(module: type[nn.Module]) -> list[str]:

@@ -20,9 +20,9 @@ from fakedetect_jax.augment.crop import locate_face
 
 Batch = dict[str, jax.Array]
 # (one key per example [B], batch as loaded) -> `frames` float32 [N, T, H, W, 3] in [0, 1], `landmarks` [N, T, 81, 2]
-# in their pixels, `valid` [N, T], `label` [N], `frame_label` [N, T], `weight` [N]; N is B, or 2 B where every example
-# becomes a pair. Pairs have `blend_mask` [N, T, H, W] too, and `unblended` [N]: 1 for a fake of weight 0 because
-# nothing could be blended.
+# in their pixels, `timestamps` and `valid` [N, T], `label` [N], `frame_label` [N, T], `weight` [N]; N is B, or 2 B
+# where every example becomes a pair. Recorded examples have `method` [N] too; pairs `blend_mask` [N, T, H, W] and
+# `unblended` [N]: 1 for a fake of weight 0 because nothing could be blended.
 MakeInputs = Callable[[jax.Array, Batch], Batch]
 
 
@@ -52,6 +52,7 @@ def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
         return {
             "frames": _side_by_side(pairs.real, pairs.fake),
             "landmarks": jnp.repeat(pairs.landmarks, 2, axis=0),
+            "timestamps": jnp.repeat(batch["timestamps"], 2, axis=0),
             "valid": jnp.repeat(batch["valid"], 2, axis=0),
             "label": jnp.tile(jnp.arange(2, dtype=jnp.int32), keys.shape[0]),
             "frame_label": _side_by_side(jnp.zeros_like(pairs.forged), pairs.forged).astype(jnp.int32),
@@ -122,5 +123,5 @@ def to_unit(frames: jax.Array) -> jax.Array:
 
 def _labelled(crops: Crop, batch: Batch) -> Batch:
     frame_label = jnp.broadcast_to(batch["label"][:, None], batch["valid"].shape)
-    kept = {name: batch[name] for name in ("valid", "label", "weight")}
+    kept = {name: batch[name] for name in ("timestamps", "valid", "label", "method", "weight")}
     return {**crops._asdict(), "frame_label": frame_label, **kept}

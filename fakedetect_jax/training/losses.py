@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -43,6 +45,28 @@ def detection_loss(
         "frame_loss": frame_loss,
         "accuracy": accuracy,
     }
+
+
+def method_loss(
+    logits: Float[Array, "b m"],
+    method: Int[Array, " b"],
+    numbers: Sequence[int],
+    *,
+    weight: Float[Array, " b"],
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """Cross-entropy between forgery methods, over the clips that were made by one of them.
+
+    `numbers` are those of the methods in the order of the logits, as `data.tracks.number_of` gives them; clips of
+    other methods, and reals, count nothing.
+
+    Returns:
+      The loss, and `method_loss` and `method_accuracy`, weighted means.
+    """
+    made_by = method[:, None] == jnp.asarray(numbers, method.dtype)
+    weight = weight * jnp.any(made_by, axis=1)
+    loss = weighted_mean(optax.softmax_cross_entropy(logits, made_by.astype(jnp.float32)), weight)
+    right = jnp.argmax(logits, axis=1) == jnp.argmax(made_by, axis=1)
+    return loss, {"method_loss": loss, "method_accuracy": weighted_mean(right.astype(jnp.float32), weight)}
 
 
 def mask_loss(

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from fakedetect_jax.models import clip_shapes
+
 
 class TrainState(flax.struct.PyTreeNode):
     """The whole of a run's numbers: with the config and `step`, every later step follows from it.
@@ -39,9 +41,8 @@ def create_state(
     model: nn.Module, optimizer: optax.GradientTransformation, *, seed: int, frames: int, size: int
 ) -> TrainState:
     """Draws the parameters of `model` for clips of `frames` frames of `size` x `size` pixels."""
-    clip = jnp.zeros((1, frames, size, size, 3), jnp.float32)
-    landmarks = jnp.zeros((1, frames, 81, 2), jnp.float32)
-    variables = jax.jit(model.init)(jax.random.key(seed), clip, landmarks=landmarks)
+    clip = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in clip_shapes(frames, size).items()}
+    variables = jax.jit(model.init)(jax.random.key(seed), **clip)
     params = variables["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,8 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from fakedetect_jax import parallel
-from fakedetect_jax.training.losses import detection_loss, mask_loss
+from fakedetect_jax.data.tracks import number_of
+from fakedetect_jax.training.losses import detection_loss, mask_loss, method_loss
 from fakedetect_jax.training.state import TrainState, variables_of
 
 Batch = dict[str, jax.Array]
@@ -31,12 +32,17 @@ def make_train_step(
     ema_decay: float,
     frame_weight: float,
     mask_weight: float,
+    method_weight: float,
+    methods: Sequence[str],
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Returns the pure step (state, batch) -> (state, metrics).
 
     All randomness comes from (seed, state.step) and the example's place in the global batch. With a `mask_weight`
-    the model predicts the blend mask too. The metric `unblended` counts the step's clips that gave no fake.
+    the model predicts the blend mask too, with a `method_weight` which of its `methods` made a fake. The metric
+    `unblended` counts the step's clips that gave no fake.
     """
+
+    numbers = [number_of(name) for name in methods]
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
@@ -47,6 +53,7 @@ def make_train_step(
                 variables_of(params, state.statistics),
                 examples["frames"],
                 landmarks=examples["landmarks"],
+                timestamps=examples["timestamps"],
                 valid=examples["valid"],
                 train=True,
                 rngs={"dropout": dropout_key},
@@ -64,6 +71,12 @@ def make_train_step(
             if mask_weight:
                 metrics["mask_loss"] = mask_loss(out["blend_mask"], examples["blend_mask"], **counted)
                 loss = loss + mask_weight * metrics["mask_loss"]
+            if method_weight:
+                attribution, more = method_loss(
+                    out["method_logit"], examples["method"], numbers, weight=examples["weight"]
+                )
+                metrics |= more
+                loss = loss + method_weight * attribution
             return loss, (metrics, updated.get("batch_stats", state.statistics))
 
         (loss, (metrics, statistics)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)

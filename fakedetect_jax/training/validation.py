@@ -29,7 +29,7 @@ def make_validation_step(model: nn.Module, inputs: MakeInputs, *, seed: int, mes
     def step(variables: dict, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), batch["place"])
         examples = inputs(keys, batch)
-        seen = {name: examples[name] for name in ("landmarks", "valid")}
+        seen = {name: examples[name] for name in ("landmarks", "timestamps", "valid")}
         logit, _ = model.apply(variables, examples["frames"], **seen)
         return jax.nn.sigmoid(logit), examples["label"], examples["weight"]
 

@@ -58,9 +58,7 @@ def model_shapes(name: str, options: dict[str, Any], *, size: int | None = None,
             f"{name} sees frames of 3 channels; --channels {channels} is for {', '.join(SPATIAL)} alone"
         )
     frames, side = CATALOGUE[name].clip
-    clip = jax.ShapeDtypeStruct((1, frames, size or side, size or side, 3), jnp.float32)
-    landmarks = jax.ShapeDtypeStruct((1, frames, 81, 2), jnp.float32)
-    return jax.eval_shape(model.init, jax.random.key(0), clip, landmarks=landmarks)
+    return jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(frames, size or side))
 
 
 def _backbone(name: str, options: dict[str, Any]) -> nn.Module:

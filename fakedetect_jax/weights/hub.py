@@ -14,9 +14,13 @@ USUAL = ("model.safetensors", "pytorch_model.bin")
 def resolve(place: str) -> Path:
     """The local file for a path, or for 'hf:owner/name' or 'hf:owner/name:file', which is downloaded once and kept.
 
-    WeightsError if that cannot be; a path is returned as it is.
+    WeightsError if that cannot be, or if there is no file at the path.
     """
     if not place.startswith(SCHEME):
+        if not Path(place).is_file():
+            raise WeightsError(
+                f"{place}: no such file. Remedy: check the path; a published file has the name hf:owner/name"
+            )
         return Path(place)
     repository, _, name = place.removeprefix(SCHEME).partition(":")
     if repository.count("/") != 1 or not all(repository.split("/")):

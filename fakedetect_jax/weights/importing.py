@@ -108,7 +108,7 @@ def load_into(
 
 
 def _refuse_partial(report: Report, naming: Naming, allow_missing: Sequence[str]) -> None:
-    missing = [path for path in report.missing if not _is_allowed(path, naming, allow_missing)]
+    missing = [path for path in report.missing if not _may_be_missing(path, naming, allow_missing)]
     wanted = [f"{path} ({naming.entries[path].name})" if path in naming.entries else path for path in missing]
     faults = [
         f"{len(names)} {word}: {_listed(names)}"
@@ -121,7 +121,7 @@ def _refuse_partial(report: Report, naming: Naming, allow_missing: Sequence[str]
     ]
     if not faults:
         return
-    tops = sorted({_top(path) for path in missing if not _in_trunk(path, naming)})
+    tops = sorted({_top(path) for path in missing if not naming.covers(path)})
     remedies = ["check --model and its options"] if len(tops) < len({_top(path) for path in missing}) else []
     if report.unused or report.unfit or not missing:
         remedies = ["check --model, its options and --from"]
@@ -135,7 +135,7 @@ def _refuse_partial(report: Report, naming: Naming, allow_missing: Sequence[str]
 
 
 def _check_allowed(allow_missing: Sequence[str], flat: Mapping[str, Any], naming: Naming) -> None:
-    tops = {_top(path) for path in flat if not _in_trunk(path, naming)}
+    tops = {_top(path) for path in flat if not naming.covers(path)}
     for name in allow_missing:
         if not any(_means(name, top) for top in tops):
             raise WeightsError(
@@ -143,8 +143,10 @@ def _check_allowed(allow_missing: Sequence[str], flat: Mapping[str, Any], naming
             )
 
 
-def _is_allowed(path: str, naming: Naming, allow_missing: Sequence[str]) -> bool:
-    return not _in_trunk(path, naming) and any(_means(name, _top(path)) for name in allow_missing)
+def _may_be_missing(path: str, naming: Naming, allow_missing: Sequence[str]) -> bool:
+    if naming.covers(path):
+        return re.fullmatch(naming.fresh, path) is not None
+    return any(_means(name, _top(path)) for name in allow_missing)
 
 
 def _means(name: str, top: str) -> bool:
@@ -154,10 +156,6 @@ def _means(name: str, top: str) -> bool:
 def _top(path: str) -> str:
     """The module at the top of the model that a leaf is in."""
     return path.split("/")[1]
-
-
-def _in_trunk(path: str, naming: Naming) -> bool:
-    return naming.trunk is not None and naming.trunk in ("", _top(path))
 
 
 def _without(name: str, prefixes: Sequence[str]) -> str:

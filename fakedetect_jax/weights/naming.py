@@ -20,8 +20,6 @@ from fakedetect_jax.weights.errors import WeightsError
 Layout = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
 # Paths of our parameters and statistics, without the collection, as 'stage0_block1/expand/kernel'.
 Paths = frozenset[str]
-# Our layer, as 'stage0_block1/expand', or leaf: the foreign layer or tensor.
-Table = dict[str, str]
 
 TORCH_LEAVES = {
     "kernel": "weight",
@@ -39,6 +37,8 @@ TRUNKS: dict[str, tuple[str, str]] = {
     "efficientnet": ("stage0_block0/depthwise/kernel", "stem/kernel"),
     "xception": ("block1/conv0/depthwise_kernel", "conv1/kernel"),
     "r2plus1d": ("stem_space/kernel", "stem_space/kernel"),
+    "vivit": ("tubelets/kernel", "tubelets/kernel"),
+    "m2tr": ("layer0/patches/query/kernel", "trunk/stem/kernel"),
     "meso4": ("conv0/kernel", "conv0/kernel"),
     "meso_inception4": ("inception0/branch0/kernel", "inception0/branch0/kernel"),
 }
@@ -54,6 +54,10 @@ class Entry:
     layout: Layout
 
 
+# Our layer, as 'stage0_block1/expand': the foreign layer; or our leaf: the foreign tensor, with a layout of its own.
+Table = dict[str, str | Entry]
+
+
 @dataclasses.dataclass(frozen=True)
 class Naming:
     """Foreign names for one model.
@@ -61,6 +65,8 @@ class Naming:
     Attributes:
         entries: our path, with the collection: its entry.
         trunk: the module that the entries are of; "" if that is the whole model, None if every module counts by itself.
+        outside: modules at the top that are not meant where `trunk` is the whole model, as a head of ours.
+        fresh: regex of our paths in the trunk that such files never have, and that stay as they were drawn.
         dropped: regex of foreign names that the model has no use for, as an ImageNet classifier's.
         prefixes: what foreign names may begin with, and that the entries lack.
         note: what to mind when weights of this family are used.
@@ -68,9 +74,16 @@ class Naming:
 
     entries: Mapping[str, Entry]
     trunk: str | None = ""
+    outside: tuple[str, ...] = ()
+    fresh: str = NEVER
     dropped: str = NEVER
     prefixes: tuple[str, ...] = ()
     note: str = ""
+
+    def covers(self, path: str) -> bool:
+        """Whether a leaf of ours is in the trunk, and so must be filled."""
+        top = path.split("/")[1]
+        return top not in self.outside if self.trunk == "" else top == self.trunk
 
     def with_layout(self, path: str, layout: Layout) -> Naming:
         """The same, but the leaf at `path` is laid out by `layout` after its own."""
@@ -111,18 +124,19 @@ class Family:
     Attributes:
         table: our paths of the trunk to its table.
         leaves: our leaves to the foreign ones, for layers in the table.
-        layout: of all leaves but those in `layouts`, by our path.
+        layout: of all leaves for which the table has no entry of their own.
         head: foreign linear layer that gives the logit, if the model has a head to take it.
         head_layout: of its leaves.
-        dropped, prefixes, note: of `Naming`.
+        outside, fresh, dropped, prefixes, note: of `Naming`.
     """
 
     table: Callable[[Paths], Table]
     leaves: Mapping[str, str] = dataclasses.field(default_factory=lambda: TORCH_LEAVES)
     layout: Layout = torch_layout
-    layouts: Mapping[str, Layout] = dataclasses.field(default_factory=dict)
     head: str | None = None
     head_layout: Layout = torch_layout
+    outside: tuple[str, ...] = ()
+    fresh: str = NEVER
     dropped: str = NEVER
     prefixes: tuple[str, ...] = ()
     note: str = ""
@@ -140,9 +154,7 @@ def make_naming(families: Mapping[str, Family], variables: Any, *, into: str | N
     inside = {leaf: leaf.split("/", 1)[1].removeprefix(before) for leaf in leaves if _is_under(leaf, before)}
     table = family.table(frozenset(inside.values()))
     entries = {
-        leaf: Entry(name, family.layouts.get(path, family.layout))
-        for leaf, path in inside.items()
-        if (name := _foreign(path, table, family.leaves)) is not None
+        leaf: entry for leaf, path in inside.items() if (entry := _entry(path, table, family)) is not None
     }
     dropped = family.dropped
     if family.head is not None:
@@ -154,7 +166,7 @@ def make_naming(families: Mapping[str, Family], variables: Any, *, into: str | N
                 f"params/{head}/{leaf}": Entry(f"{family.head}.{family.leaves[leaf]}", family.head_layout)
                 for leaf in ("kernel", "bias")
             }
-    return Naming(entries, trunk, dropped, family.prefixes, family.note)
+    return Naming(entries, trunk, family.outside, family.fresh, dropped, family.prefixes, family.note)
 
 
 def same_names(variables: Any) -> Naming:
@@ -209,8 +221,11 @@ def _is_under(leaf: str, before: str) -> bool:
     return leaf.split("/", 1)[1].startswith(before)
 
 
-def _foreign(path: str, table: Table, leaves: Mapping[str, str]) -> str | None:
-    if path in table:
-        return table[path]
-    layer, _, leaf = path.rpartition("/")
-    return f"{table[layer]}.{leaves[leaf]}" if layer in table and leaf in leaves else None
+def _entry(path: str, table: Table, family: Family) -> Entry | None:
+    found = table.get(path)
+    if found is None:
+        layer, _, leaf = path.rpartition("/")
+        if layer not in table or leaf not in family.leaves:
+            return None
+        found = f"{table[layer]}.{family.leaves[leaf]}"
+    return found if isinstance(found, Entry) else Entry(found, family.layout)

@@ -24,15 +24,16 @@ def start_from(variables: Any, place: str, source: str) -> tuple[dict[str, Any],
     """
     if place == LITE0:
         return load_lite0(variables)
+    if source and source not in SOURCES:
+        raise WeightsError(f"init_source={source!r} is not known; use one of {', '.join(SOURCES)}, or none")
     path = hub.resolve(place)
     if not source:
         known = {name.split("/")[1] for name in read_tensors(path) if name.count("/")}
-        return own_files.load(path, variables, allow_missing=_outside(variables, known))
-    if source not in SOURCES:
-        raise WeightsError(f"init_source={source!r} is not known; use one of {', '.join(SOURCES)}, or none")
+        return own_files.load(path, variables, allow_missing=sorted(_tops(variables) - known))
     naming = make_naming(SOURCES[source], variables)
-    return load_into(variables, read_tensors(path), naming, allow_missing=_outside(variables, {naming.trunk}))
+    others = sorted({path.split("/")[1] for path in flat_leaves(variables) if not naming.covers(path)})
+    return load_into(variables, read_tensors(path), naming, allow_missing=others)
 
 
-def _outside(variables: Any, known: set[str]) -> list[str]:
-    return sorted({path.split("/")[1] for path in flat_leaves(variables)} - known)
+def _tops(variables: Any) -> set[str]:
+    return {path.split("/")[1] for path in flat_leaves(variables)}

@@ -10,7 +10,7 @@ from fakedetect_jax.weights.errors import WeightsError
 T = TypeVar("T")
 
 # Where training scripts put the weights; the first that is there is taken.
-ENTRIES = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights")
+ENTRIES = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "params", "weights")
 # What wrappers (DataParallel, torch.compile, a detector that has the net as its attribute) put before every name.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 # What torch's averaged models count beside the weights.

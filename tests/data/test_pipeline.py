@@ -28,6 +28,9 @@ def test_shapes_types_and_padding_of_short_tracks(tracks):
     assert batch["frames"].dtype == np.uint8
     assert batch["landmarks"].shape == (4, 3, 81, 2)
     assert batch["valid"].dtype == bool
+    # Every other frame of 25 a second, or the same one again where a track has too few.
+    steps = np.diff(batch["timestamps"], axis=1)
+    np.testing.assert_allclose(steps[batch["valid"][:, 1:]], 2 / 25, rtol=1e-5)
     assert batch["label"].dtype == np.int32
     assert batch["weight"].dtype == np.float32
 

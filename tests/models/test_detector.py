@@ -75,6 +75,31 @@ def test_without_temporal_part_a_clip_scores_the_mean_of_its_valid_frames():
     np.testing.assert_allclose(logit, expected, rtol=1e-5)
 
 
+def test_a_clip_part_may_go_by_the_time_of_the_frames():
+    temporal = {"layers": 1, "heads": 2, "dim": 8, "positions": "timestamps"}
+    model = models.create("detector", frequency=PARTS["frequency"], temporal=temporal)
+    clip = {"frames": jnp.ones((1, 3, 32, 32, 3)), "timestamps": jnp.array([[5.0, 5.04, 5.08]])}
+    variables = model.init(jax.random.key(0), **clip)
+    even = model.apply(variables, **clip)[0]
+    later = model.apply(variables, clip["frames"], timestamps=clip["timestamps"] + 3)[0]
+    uneven = model.apply(variables, clip["frames"], timestamps=jnp.array([[5.0, 5.04, 9.0]]))[0]
+    np.testing.assert_allclose(even, later, atol=1e-4)
+    assert abs(float(even[0] - uneven[0])) > 1e-3
+    with pytest.raises(ValueError, match="needs timestamps"):
+        model.apply(variables, clip["frames"])
+
+
+def test_high_pass_residuals_are_in_levels_whatever_the_normalisation():
+    frames = np.random.default_rng(0).random((1, 1, 32, 32, 3)).astype(np.float32) * 0.02
+    half, none = (
+        models.create("detector", frequency={"name": "high_pass"}, normalisation=name)
+        for name in ("half", "none")
+    )
+    variables = half.init(jax.random.key(0), frames)
+    one, other = (model.apply(variables, frames)[0] for model in (half, none))
+    np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
 def test_permuting_the_batch_permutes_the_result():
     model = _detector(PARTS)
     variables, frames = _example(model)

@@ -29,8 +29,10 @@ def batch():
     return {
         "frames": rng.integers(0, 255, (CLIPS, 2, 64, 64, 3)).astype(np.uint8),
         "landmarks": rng.uniform(16, 48, (CLIPS, 2, 81, 2)).astype(np.float32),
+        "timestamps": np.zeros((CLIPS, 2), np.float32),
         "valid": np.ones((CLIPS, 2), bool),
         "label": np.array([0, 1, 0, 1], np.int32),
+        "method": np.zeros(CLIPS, np.int32),
         "weight": np.ones(CLIPS, np.float32),
     }
 

@@ -100,6 +100,26 @@ def test_a_model_learns_to_predict_the_mask(batch):
     assert out["blend_mask"].shape == (1, 2, 4, 4)
 
 
+def test_a_model_may_learn_which_method_made_a_fake(batch):
+    config = tiny_config.get_config()
+    config.input.fakes, config.train.method_weight = "recorded", 0.5
+    config.model.options.methods = ("swap", "reenact")
+    model, optimizer = experiment.make_model(config), experiment.make_optimizer(config)
+    state = jax.eval_shape(lambda: create_state(model, optimizer, seed=0, frames=2, size=32))
+    assert state.params["method_head"]["kernel"].shape == (16, 2)
+    _, metrics = jax.eval_shape(experiment.make_step(config, model, optimizer), state, batch)
+    assert {"method_loss", "method_accuracy"} <= set(metrics)
+    with pytest.raises(
+        ValueError, match=r"names \['reenact'\], but config.data.train has only \['real', 'swap'\]"
+    ):
+        experiment.check_methods(config, make_tracks([3, 3], labels=[0, 1]))
+    config.input.fakes = "self_blend"
+    with pytest.raises(ValueError, match=r"set config\.input\.fakes='recorded'"):
+        experiment.make_step(config, None, None)
+    with pytest.raises(ValueError, match="at least two different names"):
+        models.create("detector", motion={}, methods=("swap", "swap"))
+
+
 def test_masks_are_refused_where_there_are_none():
     config = tiny_config.get_config()
     config.train.mask_weight = 1.0

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fakedetect_jax.training.losses import detection_loss, weighted_mean
+from fakedetect_jax.training.losses import detection_loss, method_loss, weighted_mean
 
 logits = st.floats(-20, 20, width=32)
 
@@ -48,6 +48,21 @@ def test_padding_and_invalid_frames_count_nothing():
     ]
     clip = np.logaddexp(0, (1 - 2 * label) * logit)
     np.testing.assert_allclose(before, np.mean(clip[:3]) + np.mean(per_clip[:3]), rtol=1e-5)
+
+
+def test_method_loss_agrees_with_torch_over_the_known_methods():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 3)).astype(np.float32)
+    weight = np.array([1, 1, 2, 1, 0, 1], np.float32)
+    # Numbers of three methods; the second clip is of none of them, the fifth has no weight.
+    method = np.array([70, 5, 90, 80, 90, 90], np.int32)
+    loss, metrics = method_loss(logits, method, [70, 80, 90], weight=weight)
+    chosen, classes = [0, 2, 3, 5], torch.tensor([0, 2, 1, 2])
+    per_clip = torch.nn.functional.cross_entropy(torch.tensor(logits[chosen]), classes, reduction="none")
+    shares = weight[chosen] / weight[chosen].sum()
+    np.testing.assert_allclose(loss, (per_clip.numpy() * shares).sum(), rtol=1e-5)
+    right = logits[chosen].argmax(1) == classes.numpy()
+    np.testing.assert_allclose(metrics["method_accuracy"], (right * shares).sum(), rtol=1e-6)
 
 
 def test_a_batch_of_nothing_but_padding_has_loss_zero():

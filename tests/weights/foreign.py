@@ -173,9 +173,11 @@ EFFICIENTNET_STAGES = (
 def efficientnet(style, *, depth=0.3, padding_size=None, classes=2):
     """Half of B0 in the names of 'timm' or 'efficientnet-pytorch', whose forward gives features.
 
-    Padding is TensorFlow's for images of `padding_size`.
+    Padding is TensorFlow's for images of `padding_size`. `behind` of the network may name blocks, as '_blocks.1.', and
+    what their maps go through.
     """
     net = Net(_efficientnet_features)
+    net.behind = {}
     timm = style == "timm"
 
     def norm(name, channels):
@@ -261,6 +263,7 @@ def _efficientnet_features(net, x):
         y = y * net[block + words[5]](gate).sigmoid()
         y = net[block + words[7]](net[block + words[6]](y))
         x = x + y if residual else y
+        x = net.behind.get(block, nn.Identity())(x)
     names = ("conv_head", "bn2") if timm else ("_conv_head", "_bn1")
     return functional.silu(net[names[1]](net[names[0]](x))).mean((2, 3))
 

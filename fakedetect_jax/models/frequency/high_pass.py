@@ -68,8 +68,8 @@ class HighPassBranch(nn.Module):
     residuals are clipped: without it pictures in [-1, 1] would never come near the clipping.
 
     Attributes:
-        levels: 8-bit levels to one unit of the normalised pictures: 57.6 (the default) for 'imagenet', 127.5 for
-            'half'.
+        levels: 8-bit levels to one unit of the normalised pictures. The detector gives those of its normalisation;
+            57.6, those of 'imagenet', by default.
         widths: channels of each stage; stage i has stride 2^(i+1).
         depth: residual 3x3 convs of each stage.
         dtype: compute dtype of the conv net, 'float32' or 'bfloat16'. The residuals are always float32.

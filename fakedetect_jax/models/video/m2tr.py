@@ -58,10 +58,11 @@ class M2TR(nn.Module):
         frames: Float[Array, "b t h w 3"],
         *,
         landmarks: Float[Array, "b t p 2"] | None = None,
+        timestamps: Float[Array, "b t"] | None = None,
         valid: Bool[Array, "b t"] | None = None,
         train: bool = False,
     ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `landmarks` is not used.
+        """Score clips of RGB frames in [0, 1]; `landmarks` and `timestamps` are not used.
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}. A frame that is not valid has
         the logit of the nearest one that is, whose content it is given.

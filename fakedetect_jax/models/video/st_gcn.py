@@ -220,10 +220,12 @@ class STGCN(nn.Module):
         frames: Float[Array, "b t h w 3"],
         *,
         landmarks: Float[Array, "b t p 2"] | None = None,
+        timestamps: Float[Array, "b t"] | None = None,
         valid: Bool[Array, "b t"] | None = None,
         train: bool = False,
     ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips by their landmarks; `valid` (default: all) tells which frames count. Pixels are not used.
+        """Score clips by their landmarks; `valid` (default: all) tells which frames count. Neither pixels nor
+        `timestamps` are used.
 
         Frames that are not valid are zeros in every layer, in no statistic and in no mean. Returns the clip logit
         [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. A frame's logit is that of its step of four

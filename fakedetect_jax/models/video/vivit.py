@@ -116,6 +116,7 @@ class ViViT(nn.Module):
         frames: Float[Array, "b t h w 3"],
         *,
         landmarks: Array | None = None,
+        timestamps: Float[Array, "b t"] | None = None,
         valid: Bool[Array, "b t"] | None = None,
         train: bool = False,
     ) -> tuple[Float[Array, "b"], dict[str, Array]]:
@@ -125,7 +126,7 @@ class ViViT(nn.Module):
         attention. Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. A frame's
         logit is that of its tubelets: the head on the mean of a step's tokens (on the step's token of the factorised
         encoder), the same for the frames of a step. With the last two models the clip logit is the mean of the valid
-        steps'. `landmarks` is not used.
+        steps'. `landmarks` and `timestamps` are not used.
         """
         b, t, h, w, _ = frames.shape
         i, p, q = self.tubelet
@@ -136,7 +137,7 @@ class ViViT(nn.Module):
         valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
         x = jnp.where(valid[..., None, None, None], frames.astype(jnp.float32) * 2 - 1, 0)
         layers, heads, dim = self.size()
-        tokens = TubeletEmbedding(dim, (i, p, q), self.dtype, name="embed")(x)
+        tokens = TubeletEmbedding(dim, (i, p, q), self.dtype, name="tubelets")(x)
         options = {"temporal_layers": self.temporal_layers} if self.attention == "factorised_encoder" else {}
         encoder = ENCODERS[self.attention](
             layers=layers,

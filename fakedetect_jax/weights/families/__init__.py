@@ -1,6 +1,15 @@
 """Whose weights can be read: for each source and kind of trunk, the names that it gives the parts."""
 
-from fakedetect_jax.weights.families import convnext, efficientnet, mesonet, r2plus1d, resnet, xception
+from fakedetect_jax.weights.families import (
+    convnext,
+    efficientnet,
+    m2tr,
+    mesonet,
+    r2plus1d,
+    resnet,
+    vit,
+    xception,
+)
 from fakedetect_jax.weights.naming import Family
 
 # source: {kind of trunk, as in naming.TRUNKS: family}
@@ -11,6 +20,7 @@ SOURCES: dict[str, dict[str, Family]] = {
         "resnet": resnet.TORCHVISION,
         "efficientnet": efficientnet.TIMM,
         "xception": xception.TIMM,
+        "vivit": vit.TIMM,
     },
     "torchvision": {
         "convnext": convnext.TORCHVISION,
@@ -22,9 +32,11 @@ SOURCES: dict[str, dict[str, Family]] = {
         "convnext_v2": convnext.TRANSFORMERS,
         "efficientnet": efficientnet.TRANSFORMERS,
         "resnet": resnet.TRANSFORMERS,
+        "vivit": vit.TRANSFORMERS,
     },
     "convnext": {"convnext": convnext.AUTHORS, "convnext_v2": convnext.AUTHORS},
     "efficientnet-pytorch": {"efficientnet": efficientnet.EFFICIENTNET_PYTORCH},
     "sbi": {"efficientnet": efficientnet.SBI},
+    "m2tr": {"m2tr": m2tr.AUTHORS},
     "mesonet": {"meso4": mesonet.MESO4, "meso_inception4": mesonet.MESO_INCEPTION4},
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fakedetect_jax.weights.naming import Family, Paths, Table, as_it_is
+from fakedetect_jax.weights.naming import Entry, Family, Paths, Table, as_it_is
 
 _BRANCHES = 4
 _NORM = {
@@ -38,12 +38,16 @@ def meso_inception4(paths: Paths) -> Table:
 
 
 def _norms_and_dense() -> Table:
-    norms = {
+    norms: Table = {
         f"norm{number}/{ours}": f"batch_normalization.{number}.{theirs}"
         for number in range(4)
         for ours, theirs in _NORM.items()
     }
-    return norms | {"hidden": "dense.0", "head/logit": "dense.1"}
+    return norms | {
+        "hidden": "dense.0",
+        "head/logit/kernel": Entry("dense.1.kernel", turned),
+        "head/logit/bias": Entry("dense.1.bias", turned),
+    }
 
 
 def turned(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -56,7 +60,6 @@ def _family(table: Callable[[Paths], Table]) -> Family:
         table,
         leaves={"kernel": "kernel", "bias": "bias"},
         layout=as_it_is,
-        layouts={"head/logit/kernel": turned, "head/logit/bias": turned},
         note="made for frames of 256 px with pixels in [0, 1]",
     )
 

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from fakedetect_jax.models.spatial.efficientnet import EfficientNet
 from fakedetect_jax.models.video.clips import IMAGENET
 from fakedetect_jax.models.video.m2tr import M2TR
 from fakedetect_jax.models.video.m2tr_layers import M2TRLayer
 from tests.models.video.parity import Weights, clips, count, put, random_variables, randomised
+from tests.models.video.torch_m2tr import Layer
 
 CHANNELS = 8
 # More places than are compared at a time, and not square.
@@ -19,86 +19,25 @@ HEIGHT, WIDTH = 16, 40
 TINY = {"variant": None, "width": 0.2, "depth": 0.1, "layers": 1}
 
 
-def leaky(c, kernel, dilation=1):
-    conv = nn.Conv2d(c, c, kernel, padding=dilation * (kernel // 2), dilation=dilation)
-    return nn.Sequential(conv, nn.BatchNorm2d(c), nn.LeakyReLU(0.2))
-
-
-def feed_forward(c):
-    return nn.Sequential(leaky(c, 3, 2), leaky(c, 3))
-
-
-class Patches(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        self.query, self.key, self.value = (nn.Conv2d(c, c, 1) for _ in range(3))
-        self.output, self.feed_forward = leaky(c, 3), feed_forward(c)
-
-    def forward(self, x):
-        heads = []
-        parts = [conv(x).chunk(4, 1) for conv in (self.query, self.key, self.value)]
-        for cuts, *head in zip((1, 2, 4, 8), *parts, strict=True):
-            side = (x.shape[2] // cuts, x.shape[3] // cuts)
-            q, k, v = (nn.functional.unfold(part, side, stride=side).transpose(1, 2) for part in head)
-            weights = (q @ k.transpose(1, 2) / q.shape[-1] ** 0.5).softmax(-1)
-            heads.append(nn.functional.fold((weights @ v).transpose(1, 2), x.shape[2:], side, stride=side))
-        x = x + self.output(torch.cat(heads, 1))
-        return x + self.feed_forward(x)
-
-
-class Frequency(nn.Module):
-    def __init__(self, c, h, w):
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(h, w // 2 + 1, c, 2))
-        self.feed_forward = feed_forward(c)
-
-    def forward(self, x):
-        weight = torch.view_as_complex(self.weight).permute(2, 0, 1)
-        spectrum = torch.fft.rfft2(x, norm="ortho") * weight
-        return x + self.feed_forward(torch.fft.irfft2(spectrum, s=x.shape[2:], norm="ortho"))
-
-
-class Cross(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        self.query, self.key, self.value = (nn.Conv2d(c, c, 1) for _ in range(3))
-        self.output = leaky(c, 1)
-
-    def forward(self, x, frequency):
-        q = self.query(x).flatten(2).transpose(1, 2)
-        k, v = self.key(frequency).flatten(2), self.value(frequency).flatten(2).transpose(1, 2)
-        found = (q @ k * q.shape[-1] ** -0.5).softmax(-1) @ v
-        return x + self.output(found.transpose(1, 2).unflatten(2, x.shape[2:]))
-
-
-class Layer(nn.Module):
-    def __init__(self, c, h, w):
-        super().__init__()
-        self.patches, self.frequency, self.cross = Patches(c), Frequency(c, h, w), Cross(c)
-
-    def forward(self, x):
-        x = self.patches(x)
-        return self.cross(x, self.frequency(x))
-
-
 def from_torch(module):
     weights = Weights(module)
-    names = {f"{block}/output": f"{block}.output" for block in ("patches", "cross")}
-    names |= {
-        f"{block}/feed_forward/{name}": f"{block}.feed_forward.{index}"
-        for block in ("patches", "frequency")
-        for index, name in enumerate(("dilated", "plain"))
+    names = {
+        "patches/output": ("0.t.attention.output_linear.0", "0.t.attention.output_linear.1"),
+        "cross/output": ("2.conv4.0", "2.conv4.1"),
     }
+    for block, theirs in (("patches", "0.t.feed_forward.conv"), ("frequency", "1.feed_forward.conv")):
+        names[f"{block}/feed_forward/dilated"] = (f"{theirs}.0", f"{theirs}.1")
+        names[f"{block}/feed_forward/plain"] = (f"{theirs}.3", f"{theirs}.4")
     variables = {"params": {}, "batch_stats": {}}
-    for path, name in names.items():
-        put(variables["params"], f"{path}/conv", weights.conv(f"{name}.0"))
-        put(variables["params"], f"{path}/norm", weights.norm(f"{name}.1"))
-        put(variables["batch_stats"], f"{path}/norm", weights.statistics(f"{name}.1"))
-    for block in ("patches", "cross"):
-        for part in ("query", "key", "value"):
-            dense = weights.conv(f"{block}.{part}")
+    for path, (conv, norm) in names.items():
+        put(variables["params"], f"{path}/conv", weights.conv(conv))
+        put(variables["params"], f"{path}/norm", weights.norm(norm))
+        put(variables["batch_stats"], f"{path}/norm", weights.statistics(norm))
+    for number, part in enumerate(("query", "key", "value"), start=1):
+        for block, theirs in (("patches", f"0.t.attention.{part}_embedding"), ("cross", f"2.conv{number}")):
+            dense = weights.conv(theirs)
             put(variables["params"], f"{block}/{part}", dense | {"kernel": dense["kernel"][0, 0]})
-    spectral = weights.left.pop("frequency.weight").transpose(2, 1, 0, 3)
+    spectral = weights.left.pop("1.filter.complex_weight").transpose(2, 1, 0, 3)
     put(variables["params"], "frequency/weight", spectral)
     assert not weights.left
     return variables
@@ -107,8 +46,9 @@ def from_torch(module):
 def test_every_block_and_its_gradients_equal_plain_torch():
     reference = randomised(Layer(CHANNELS, HEIGHT, WIDTH))
     # Weights of one on average pass enough of the spectrum to matter, and are not symmetric.
+    spectral = reference[1].filter.complex_weight
     with torch.no_grad():
-        reference.frequency.weight.copy_(torch.randn(reference.frequency.weight.shape) + 0.5)
+        spectral.copy_(torch.randn(spectral.shape) + 0.5)
     model, variables = M2TRLayer(), from_torch(reference)
     maps = np.random.default_rng(0).normal(size=(2, HEIGHT, WIDTH, CHANNELS)).astype(np.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), maps)
@@ -124,9 +64,9 @@ def test_every_block_and_its_gradients_equal_plain_torch():
 
     gradient, found = run(maps)
     x = torch.tensor(maps.transpose(0, 3, 1, 2), dtype=torch.float64, requires_grad=True)
-    patches = reference.patches(x)
-    frequency = reference.frequency(patches)
-    cross = reference.cross(patches, frequency)
+    patches = reference[0](x)
+    frequency = reference[1](patches)
+    cross = reference[2](patches, frequency)
     (cross**2).sum().backward()
     expected = {"patches": patches, "frequency": frequency, "cross": cross}
     for name, want in expected.items():
