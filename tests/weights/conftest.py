@@ -1,19 +1,15 @@
-"""Compilation dominates the tests that run a network."""
+"""Compilation dominates these tests, whose networks are tiny."""
 
 from collections.abc import Iterator
 
 import jax
 import pytest
-import torch
 
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_compilation() -> Iterator[None]:
-    """Leave out the compiler's slow optimisations, and torch's threads, whose waiting takes longer than the work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Leave out the compiler's slow optimisations, which change speed but not meaning."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
-    torch.set_num_threads(threads)
