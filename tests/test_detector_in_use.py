@@ -20,7 +20,7 @@ from fakedetect_jax.evaluation import metrics
 from fakedetect_jax.evaluation.evaluate import evaluate
 from fakedetect_jax.evaluation.scores import read_csv
 from fakedetect_jax.export import export
-from fakedetect_jax.inference import INPUTS, DetectorError, load_detector
+from fakedetect_jax.inference import FORMAT, INPUTS, DetectorError, load_detector
 from fakedetect_jax.training.loop import train
 from tests import tiny_config
 from tests.tiny_dataset import FACE, FIXTURES
@@ -174,7 +174,7 @@ def test_the_card_says_where_the_weights_come_from(folder):
         in card
     )
     assert "tiny_faces, split train, method real" in card
-    assert re.search(r"step (8|16|24|32|40), by log loss", card)
+    assert re.search(r"step (8|16), by log loss", card)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_the_card_says_where_the_weights_come_from(folder):
         ),
         (
             lambda folder: (folder / "detector.json").write_text('{"format": 99}'),
-            "format 99; this version reads 2",
+            f"format 99; this version reads {FORMAT}",
         ),
         (
             lambda folder: save_file({"a": np.zeros(2, np.float32)}, folder / "weights.safetensors"),

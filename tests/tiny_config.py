@@ -11,11 +11,11 @@ def get_config():
     config.data.stride = 2
     config.input.recipe.size = 32
     config.model.options = {
-        "spatial": {"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16)},
+        "spatial": {"depths": (1, 1), "dims": (8, 16)},
         "temporal": {"layers": 1, "heads": 2, "dim": 16, "max_frames": 8},
     }
     config.optimizer.warmup_steps = 2
-    config.train.steps = 40
+    config.train.steps = 16
     config.train.batch_size = 8
     config.train.log_every = 1
     config.train.checkpoint_every = 4

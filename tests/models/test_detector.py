@@ -1,5 +1,6 @@
 """The composed detector: its agreement with callers, for every combination of parts."""
 
+import functools
 import itertools
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from fakedetect_jax import models
+from tests.models.video.parity import random_variables
 
 PARTS = {
     "spatial": {"depths": (1, 1), "dims": (8, 16), "layer_scale": 0.5},
@@ -15,7 +17,6 @@ PARTS = {
     "motion": {"widths": [8, 8], "filters": 2, "cell": 4},
     "temporal": {"layers": 1, "heads": 2, "dim": 16},
 }
-IMAGE_PARTS = [("spatial",), ("frequency",), ("motion",), ("spatial", "frequency")]
 
 
 def _detector(parts, **options):
@@ -23,13 +24,16 @@ def _detector(parts, **options):
 
 
 def _example(model, b=3, t=4, size=16):
-    frames = jax.random.uniform(jax.random.key(0), (b, t, size, size, 3))
-    variables = jax.jit(model.init)(jax.random.key(1), frames)
-    # Away from the initial state, where biases are zero and positions tiny.
-    leaves, tree = jax.tree.flatten(variables)
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    noisy = [leaf + 0.1 * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(tree, noisy), frames
+    frames = np.random.default_rng(0).random((b, t, size, size, 3)).astype(np.float32)
+    return random_variables(model, frames), frames
+
+
+@functools.cache
+def _whole(dtype="float32"):
+    """A detector with every part, its variables, frames, and the compiled call of all of these and `valid`."""
+    model = _detector(PARTS, dtype=dtype)
+    apply = jax.jit(lambda variables, frames, valid: model.apply(variables, frames, valid=valid))
+    return model, *_example(model), apply
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -54,13 +58,14 @@ def test_every_combination_builds(spatial, frequency, motion, temporal, dtype):
     assert {leaf.dtype for leaf in everything} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("parts", [("spatial", "frequency", "motion"), tuple(PARTS)])
-def test_masked_frames_never_change_a_logit(parts):
-    model = _detector(parts)
-    variables, frames = _example(model)
+def test_masked_frames_never_change_a_logit():
+    _, variables, frames, whole = _whole()
     valid = jnp.array([[1, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]], bool)
     other = jnp.where(valid[..., None, None, None], frames, 1 - frames**2)
-    apply = jax.jit(lambda frames, valid: model.apply(variables, frames, valid=valid)[0])
+
+    def apply(frames, valid):
+        return whole(variables, frames, valid)[0]
+
     np.testing.assert_array_equal(apply(frames, valid), apply(other, valid))
     assert np.isfinite(apply(frames, valid)).all()
     assert float(abs(apply(frames, valid) - apply(frames, jnp.ones_like(valid))).max()) > 1e-4
@@ -78,15 +83,16 @@ def test_without_temporal_part_a_clip_scores_the_mean_of_its_valid_frames():
 def test_a_clip_part_may_go_by_the_time_of_the_frames():
     temporal = {"layers": 1, "heads": 2, "dim": 8, "positions": "timestamps"}
     model = models.create("detector", frequency=PARTS["frequency"], temporal=temporal)
-    clip = {"frames": jnp.ones((1, 3, 32, 32, 3)), "timestamps": jnp.array([[5.0, 5.04, 5.08]])}
-    variables = model.init(jax.random.key(0), **clip)
-    even = model.apply(variables, **clip)[0]
-    later = model.apply(variables, clip["frames"], timestamps=clip["timestamps"] + 3)[0]
-    uneven = model.apply(variables, clip["frames"], timestamps=jnp.array([[5.0, 5.04, 9.0]]))[0]
-    np.testing.assert_allclose(even, later, atol=1e-4)
-    assert abs(float(even[0] - uneven[0])) > 1e-3
+    clip = models.clip_shapes(3, 32)
+    frames = np.random.default_rng(0).random(clip["frames"].shape).astype(np.float32)
+    variables = random_variables(model, **clip)
+    apply = jax.jit(lambda timestamps: model.apply(variables, frames, timestamps=timestamps)[0])
+    even = np.array([[5.0, 5.04, 5.08]], np.float32)
+    np.testing.assert_allclose(apply(even), apply(even + 3), atol=1e-4)
+    uneven = np.array([[5.0, 5.04, 9.0]], np.float32)
+    assert abs(float(apply(even)[0] - apply(uneven)[0])) > 1e-3
     with pytest.raises(ValueError, match="needs timestamps"):
-        model.apply(variables, clip["frames"])
+        jax.eval_shape(model.apply, variables, frames)
 
 
 def test_high_pass_residuals_are_in_levels_whatever_the_normalisation():
@@ -95,29 +101,25 @@ def test_high_pass_residuals_are_in_levels_whatever_the_normalisation():
         models.create("detector", frequency={"name": "high_pass"}, normalisation=name)
         for name in ("half", "none")
     )
-    variables = half.init(jax.random.key(0), frames)
-    one, other = (model.apply(variables, frames)[0] for model in (half, none))
+    variables = random_variables(half, frames)
+    one, other = (jax.jit(model.apply)(variables, frames)[0] for model in (half, none))
     np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
 def test_permuting_the_batch_permutes_the_result():
-    model = _detector(PARTS)
-    variables, frames = _example(model)
-    order = np.array([2, 0, 1])
-    apply = jax.jit(model.apply)
-    straight, permuted = (apply(variables, f) for f in (frames, frames[order]))
+    _, variables, frames, apply = _whole()
+    order, valid = np.array([2, 0, 1]), np.ones((3, 4), bool)
+    straight, permuted = (apply(variables, f, valid) for f in (frames, frames[order]))
     for a, b in zip(jax.tree.leaves(straight), jax.tree.leaves(permuted), strict=True):
         np.testing.assert_allclose(a[order], b, atol=1e-5)
     assert np.ptp(straight[0]) > 1e-3
 
 
-@pytest.mark.parametrize("parts", IMAGE_PARTS)
-def test_bfloat16_is_near_float32(parts):
-    wide, narrow = (_detector((*parts, "temporal"), dtype=dtype) for dtype in ("float32", "bfloat16"))
-    frames = jax.random.uniform(jax.random.key(0), (3, 4, 16, 16, 3))
-    variables = jax.jit(wide.init)(jax.random.key(1), frames)
-    expected, got = (jax.jit(m.apply)(variables, frames)[0] for m in (wide, narrow))
-    np.testing.assert_allclose(got, expected, atol=2e-2)
+def test_bfloat16_is_near_float32():
+    valid = np.ones((3, 4), bool)
+    (_, variables, frames, wide), (*_, narrow) = _whole(), _whole("bfloat16")
+    expected, got = (apply(variables, frames, valid)[0] for apply in (wide, narrow))
+    np.testing.assert_allclose(got, expected, atol=2e-2 * abs(expected).max())
     assert not np.array_equal(got, expected)
 
 
@@ -131,14 +133,14 @@ def test_training_draws_from_the_dropout_stream_and_evaluation_does_not():
     np.testing.assert_array_equal(one, again)
     assert not np.allclose(one, other)
     # Would raise if evaluation asked for a key.
-    assert np.isfinite(jax.jit(model.apply)(variables, frames)[0]).all()
+    jax.eval_shape(model.apply, variables, frames)
 
 
 def test_normalisation_is_inside():
     frames = jax.random.uniform(jax.random.key(0), (1, 1, 16, 16, 3))
     imagenet = _detector(("spatial",))
     half = _detector(("spatial",), normalisation="half")
-    variables = jax.jit(imagenet.init)(jax.random.key(0), frames)
+    variables = random_variables(imagenet, frames)
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     same = (frames - mean) / std * 0.5 + 0.5
     np.testing.assert_allclose(
@@ -178,15 +180,13 @@ def test_wrong_options_are_refused_with_the_known_ones(options, message):
 
 
 def test_exports_for_all_platforms_with_any_batch_size():
-    model = _detector(PARTS)
-    variables, frames = _example(model)
+    _, variables, frames, apply = _whole()
     (batch,) = jax.export.symbolic_shape("batch")
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), variables)
     arguments = (
         jax.ShapeDtypeStruct((batch, *frames.shape[1:]), jnp.float32),
         jax.ShapeDtypeStruct((batch, frames.shape[1]), jnp.bool_),
     )
-    apply = jax.jit(lambda variables, frames, valid: model.apply(variables, frames, valid=valid))
     exported = jax.export.export(apply, platforms=("cpu", "cuda", "tpu"))(shapes, *arguments)
     restored = jax.export.deserialize(exported.serialize())
     for size in (1, 3):

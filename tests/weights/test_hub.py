@@ -34,9 +34,10 @@ def hub(monkeypatch):
     return module
 
 
-def test_paths_stay_as_they_are(monkeypatch):
+def test_paths_stay_as_they_are(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    assert str(resolve("folder/a:b.pth")) == "folder/a:b.pth"
+    (tmp_path / "a:b.pth").touch()
+    assert resolve(str(tmp_path / "a:b.pth")) == tmp_path / "a:b.pth"
 
 
 def test_the_usual_files_are_found_and_others_by_name(hub):

@@ -33,7 +33,7 @@ def depthwise_conv(
     Every axis but the spatial ones may be sharded: the only collective is the sum of the weight gradient over
     the batch. Padding must be smaller than the kernel.
     """
-    return _depthwise_conv(x, kernel, stride, padding)
+    return _jitted(x, kernel, stride, padding)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -64,6 +64,9 @@ def _backward(
 
 
 _depthwise_conv.defvjp(_forward, _backward)
+# The blocks of a stage are alike and are traced once: Python's way through every tap is most of what a model costs
+# before it is compiled.
+_jitted = jax.jit(_depthwise_conv, static_argnums=(2, 3))
 
 
 def native_conv(
@@ -104,18 +107,17 @@ def _correlate(padded: Array, kernel: Array, stride: int) -> Array:
     h, w = ((size - k) // stride + 1 for size in padded.shape[1:3])
     accumulate = jnp.promote_types(padded.dtype, jnp.float32)
     taps = kernel.astype(accumulate)
-    terms = (
-        _every(_every(padded, 1, i, h, stride), 2, j, w, stride).astype(accumulate)
-        * taps[i, j][None, None, None]
-        for i in range(k)
-        for j in range(k)
-    )
-    return functools.reduce(jnp.add, terms).astype(padded.dtype)
+    n, c = padded.shape[0], padded.shape[3]
 
+    def term(i: int, j: int) -> Array:
+        # Indexing with a step would become a gather when the batch size is symbolic.
+        end = (n, i + (h - 1) * stride + 1, j + (w - 1) * stride + 1, c)
+        shifted = lax.slice(padded, (0, i, j, 0), end, (1, stride, stride, 1)).astype(accumulate)
+        tap = lax.reshape(lax.slice(taps, (i, j, 0), (i + 1, j + 1, c)), (c,))
+        return lax.mul(shifted, lax.broadcast_in_dim(tap, shifted.shape, (3,)))
 
-def _every(x: Array, axis: int, start: int, count: int, stride: int) -> Array:
-    # Indexing with a step would become a gather when the batch size is symbolic.
-    return lax.slice_in_dim(x, start, start + (count - 1) * stride + 1, stride, axis)
+    terms = (term(i, j) for i in range(k) for j in range(k))
+    return functools.reduce(lax.add, terms).astype(padded.dtype)
 
 
 def _shifted_vjp(

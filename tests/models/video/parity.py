@@ -126,7 +126,7 @@ def clips(b, t, size, seed=0):
     )
 
 
-def random_variables(model, frames, seed=0):
+def random_variables(model, frames, seed=0, **inputs):
     """Variables away from where training starts, without compiling `init`."""
     rng = np.random.default_rng(seed)
 
@@ -137,7 +137,7 @@ def random_variables(model, frames, seed=0):
         spread = math.sqrt(2 / math.prod(leaf.shape[:-1])) if name == "kernel" else 0.2
         return rng.normal(0, spread, leaf.shape).astype(np.float32)
 
-    shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), frames, **inputs)
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 

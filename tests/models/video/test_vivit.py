@@ -93,7 +93,7 @@ def _from_transformers(model, heads):
         }
     embed = "vivit.embeddings.patch_embeddings.projection"
     params = {
-        "embed": {
+        "tubelets": {
             "kernel": left.pop(f"{embed}.weight").transpose(2, 3, 4, 1, 0),
             "bias": left.pop(f"{embed}.bias"),
         },
@@ -167,9 +167,9 @@ class _Plain:
         return x + self.dense(y, f"{name}/project")
 
     def tokens(self, frames):
-        kernel = self.params["embed/kernel"].permute(4, 3, 0, 1, 2)
+        kernel = self.params["tubelets/kernel"].permute(4, 3, 0, 1, 2)
         clips = 2 * frames.permute(0, 4, 1, 2, 3) - 1
-        x = torch.nn.functional.conv3d(clips, kernel, self.params["embed/bias"], stride=kernel.shape[2:])
+        x = torch.nn.functional.conv3d(clips, kernel, self.params["tubelets/bias"], stride=kernel.shape[2:])
         return x.flatten(3).permute(0, 2, 3, 1)
 
     def encoder(self, x, name, layers):
