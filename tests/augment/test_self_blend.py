@@ -1,9 +1,6 @@
 """The composition: what a pair promises whatever the key, the landmarks and the way it is run."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 
 import cv2
 import jax
@@ -15,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from fakedetect_jax import parallel
 from fakedetect_jax.augment import OtherFace, SelfBlendRecipe, augment_clip, face_crop, self_blend
 from fakedetect_jax.augment.draws import draw
 from fakedetect_jax.augment.mask import blend_mask, scale_motion
@@ -27,25 +25,6 @@ BATCHED = jax.jit(
         lambda key, frames, landmarks, valid: self_blend(key, frames, landmarks, recipe=RECIPE, valid=valid)
     )
 )
-# Same batch in another process with 8 devices; the program must not communicate.
-SHARDED = """
-import sys
-import jax, numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
-from fakedetect_jax.augment import OtherFace, SelfBlendRecipe, self_blend
-batch = np.load(sys.argv[1])
-mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-keys = jax.random.split(jax.random.key(3), 8)
-place = lambda value: jax.device_put(value, NamedSharding(mesh, P("data")))
-arguments = [place(keys)] + [place(batch[name]) for name in ("frames", "landmarks", "valid")]
-run = jax.vmap(lambda k, f, l, v: self_blend(k, f, l, recipe=SelfBlendRecipe(size=48), valid=v))
-program = jax.jit(run).lower(*arguments).compile()
-for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter"):
-    assert word not in program.as_text(), word
-blend = program(*arguments)
-assert len(blend.fake.sharding.device_set) == 8
-np.savez(sys.argv[2], **{name: np.asarray(value) for name, value in blend._asdict().items()})
-"""
 
 
 @pytest.fixture(scope="module")
@@ -106,17 +85,15 @@ def test_the_same_key_gives_the_same_pair_alone_and_vmapped(batch, blends):
         assert_same_pair(alone, jax.tree.map(lambda value, i=i: value[i], blends))
 
 
-def test_the_same_key_gives_the_same_pair_sharded_over_eight_devices(batch, blends, tmp_path):
-    np.savez(tmp_path / "batch.npz", **batch)
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-    }
-    command = [sys.executable, "-c", SHARDED, str(tmp_path / "batch.npz"), str(tmp_path / "blends.npz")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    with np.load(tmp_path / "blends.npz") as saved:
-        assert_same_pair(type(blends)(**saved), blends)
+def test_the_same_key_gives_the_same_pair_sharded_over_eight_devices(batch, blends):
+    split = parallel.split_by_example(parallel.make_mesh())
+    arguments = (jax.random.split(jax.random.key(3), 8), *batch.values())
+    program = jax.jit(BATCHED, in_shardings=split, out_shardings=split).lower(*arguments).compile()
+    for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter"):
+        assert word not in program.as_text(), word
+    blend = program(*jax.device_put(arguments, split))
+    assert len(blend.fake.sharding.device_set) == 8
+    assert_same_pair(blend, blends)
 
 
 def test_temporal_modes_differ_in_what_they_share(batch):

@@ -71,7 +71,8 @@ def test_killed_anywhere_and_resumed_is_bit_for_bit_the_same(launch, uninterrupt
         time.sleep(moments.random() * 0.2)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert int(Checkpoints(tmp_path / "checkpoints", metric=SELECTION_METRIC).latest_step()) < 16
+    # A run may be killed before its first checkpoint is whole.
+    assert (Checkpoints(tmp_path / "checkpoints", metric=SELECTION_METRIC).latest_step() or 0) < 16
     process = launch(tmp_path)
     output, _ = process.communicate()
     assert process.returncode == 0, output

@@ -29,7 +29,7 @@ def test_a_repeated_image_gets_the_image_response(how, frames):
     response = jax.jit(conv.apply)({"params": {"kernel": kernel}}, clips)
     assert response.shape[1] == 3
     expected = np.repeat(np.asarray(_image_response(IMAGES))[:, None], 3, axis=1)
-    np.testing.assert_allclose(response, expected, atol=1e-5)
+    np.testing.assert_allclose(response, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_centre_treats_every_frame_of_any_clip_as_an_image():
@@ -37,7 +37,7 @@ def test_centre_treats_every_frame_of_any_clip_as_an_image():
     conv = nn.Conv(6, (3, 3, 5), (1, *STRIDES), use_bias=False)
     response = conv.apply({"params": {"kernel": inflate(jnp.asarray(KERNEL), 3, how="centre")}}, clips)
     expected = _image_response(clips.reshape(10, 9, 8, 4)).reshape(response.shape)
-    np.testing.assert_allclose(response, expected, atol=1e-5)
+    np.testing.assert_allclose(response, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
