@@ -37,6 +37,7 @@ TRUNKS: dict[str, tuple[str, str]] = {
     "efficientnet": ("stage0_block0/depthwise/kernel", "stem/kernel"),
     "xception": ("block1/conv0/depthwise_kernel", "conv1/kernel"),
     "r2plus1d": ("stem_space/kernel", "stem_space/kernel"),
+    "i3d": ("mixed3b/branch0/kernel", "conv1a/kernel"),
     "vivit": ("tubelets/kernel", "tubelets/kernel"),
     "m2tr": ("layer0/patches/query/kernel", "trunk/stem/kernel"),
     "meso4": ("conv0/kernel", "conv0/kernel"),

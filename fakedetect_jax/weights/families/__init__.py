@@ -3,6 +3,7 @@
 from fakedetect_jax.weights.families import (
     convnext,
     efficientnet,
+    i3d,
     m2tr,
     mesonet,
     r2plus1d,
@@ -26,6 +27,7 @@ SOURCES: dict[str, dict[str, Family]] = {
         "convnext": convnext.TORCHVISION,
         "resnet": resnet.TORCHVISION,
         "r2plus1d": r2plus1d.TORCHVISION,
+        "i3d": i3d.TORCHVISION,
     },
     "transformers": {
         "convnext": convnext.TRANSFORMERS,
