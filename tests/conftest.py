@@ -9,7 +9,9 @@ from pathlib import Path
 # Before jax is imported anywhere: eight devices on one CPU, as the sharded tests need them; and machine code that is
 # quick to make, because tests compile for longer than they compute.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    " --xla_cpu_use_fusion_emitters=false",
 )
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Two test processes fill two cores: more threads of torch's only wait for each other (one run waited for ever).
