@@ -10,6 +10,7 @@ from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.step import compile_step
 from tests import tiny_config
 from tests.conftest import make_tracks
+from tests.models.video.parity import EXACT
 
 BATCH = 8
 
@@ -39,9 +40,7 @@ def lowered(parts, devices):
     mesh = parallel.make_mesh(jax.devices()[:devices])
     state = jax.device_put(state, parallel.replicated(mesh))
     batch = parallel.to_global(batch, mesh)
-    # The quicker emitter of the tests adds up long sums one by one, and so less exactly.
-    options = {"xla_cpu_use_fusion_emitters": True}
-    return compile_step(step, mesh).lower(state, batch).compile(options), state, batch
+    return compile_step(step, mesh).lower(state, batch).compile(EXACT), state, batch
 
 
 @pytest.fixture(scope="module")
