@@ -16,7 +16,7 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Two test processes fill two cores: more threads of torch's only wait for each other (one run waited for ever).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Torch's convolutions write beyond their buffers on some AVX2 processors when there are so few channels.
+# With so few channels torch's convolutions abort or hang in the backward pass on some AVX2 processors.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "SSE41")
 # Shared by all test processes: compiling is most of what the tests do.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="fakedetect_tests_"))

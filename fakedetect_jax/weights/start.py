@@ -28,12 +28,8 @@ def start_from(variables: Any, place: str, source: str) -> tuple[dict[str, Any],
         raise WeightsError(f"init_source={source!r} is not known; use one of {', '.join(SOURCES)}, or none")
     path = hub.resolve(place)
     if not source:
+        tops = {name.split("/")[1] for name in flat_leaves(variables)}
         known = {name.split("/")[1] for name in read_tensors(path) if name.count("/")}
-        return own_files.load(path, variables, allow_missing=sorted(_tops(variables) - known))
+        return own_files.load(path, variables, allow_missing=sorted(tops - known))
     naming = make_naming(SOURCES[source], variables)
-    others = sorted({path.split("/")[1] for path in flat_leaves(variables) if not naming.covers(path)})
-    return load_into(variables, read_tensors(path), naming, allow_missing=others)
-
-
-def _tops(variables: Any) -> set[str]:
-    return {path.split("/")[1] for path in flat_leaves(variables)}
+    return load_into(variables, read_tensors(path), naming, allow_missing=naming.modules_beside(variables))

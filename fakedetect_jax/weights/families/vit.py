@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from fakedetect_jax.models.video.vivit_init import clip_positions, tubelet_kernel
-from fakedetect_jax.weights.naming import Entry, Family, Layout, Paths, Table
+from fakedetect_jax.weights.naming import Entry, Family, Layout, Paths, Table, as_it_is
 
 _ROLES = ("query", "key", "value")
 # Where the encoders keep an image model's part, and what the blocks of each call the attention over places.
@@ -79,8 +79,8 @@ def _table(
     over_places = "space_attention" if attention == "factorised_self_attention" else "attention"
     table: Table = {
         "tubelets/kernel": Entry(f"{names['patches']}.weight", _tubelets),
-        "tubelets/bias": Entry(f"{names['patches']}.bias", _to_ours),
-        f"{where}class_token": Entry(names["class_token"], lambda array, shape: array),
+        "tubelets": names["patches"],
+        f"{where}class_token": Entry(names["class_token"], as_it_is),
         f"{where}position": Entry(names["position"], _positions(attention)),
         f"{where}norm": names["norm"],
     }

@@ -9,9 +9,16 @@ from flax import linen as nn
 from fakedetect_jax.models.video.inflation import inflate
 
 rng = np.random.default_rng(0)
-KERNEL = rng.normal(size=(3, 5, 4, 6)).astype(np.float32)
-IMAGES = rng.normal(size=(2, 9, 8, 4)).astype(np.float32)
+KERNEL = rng.normal(size=(3, 5, 4, 6))
+IMAGES = rng.normal(size=(2, 9, 8, 4))
 STRIDES = (2, 1)
+
+
+@pytest.fixture(autouse=True)
+def exact_sums():
+    """Double precision: how float32 rounds depends on the processor."""
+    with jax.enable_x64(True):
+        yield
 
 
 def _image_response(images):
@@ -29,15 +36,15 @@ def test_a_repeated_image_gets_the_image_response(how, frames):
     response = jax.jit(conv.apply)({"params": {"kernel": kernel}}, clips)
     assert response.shape[1] == 3
     expected = np.repeat(np.asarray(_image_response(IMAGES))[:, None], 3, axis=1)
-    np.testing.assert_allclose(response, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(response, expected, atol=1e-12)
 
 
 def test_centre_treats_every_frame_of_any_clip_as_an_image():
-    clips = rng.normal(size=(2, 5, 9, 8, 4)).astype(np.float32)
+    clips = rng.normal(size=(2, 5, 9, 8, 4))
     conv = nn.Conv(6, (3, 3, 5), (1, *STRIDES), use_bias=False)
     response = conv.apply({"params": {"kernel": inflate(jnp.asarray(KERNEL), 3, how="centre")}}, clips)
     expected = _image_response(clips.reshape(10, 9, 8, 4)).reshape(response.shape)
-    np.testing.assert_allclose(response, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(response, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(
