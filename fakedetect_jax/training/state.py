@@ -41,13 +41,18 @@ def create_state(
     model: nn.Module, optimizer: optax.GradientTransformation, *, seed: int, frames: int, size: int
 ) -> TrainState:
     """Draws the parameters of `model` for clips of `frames` frames of `size` x `size` pixels."""
-    clip = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in clip_shapes(frames, size).items()}
-    variables = jax.jit(model.init)(jax.random.key(seed), **clip)
-    params = variables["params"]
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        average=jax.tree.map(jnp.copy, params),
-        statistics=variables.get("batch_stats", {}),
-        optimizer=jax.jit(optimizer.init)(params),
-    )
+
+    @jax.jit
+    def draw(key: jax.Array) -> TrainState:
+        clip = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in clip_shapes(frames, size).items()}
+        variables = model.init(key, **clip)
+        params = variables["params"]
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            average=params,
+            statistics=variables.get("batch_stats", {}),
+            optimizer=optimizer.init(params),
+        )
+
+    return draw(jax.random.key(seed))

@@ -13,7 +13,11 @@ def test_a_state_on_eight_devices_is_saved_without_compiling_and_restored_on_one
     spread = jax.block_until_ready(jax.device_put(state, parallel.replicated(mesh)))
     checkpoints = Checkpoints(tmp_path, metric="auc")
     compiled = []
-    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: compiled.append(event))
+
+    def listen(event, *_, **__):
+        compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
     try:
         jax.jit(lambda x: x * 3.5)(spread["kernel_8"])
         seen = len([event for event in compiled if "backend_compile" in event])
@@ -21,7 +25,7 @@ def test_a_state_on_eight_devices_is_saved_without_compiling_and_restored_on_one
         checkpoints.save(1, spread, {}, {"auc": 0.5})
         assert len([event for event in compiled if "backend_compile" in event]) == seen
     finally:
-        jax.monitoring.clear_event_listeners()
+        jax.monitoring.unregister_event_duration_listener(listen)
     checkpoints.close()
     restored = Checkpoints(tmp_path, metric="auc").restore(1, state)
     jax.tree.map(lambda saved, read: np.testing.assert_array_equal(saved, read, strict=True), state, restored)
