@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ os.environ.setdefault(
     " --xla_cpu_use_fusion_emitters=false",
 )
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 # Two test processes fill two cores: more threads of torch's only wait for each other (one run waited for ever).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # With so few channels torch's convolutions abort or hang in the backward pass on some AVX2 processors.
@@ -34,6 +36,9 @@ from tests.tiny_dataset import build_tiny
 # The first example of a test compiles; a time limit on each would measure the machine.
 hypothesis.settings.register_profile("fakedetect", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.load_profile("fakedetect")
+
+# What jax traced stays in its caches: looking through it for garbage, as often as usual, takes a tenth of the time.
+gc.set_threshold(200_000, 50, 1000)
 
 CROP = 64
 
@@ -99,6 +104,11 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     build_tiny(folder)
     return folder
+
+
+def pytest_sessionfinish() -> None:
+    """Let pytest's last collections of garbage pass over what jax keeps: they would take ten seconds."""
+    gc.freeze()
 
 
 _LONGEST = ("test_resume.py", "test_step.py", "test_detector_in_use.py")

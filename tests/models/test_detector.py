@@ -12,8 +12,9 @@ from fakedetect_jax import models
 from fakedetect_jax.models.detector import BRANCHES
 from tests.models.video.parity import random_variables
 
+SMALL = {"depths": (1, 1), "dims": (8, 16), "layer_scale": 0.5}
 PARTS = {
-    "spatial": {"depths": (1, 1), "dims": (8, 16), "layer_scale": 0.5},
+    "spatial": SMALL,
     "frequency": {"widths": [8, 16]},
     "motion": {"widths": [8, 8], "filters": 2, "cell": 4},
     "temporal": {"layers": 1, "heads": 2, "dim": 16},
@@ -42,7 +43,7 @@ def _detector_in_use(parts=tuple(PARTS), dtype="float32"):
     ("spatial", "frequency", "motion", "temporal"),
     [
         combination
-        for combination in itertools.product([None, {"variant": "atto"}], [None, {}], [None, {}], [None, {}])
+        for combination in itertools.product([None, SMALL], [None, {}], [None, {}], [None, {}])
         if any(part is not None for part in combination[:3])
     ],
 )
@@ -51,7 +52,7 @@ def test_every_combination_builds(spatial, frequency, motion, temporal, dtype):
     model = models.create("detector", **parts, dtype=dtype)
     frames = jax.ShapeDtypeStruct((2, 3, 64, 64, 3), jnp.float32)
     (logit, out), variables = jax.eval_shape(model.init_with_output, jax.random.key(0), frames)
-    widths = {"spatial": 320, "frequency": 96, "motion": 64}
+    widths = {"spatial": 16, "frequency": 96, "motion": 64}
     width = sum(width for part, width in widths.items() if parts[part] is not None)
     width = 128 if temporal is not None else width
     assert (logit.shape, out["frame_logit"].shape, out["features"].shape) == ((2,), (2, 3), (2, width))

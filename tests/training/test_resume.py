@@ -38,11 +38,16 @@ def launch(tiny_data):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(launch, tmp_path_factory):
+def config(tiny_data):
+    config = tiny_config.get_config()
+    config.data.folder = str(tiny_data)
+    return config
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(config, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("uninterrupted")
-    process = launch(workdir)
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    train(config, workdir)
     return workdir
 
 
@@ -99,10 +104,8 @@ def wait_for_steps(workdir, steps, process):
     pytest.fail(f"the run ended before {steps} steps: {process.communicate()[0]}")
 
 
-def test_a_finished_run_is_left_alone(uninterrupted, tiny_data, capsys):
+def test_a_finished_run_is_left_alone(uninterrupted, config, capsys):
     before = logged(uninterrupted)
-    config = tiny_config.get_config()
-    config.data.folder = str(tiny_data)
     train(config, uninterrupted)
     assert "trained to step 16 already" in capsys.readouterr().out
     assert logged(uninterrupted) == before
@@ -117,17 +120,15 @@ def test_the_best_and_the_last_checkpoint_are_kept(uninterrupted):
     assert kept == {best, 16}
 
 
-def test_another_config_is_refused_by_field(uninterrupted, tiny_data):
-    config = tiny_config.get_config()
-    config.data.folder = str(tiny_data)
+def test_another_config_is_refused_by_field(uninterrupted, config):
+    config = config.copy_and_resolve_references()
     config.optimizer.learning_rate = 0.5
     with pytest.raises(CheckpointMismatch, match=r"config.optimizer.learning_rate: 0.001 -> 0.5"):
         train(config, uninterrupted)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tiny_data, tmp_path):
-    config = tiny_config.get_config()
-    config.data.folder = str(tiny_data)
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_path):
+    config = config.copy_and_resolve_references()
     config.input.fakes = config.validation.fakes = "recorded"
     config.optimizer.learning_rate = 1e30
     config.optimizer.warmup_steps = 0

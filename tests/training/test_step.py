@@ -35,21 +35,17 @@ def parts():
     return step, jax.device_get(state), batch
 
 
-def lowered(parts, devices):
-    step, state, batch = parts
-    mesh = parallel.make_mesh(jax.devices()[:devices])
-    state = jax.device_put(state, parallel.replicated(mesh))
-    batch = parallel.to_global(batch, mesh)
-    return compile_step(step, mesh).lower(state, batch).compile(EXACT), state, batch
-
-
 @pytest.fixture(scope="module")
 def on_one_and_eight(parts):
-    """(compiled program, its outputs on the host) for 1 and for 8 devices."""
+    """{devices: (compiled program, its outputs on the host, the state that it was given)} for 1 and for 8."""
+    step, on_host, batch = parts
     outcome = {}
     for devices in (1, 8):
-        program, state, batch = lowered(parts, devices)
-        outcome[devices] = program.as_text(), jax.device_get(program(state, batch))
+        mesh = parallel.make_mesh(jax.devices()[:devices])
+        state = jax.device_put(on_host, parallel.replicated(mesh))
+        spread = parallel.to_global(batch, mesh)
+        program = compile_step(step, mesh).lower(state, spread).compile(EXACT)
+        outcome[devices] = program.as_text(), jax.device_get(program(state, spread)), state
     return outcome
 
 
@@ -71,10 +67,10 @@ def test_nothing_but_sums_crosses_devices(on_one_and_eight):
     assert found == {"all-reduce"}
 
 
-def test_the_state_is_donated(parts):
-    program, state, batch = lowered(parts, 1)
-    jax.block_until_ready(program(state, batch))
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+@pytest.mark.parametrize("devices", [1, 8])
+def test_the_state_is_donated(on_one_and_eight, devices):
+    *_, given = on_one_and_eight[devices]
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(given))
 
 
 def test_the_average_follows_the_parameters(on_one_and_eight, parts):
