@@ -42,7 +42,7 @@ def export(config: Config, workdir: str | Path) -> Path:
       CheckpointMismatch: no validated checkpoint, or one that does not fit the config.
     """
     workdir = Path(workdir)
-    checkpoints = Checkpoints(workdir / CHECKPOINTS, metric=SELECTION_METRIC)
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, metric=SELECTION_METRIC, read_only=True)
     step = checkpoints.best_step()
     model = experiment.make_model(config)
     preprocessing = Preprocessing(

@@ -21,10 +21,11 @@ class Checkpoints:
 
     Each holds the train state and a JSON document `about` (config, place in the data, versions). The newest is
     kept, to go on from, and the one with the highest validation metric, to use. A checkpoint counts only when
-    it is written whole: a kill in the middle of a save leaves the one before.
+    it is written whole: a kill in the middle of a save leaves the one before. What such a save left behind is removed,
+    but not if `read_only`: another process may be saving.
     """
 
-    def __init__(self, folder: str | Path, *, metric: str) -> None:
+    def __init__(self, folder: str | Path, *, metric: str, read_only: bool = False) -> None:
         self._folder = Path(folder).absolute()
         self._metric = metric
         keep = checkpoint_managers.AnyPreservationPolicy(
@@ -41,7 +42,9 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
                 best_fn=lambda metrics: metrics[metric],
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not read_only,
+                create=not read_only,
+                read_only=read_only,
                 step_prefix="step",
             ),
         )

@@ -1,9 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from fakedetect_jax import parallel
-from fakedetect_jax.training.checkpoint import Checkpoints
+from fakedetect_jax.training.checkpoint import CheckpointMismatch, Checkpoints
 
 
 def test_a_state_on_eight_devices_is_saved_without_compiling_and_restored_on_one(tmp_path):
@@ -27,6 +28,26 @@ def test_a_state_on_eight_devices_is_saved_without_compiling_and_restored_on_one
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
     checkpoints.close()
-    restored = Checkpoints(tmp_path, metric="auc").restore(1, state)
+    restored = Checkpoints(tmp_path, metric="auc", read_only=True).restore(1, state)
     jax.tree.map(lambda saved, read: np.testing.assert_array_equal(saved, read, strict=True), state, restored)
     assert all(leaf.sharding.device_set == {jax.devices()[0]} for leaf in jax.tree.leaves(restored))
+
+
+def test_what_a_killed_save_left_is_removed_by_the_run_that_goes_on_and_by_nobody_else(tmp_path):
+    checkpoints = Checkpoints(tmp_path, metric="auc")
+    checkpoints.save(1, {"kernel": jnp.ones(3)}, {}, {"auc": 0.5})
+    checkpoints.close()
+    unfinished = tmp_path / "step_2.orbax-checkpoint-tmp" / "state"
+    unfinished.mkdir(parents=True)
+    reading = Checkpoints(tmp_path, metric="auc", read_only=True)
+    assert reading.best_step() == reading.latest_step() == 1
+    reading.close()
+    assert unfinished.exists()
+    Checkpoints(tmp_path, metric="auc").close()
+    assert not unfinished.parent.exists()
+
+
+def test_a_folder_without_checkpoints_is_refused_with_the_remedy(tmp_path):
+    with pytest.raises(CheckpointMismatch, match="nothing: no validated checkpoint; train first"):
+        Checkpoints(tmp_path / "nothing", metric="auc", read_only=True).best_step()
+    assert not (tmp_path / "nothing").exists()

@@ -17,9 +17,11 @@ BATCH = 8
 
 @pytest.fixture(scope="module")
 def parts():
-    """A step with everything in it: self-blending, both branches, the temporal transformer."""
+    """A step with everything in it: self-blending, both branches, the temporal transformer, what is drawn at random."""
     config = tiny_config.get_config()
     config.model.options.frequency = {"widths": (8, 8)}
+    config.model.options.spatial.drop_path = 0.3
+    config.model.options.dropout = 0.1
     model = experiment.make_model(config)
     config.seed, config.optimizer.ema_decay = 3, 0.9
     # JPEG rounds: where a coefficient lies halfway, the last bit of a sum decides over a whole step of it.
