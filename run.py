@@ -109,6 +109,8 @@ def closing_words(seconds: float) -> str:
     auc = levels["video"]["mean_over_methods"]["metrics"]["auc"]
     scripts = SCRIPTS.relative_to(ROOT) if SCRIPTS.is_relative_to(ROOT) else SCRIPTS
     figure = f"{auc['value']:.3f} (95 % interval {auc['low']:.3f} to {auc['high']:.3f})"
+    verdicts = {name: json.loads((ROOT / WORKDIR / name / "verdict.json").read_text()) for name in CLIPS}
+    scores = {name: verdict["tracks"][0]["score"] for name, verdict in verdicts.items()}
     return f"""
 Done in {seconds / 60:.1f} minutes. A detector was trained on real clips only, with self-blended fakes, and tested on
 people and forgery methods that it had never seen. Video AUC, the mean over {len(levels["video"]["methods"])} methods:
@@ -116,7 +118,8 @@ people and forgery methods that it had never seen. Video AUC, the mean over {len
 
   {WORKDIR}/evaluation/report.html     the report: every figure, curve, and the clips it was surest of
   {WORKDIR}/detector/                  the detector: weights, model card, a program for CPU, CUDA and TPU
-  {WORKDIR}/predict_fake/timeline.png  a swapped face over time; predict_real/ is the same person unchanged
+  {WORKDIR}/predict_fake/timeline.png  a swapped face over time, P(fake) = {scores["predict_fake"]:.2f}
+  {WORKDIR}/predict_real/timeline.png  the same person unchanged, P(fake) = {scores["predict_real"]:.2f}
 
 Next: score a video of your own with
   {scripts}/fakedetect predict VIDEO --detector {WORKDIR}/detector
