@@ -64,7 +64,7 @@ def make_environment(*, extra: str) -> None:
     print(f"Making the environment in {VENV} (a few minutes, once)", flush=True)
     if not (SCRIPTS / "pip").exists() and not (SCRIPTS / "pip.exe").exists():
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
-    call(["python", "-m", "pip", "install", "--quiet", "--editable", f".{extra}"])
+    call(["python", "-m", "pip", "install", "--editable", f".{extra}"])
     (VENV / f"installed{extra}.txt").write_text(wanted)
 
 
