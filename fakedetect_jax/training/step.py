@@ -89,7 +89,7 @@ def make_train_step(
             metrics["unblended"] = jnp.sum(examples["unblended"])
         metrics |= {
             "loss": loss,
-            "gradient_norm": optax.global_norm(gradients),
+            "gradient_norm": optax.tree.norm(gradients),
             "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
         }
         return TrainState(state.step + 1, params, average, statistics, optimizer_state), metrics

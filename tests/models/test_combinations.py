@@ -39,14 +39,14 @@ def test_every_kind_has_a_small_one():
     assert set(SMALL_SPATIAL) == set(SPATIAL)
 
 
-@pytest.mark.parametrize(("space", "time"), itertools.product(SPATIAL, TEMPORAL))
+@pytest.mark.parametrize(("space", "time"), list(itertools.product(SPATIAL, TEMPORAL)))
 def test_every_backbone_with_every_temporal_part(space, time):
     temporal = {"name": time, **SMALL_TEMPORAL.get(time, {})}
     logit, frames, features = shapes(spatial=spatial(space), temporal=temporal)
     assert (logit, frames, len(features)) == ((2,), (2, 3), 2)
 
 
-@pytest.mark.parametrize(("frequency", "fusion"), itertools.product(FREQUENCY, FUSIONS))
+@pytest.mark.parametrize(("frequency", "fusion"), list(itertools.product(FREQUENCY, FUSIONS)))
 def test_every_frequency_branch_with_every_fusion(frequency, fusion):
     logit, frames, _ = shapes(
         spatial=spatial("convnext"), frequency={"name": frequency}, fusion={"name": fusion}
