@@ -44,7 +44,6 @@ class Checkpoints:
                 best_fn=lambda metrics: metrics[metric],
                 cleanup_tmp_directories=not read_only,
                 create=not read_only,
-                read_only=read_only,
                 step_prefix="step",
             ),
         )
