@@ -18,6 +18,7 @@ from data_builders.journal import Journal
 from data_builders.listing import Listing, SourceError, VideoItem
 from data_builders.report import summarise
 from fakedetect_jax.data import schema
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import FaceSequence
 
 REPORT = "build_report.json"
@@ -57,7 +58,7 @@ class FaceSequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
     ) -> None:
         known = self.VARIANTS or ("",)
         if variant and variant not in known:
-            raise ValueError(f"{self.name}: no variant {variant!r}; there are {list(self.VARIANTS)}")
+            raise FakedetectError(f"{self.name}: no variant {variant!r}; there are {list(self.VARIANTS)}")
         self.variant = variant or known[0]
         self.extraction = extraction
         self._source = source

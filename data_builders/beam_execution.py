@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from data_builders.execution import Execution, Work
 from data_builders.listing import VideoItem
+from fakedetect_jax.errors import FakedetectError
 
 _RUNNERS = {
     "direct": "DirectRunner",
@@ -19,15 +20,15 @@ def extract_all(items: list[VideoItem], work: Work, execution: Execution) -> Ite
     """Runs the pipeline to its end, then yields the items.
 
     Raises:
-      ValueError: an unknown runner, or Beam is not installed.
+      FakedetectError: an unknown runner, or Beam is not installed.
     """
     if execution.runner not in _RUNNERS:
-        raise ValueError(f"runner {execution.runner!r} is not known; there are {sorted(_RUNNERS)}")
+        raise FakedetectError(f"runner {execution.runner!r} is not known; there are {sorted(_RUNNERS)}")
     try:
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
-        raise ValueError("a runner needs Beam: pip install 'fakedetect_jax[beam]'") from error
+        raise FakedetectError("a runner needs Beam: pip install 'fakedetect_jax[beam]'") from error
     options = [f"--runner={_RUNNERS[execution.runner]}", *execution.beam_options]
     if execution.runner == "direct":
         # Threads would share one decoder's lock; processes do not.

@@ -21,12 +21,13 @@ from data_builders.listing import Listing, VideoItem
 from data_builders.report import describe_build
 from data_builders.splits import check_disjoint
 from fakedetect_jax.data.index import load_index
+from fakedetect_jax.errors import FakedetectError
 
 SUMMARY = "build_report.txt"
 _JOURNALS = ".unfinished"
 
 
-class TooManyFailures(ValueError):
+class TooManyFailures(FakedetectError):
     """More videos failed than the user allows: something is wrong with all of them, not with one."""
 
 
@@ -40,10 +41,10 @@ def create_builder(name: str, data_dir: str | Path, **options: Any) -> FaceSeque
     """Returns the builder of a dataset; `options` are those of FaceSequenceBuilder.
 
     Raises:
-      ValueError: no such dataset or variant; the message lists the known ones.
+      FakedetectError: no such dataset or variant; the message lists the known ones.
     """
     if name not in names():
-        raise ValueError(f"unknown dataset {name!r}; there are {names()}")
+        raise FakedetectError(f"unknown dataset {name!r}; there are {names()}")
     module = importlib.import_module(f"data_builders.{name}.{name}_dataset_builder")
     return module.Builder(data_dir=data_dir, **options)
 
@@ -53,7 +54,7 @@ def check(name: str, *, source: str | Path | None, variant: str = "") -> Listing
 
     Raises:
       SourceError: a file that decides the splits is missing or wrong.
-      ValueError: the splits share a person.
+      FakedetectError: the splits share a person.
     """
     builder = create_builder(name, Path("unused"), source=source, variant=variant)
     listing = builder.listing()
@@ -83,7 +84,7 @@ def build(
     Raises:
       SourceError: a file that decides the splits is missing or wrong.
       TooManyFailures: names the last of them.
-      ValueError: an unknown dataset or option; splits that share a person; not one face in all the videos.
+      FakedetectError: an unknown dataset or option; splits that share a person; not one face in all the videos.
     """
     builder = create_builder(name, data_dir, source=source, variant=variant, extraction=extraction)
     return prepare(builder, execution=execution, max_failures=max_failures)
@@ -115,14 +116,14 @@ def check_items(builder: FaceSequenceBuilder, items: list[VideoItem]) -> None:
     """Checks that there are videos, each once, and that their splits share no person.
 
     Raises:
-      ValueError: names the video or the person.
+      FakedetectError: names the video or the person.
     """
     if not items:
-        raise ValueError(f"{builder.name}: no video at all in {builder.source}. {builder.SOURCE_HINT}")
+        raise FakedetectError(f"{builder.name}: no video at all in {builder.source}. {builder.SOURCE_HINT}")
     counts = collections.Counter(item.key for item in items)
     repeated = [key for key, count in counts.items() if count > 1]
     if repeated:
-        raise ValueError(f"{builder.name}: the same video is listed twice: {repeated[:5]}")
+        raise FakedetectError(f"{builder.name}: the same video is listed twice: {repeated[:5]}")
     check_disjoint(items, dataset=builder.name, shared=builder.SHARED_IDENTITIES)
 
 
@@ -160,7 +161,9 @@ def _extract(
     tracks = sum(journal.outcome(item)["tracks"] for item in items)
     if not tracks:
         reasons = collections.Counter(journal.outcome(item)["failure"] for item in items)
-        raise ValueError(f"{builder.name}: no face in any video; the reasons: {dict(reasons.most_common(3))}")
+        raise FakedetectError(
+            f"{builder.name}: no face in any video; the reasons: {dict(reasons.most_common(3))}"
+        )
 
 
 def _check_records(builder: FaceSequenceBuilder, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces.choice import FrameChoice
 from fakedetect_jax.faces.crop import JPEG_QUALITY
 from fakedetect_jax.faces.extract import ALL_FRAMES, CROP_MARGIN, CROP_SIZE
@@ -22,13 +23,13 @@ class Extraction:
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 2048:
-            raise ValueError(f"size={self.size}: crops have 16 to 2048 pixels")
+            raise FakedetectError(f"size={self.size}: crops have 16 to 2048 pixels")
         if not 0 <= self.margin <= 2:
-            raise ValueError(f"margin={self.margin}: give a fraction of the face between 0 and 2")
+            raise FakedetectError(f"margin={self.margin}: give a fraction of the face between 0 and 2")
         if not 1 <= self.quality <= 100:
-            raise ValueError(f"quality={self.quality}: JPEG qualities lie in 1 to 100")
+            raise FakedetectError(f"quality={self.quality}: JPEG qualities lie in 1 to 100")
         if self.detect_every < 1:
-            raise ValueError(f"detect_every={self.detect_every} is too small; give at least 1")
+            raise FakedetectError(f"detect_every={self.detect_every} is too small; give at least 1")
 
     def options(self) -> dict[str, Any]:
         """Returns the keyword arguments of `faces.extract`."""

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from fakedetect_jax.data import schema
+from fakedetect_jax.errors import FakedetectError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
-class SourceError(ValueError):
+class SourceError(FakedetectError):
     """A download that does not hold what the builder needs; names the thing, the place and the remedy."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from data_builders.listing import VideoItem
 from fakedetect_jax.data.index import Entry
+from fakedetect_jax.errors import FakedetectError
 
 
 def check_disjoint(
@@ -18,7 +19,7 @@ def check_disjoint(
       shared: pairs of splits that may share people, because their publisher made them so.
 
     Raises:
-      ValueError: names the identity and two of its videos.
+      FakedetectError: names the identity and two of its videos.
     """
     allowed = {frozenset(pair) for pair in shared}
     first: dict[str, dict[str, VideoItem | Entry]] = {}
@@ -28,7 +29,7 @@ def check_disjoint(
             known.setdefault(entry.split, entry)
             for split, other in known.items():
                 if split != entry.split and frozenset((split, entry.split)) not in allowed:
-                    raise ValueError(
+                    raise FakedetectError(
                         f"{dataset}: identity {identity!r} is in split {split!r} "
                         f"({other.method}/{other.video_id}) and in split {entry.split!r} "
                         f"({entry.method}/{entry.video_id}); splits must not share people"

@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 from ml_collections import ConfigDict
 
+from fakedetect_jax.errors import FakedetectError
+
 # An ml_collections.ConfigDict. Its own annotations give every field the union of all types, of no use to a checker.
 Config: TypeAlias = Any
 
@@ -35,7 +37,7 @@ _AT_LEAST_ONE = (
 )
 
 
-class ConfigError(ValueError):
+class ConfigError(FakedetectError):
     """A field that does not exist, or a value that it cannot have."""
 
 

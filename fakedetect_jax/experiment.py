@@ -16,6 +16,7 @@ from fakedetect_jax.augment import SelfBlendRecipe
 from fakedetect_jax.config import Config
 from fakedetect_jax.data.pipeline import Loading, Shard
 from fakedetect_jax.data.tracks import Tracks, concatenate, select
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.training.inputs import MakeInputs, augmented, cropped, self_blended
 from fakedetect_jax.training.optimizer import adamw, learning_rate_schedule, without
 from fakedetect_jax.training.state import TrainState, create_state
@@ -78,22 +79,22 @@ def make_step(config: Config, model: nn.Module, optimizer: optax.GradientTransfo
     """Returns the train step, not yet compiled.
 
     Raises:
-      ValueError: `train.mask_weight` without fakes that have masks, or without a part that predicts them;
+      FakedetectError: `train.mask_weight` without fakes that have masks, or without a part that predicts them;
         `train.method_weight` without methods, or without recorded fakes.
     """
     if config.train.mask_weight and config.input.fakes != "self_blend":
-        raise ValueError(
+        raise FakedetectError(
             f"config.train.mask_weight={config.train.mask_weight} needs masks, which only"
             f" config.input.fakes='self_blend' has, not {config.input.fakes!r}"
         )
     if config.train.mask_weight and config.model.options.get("mask") is None:
-        raise ValueError(
+        raise FakedetectError(
             f"config.train.mask_weight={config.train.mask_weight} needs a model that predicts masks: set"
             " config.model.options.mask = {}"
         )
     methods = tuple(config.model.options.get("methods", ()))
     if config.train.method_weight and (not methods or config.input.fakes != "recorded"):
-        raise ValueError(
+        raise FakedetectError(
             f"config.train.method_weight={config.train.method_weight} needs a model that tells methods apart, and fakes"
             " of several methods: name them in config.model.options.methods, and set config.input.fakes='recorded'"
         )
@@ -141,11 +142,11 @@ def open_tracks(config: Config, sources: Config) -> Tracks:
 
 
 def check_methods(config: Config, tracks: Tracks) -> None:
-    """Raises ValueError if the model is to tell a method apart of which there is no track to train on."""
+    """Raises FakedetectError if the model is to tell a method apart of which there is no track to train on."""
     there = sorted({entry.method for entry in tracks.entries})
     missing = [name for name in config.model.options.get("methods", ()) if name not in there]
     if missing:
-        raise ValueError(
+        raise FakedetectError(
             f"config.model.options.methods names {missing}, but config.data.train has only {there}"
         )
 

@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 from fakedetect_jax import models, parallel
 from fakedetect_jax.augment import face_crop
 from fakedetect_jax.data.sampling import spread_frames
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import FaceSequence, extract
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
@@ -29,7 +30,7 @@ INPUTS = ("frames", "landmarks", "timestamps", "valid")
 THRESHOLD = 0.5
 
 
-class DetectorError(ValueError):
+class DetectorError(FakedetectError):
     """A folder that holds no detector, or one that cannot be read."""
 
 
@@ -149,7 +150,7 @@ class Detector:
           P(fake) of each clip and of each frame.
 
         Raises:
-          ValueError: another number of frames, size or type.
+          FakedetectError: another number of frames, size or type.
         """
         self._check(frames)
         if timestamps is None:
@@ -210,7 +211,7 @@ class Detector:
         spec = self.preprocessing
         wanted = (spec.frames, spec.crop_size, spec.crop_size, 3)
         if frames.ndim != 5 or frames.shape[1:] != wanted or frames.dtype != np.uint8 or not len(frames):
-            raise ValueError(
+            raise FakedetectError(
                 f"frames are {frames.dtype}{list(frames.shape)}; this detector takes uint8[n, {wanted[0]}, "
                 f"{wanted[1]}, {wanted[2]}, 3], n > 0, crops as faces.extract(size={spec.crop_size}, "
                 f"margin={spec.crop_margin}) makes them"

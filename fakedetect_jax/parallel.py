@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from fakedetect_jax.errors import FakedetectError
+
 DATA = "data"
 
 
@@ -32,12 +34,12 @@ def check_batch_size(batch_size: int, mesh: Mesh, field: str) -> None:
     """Checks that a global batch divides by the devices.
 
     Raises:
-      ValueError: names `field`, its value and the nearest value that works.
+      FakedetectError: names `field`, its value and the nearest value that works.
     """
     devices = mesh.size
     if batch_size < 1 or batch_size % devices:
         nearest = max(1, round(batch_size / devices)) * devices
-        raise ValueError(
+        raise FakedetectError(
             f"{field}={batch_size} does not divide by the {devices} devices; use a multiple, e.g. {nearest}"
         )
 

@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from fakedetect_jax.errors import FakedetectError
+
 ASSETS = Path(__file__).parent / "assets"
 METHODS = ("mesh_swap", "poisson_swap", "reenact")
 SPLITS = ("train", "validation", "test")
@@ -105,7 +107,7 @@ def read(shot: Shot, *, seed: int = 0, count: int | None = None) -> Footage:
     """Pixels of a shot: a decoded segment, or the photograph seen by a moving camera; `count` frames or all.
 
     Raises:
-        ValueError: the asset is missing or cannot be decoded.
+        FakedetectError: the asset is missing or cannot be decoded.
     """
     path = ASSETS / shot.asset
     if not shot.is_photograph:
@@ -113,7 +115,7 @@ def read(shot: Shot, *, seed: int = 0, count: int | None = None) -> Footage:
     else:
         photograph = cv2.imread(str(path))
         if photograph is None:
-            raise ValueError(f"{path} cannot be read: restore it from version control")
+            raise FakedetectError(f"{path} cannot be read: restore it from version control")
         rng = rng_for("camera", shot.asset, shot.take, seed)
         clip = Footage(_hand_held(photograph, rng, count or PHOTO_FRAMES), PHOTO_FPS)
     frames = clip.frames[:count, :, ::-1] if shot.mirrored else clip.frames[:count]
@@ -180,7 +182,7 @@ def _decode(path: Path) -> Footage:
         frames.append(grabbed[1])
     video.release()
     if not frames:
-        raise ValueError(f"{path} cannot be decoded: restore it from version control")
+        raise FakedetectError(f"{path} cannot be decoded: restore it from version control")
     return Footage(np.stack(frames), fps)
 
 

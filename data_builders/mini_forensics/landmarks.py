@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces.detect import FaceDetector
 from fakedetect_jax.faces.mesh import FaceMesh, region_of_detection, region_of_mesh
 
@@ -16,7 +17,7 @@ def track_mesh(frames: UInt8[np.ndarray, "t h w 3"]) -> Float32[np.ndarray, "t 4
     jitter.
 
     Raises:
-        ValueError: a frame without a face.
+        FakedetectError: a frame without a face.
     """
     detector, mesh = FaceDetector(), FaceMesh()
     points: list[Float[np.ndarray, "468 2"]] = []
@@ -25,7 +26,7 @@ def track_mesh(frames: UInt8[np.ndarray, "t h w 3"]) -> Float32[np.ndarray, "t 4
         if found is None or found.presence < _LOST:
             faces = detector(frame)
             if not len(faces.score):
-                raise ValueError(
+                raise FakedetectError(
                     f"no face in frame {index}: every frame of a clip needs one, choose other footage"
                 )
             largest = int(np.argmax((faces.box[:, 2:] - faces.box[:, :2]).prod(axis=1)))

@@ -12,6 +12,7 @@ from data_builders.mini_forensics.forgeries.mesh_swap import mesh_swap
 from data_builders.mini_forensics.forgeries.poisson_swap import poisson_swap
 from data_builders.mini_forensics.forgeries.reenact import reenact
 from data_builders.mini_forensics.landmarks import track_mesh
+from fakedetect_jax.errors import FakedetectError
 
 _FORGE = {"mesh_swap": mesh_swap, "poisson_swap": poisson_swap, "reenact": reenact}
 # Intra-coded and nearly lossless, the counterpart of FaceForensics++ raw: stronger compression hides the traces
@@ -25,7 +26,7 @@ def render(clip: footage.ClipPlan, folder: Path) -> Path:
     Safe to call from several processes: nothing is cached and no state is shared.
 
     Raises:
-        ValueError: an asset that cannot be read, a clip without a face, a file that cannot be written.
+        FakedetectError: an asset that cannot be read, a clip without a face, a file that cannot be written.
     """
     frames, fps = pixels(clip)
     path = Path(folder) / f"{clip.video_id}.avi"
@@ -54,7 +55,7 @@ def encode(frames: UInt8[np.ndarray, "t h w 3"], fps: float, path: Path) -> None
     """Write BGR frames as motion JPEG.
 
     Raises:
-        ValueError: the file cannot be written.
+        FakedetectError: the file cannot be written.
     """
     height, width = frames.shape[1:3]
     writer = cv2.VideoWriter(
@@ -62,7 +63,9 @@ def encode(frames: UInt8[np.ndarray, "t h w 3"], fps: float, path: Path) -> None
     )
     writer.set(cv2.VIDEOWRITER_PROP_QUALITY, _QUALITY)
     if not writer.isOpened():
-        raise ValueError(f"{path} cannot be written: does its folder exist, and is there room on the disk?")
+        raise FakedetectError(
+            f"{path} cannot be written: does its folder exist, and is there room on the disk?"
+        )
     for frame in frames:
         writer.write(frame)
     writer.release()

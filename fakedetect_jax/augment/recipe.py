@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 from fakedetect_jax.augment.hull import HULLS
 from fakedetect_jax.augment.photometric import PhotometricRanges
+from fakedetect_jax.errors import FakedetectError
 
 TEMPORAL = ("shared", "drift", "independent")
 
@@ -14,7 +15,7 @@ class SelfBlendRecipe:
 
     Lengths "in reference pixels" are those of the released code, at whose scale a face is `reference_face`
     pixels wide; they are scaled to the face's width in the output, so that the recipe means the same at every
-    `size`. Raises ValueError for a probability outside [0, 1], a range that is not ordered or a size below
+    `size`. Raises FakedetectError for a probability outside [0, 1], a range that is not ordered or a size below
     16.
     """
 
@@ -100,24 +101,24 @@ class SelfBlendRecipe:
     def __post_init__(self) -> None:
         """Check what the type system cannot."""
         if self.size < 16:
-            raise ValueError(f"size is {self.size}; self-blending needs an output of at least 16 pixels")
+            raise FakedetectError(f"size is {self.size}; self-blending needs an output of at least 16 pixels")
         for name in (*_PROBABILITIES, *_probability_fields()):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}; a probability lies in [0, 1]")
+                raise FakedetectError(f"{name} is {getattr(self, name)}; a probability lies in [0, 1]")
         for name in _RANGES:
             low, high = getattr(self, name)
             if not 0.0 <= low <= high:
-                raise ValueError(f"{name} is {(low, high)}; give (low, high) with 0 <= low <= high")
+                raise FakedetectError(f"{name} is {(low, high)}; give (low, high) with 0 <= low <= high")
         if self.temporal not in TEMPORAL:
-            raise ValueError(f"temporal is {self.temporal!r}; there are {TEMPORAL}")
+            raise FakedetectError(f"temporal is {self.temporal!r}; there are {TEMPORAL}")
         if min(self.drift) <= 0.0:
-            raise ValueError(f"drift is {self.drift}; strengths of a drift are positive")
+            raise FakedetectError(f"drift is {self.drift}; strengths of a drift are positive")
         if len(self.hulls) != len(HULLS) or min(self.hulls) < 0 or abs(sum(self.hulls) - 1.0) > 1e-6:
-            raise ValueError(
+            raise FakedetectError(
                 f"hulls is {self.hulls}; give one probability for each of {tuple(HULLS)}, with sum 1"
             )
         if not 1 <= self.jpeg_quality[0] <= self.jpeg_quality[1] <= 100:
-            raise ValueError(f"jpeg_quality is {self.jpeg_quality}; JPEG qualities lie in [1, 100]")
+            raise FakedetectError(f"jpeg_quality is {self.jpeg_quality}; JPEG qualities lie in [1, 100]")
 
     @property
     def source(self) -> PhotometricRanges:

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 
 from fakedetect_jax.data import schema
 from fakedetect_jax.data.records import Records
+from fakedetect_jax.errors import FakedetectError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Entry:
     frames: int
 
 
-class DatasetNotBuilt(ValueError):
+class DatasetNotBuilt(FakedetectError):
     """No built dataset where one was expected."""
 
 
@@ -57,11 +58,11 @@ def open_split(folder: Path, split: str) -> Sequence[Mapping[str, Any]]:
     """Returns random access to the records of a split.
 
     Raises:
-      ValueError: the dataset has no such split.
+      FakedetectError: the dataset has no such split.
     """
     builder = tfds.builder_from_directory(str(folder))
     if split not in builder.info.splits:
-        raise ValueError(f"{folder}: no split {split!r}; there are {sorted(builder.info.splits)}")
+        raise FakedetectError(f"{folder}: no split {split!r}; there are {sorted(builder.info.splits)}")
     return Records(builder, split)
 
 

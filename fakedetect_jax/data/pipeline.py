@@ -14,6 +14,7 @@ import numpy as np
 
 from fakedetect_jax.data.sampling import spread_frames, train_frames
 from fakedetect_jax.data.tracks import Tracks
+from fakedetect_jax.errors import FakedetectError
 
 Batch = dict[str, np.ndarray]
 
@@ -38,10 +39,10 @@ class Shard:
         """Rows of a batch of `batch_size` that fall to each process.
 
         Raises:
-          ValueError: they do not divide.
+          FakedetectError: they do not divide.
         """
         if batch_size % self.count:
-            raise ValueError(
+            raise FakedetectError(
                 f"batch_size={batch_size} does not divide by the {self.count} processes; use a multiple"
             )
         return batch_size // self.count

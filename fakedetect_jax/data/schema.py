@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import FaceSequence
 
 REAL = "real"
@@ -58,10 +59,10 @@ def to_record(
     """Joins a face track with what the dataset says of its video.
 
     Raises:
-      ValueError: `label` is not 0 or 1, or contradicts `method` ('real' and only 'real' has label 0).
+      FakedetectError: `label` is not 0 or 1, or contradicts `method` ('real' and only 'real' has label 0).
     """
     if label not in (0, 1) or (label == 0) != (method == REAL):
-        raise ValueError(
+        raise FakedetectError(
             f"{dataset}/{video_id}: label={label!r} with method={method!r}; label is 1 for fake and 0 for "
             f"real, and only method {REAL!r} is real"
         )

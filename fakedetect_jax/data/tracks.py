@@ -12,6 +12,7 @@ import numpy as np
 import simplejpeg
 
 from fakedetect_jax.data.index import Entry, dataset_folder, load_index, open_split
+from fakedetect_jax.errors import FakedetectError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,20 +77,20 @@ def select(
 
     Raises:
       DatasetNotBuilt: the dataset is not in `data_dir`.
-      ValueError: no such split or method, or nothing is left.
+      FakedetectError: no such split or method, or nothing is left.
     """
     folder = dataset_folder(data_dir, dataset)
     entries = [entry for entry in load_index(folder, split) if entry.main]
     known = sorted({entry.method for entry in entries})
     unknown = sorted(set(methods) - set(known))
     if unknown:
-        raise ValueError(f"{dataset}, split {split!r}: no method {unknown}; there are {known}")
+        raise FakedetectError(f"{dataset}, split {split!r}: no method {unknown}; there are {known}")
     if methods:
         entries = [entry for entry in entries if entry.method in methods]
     if limit:
         entries = entries[:limit]
     if not entries:
-        raise ValueError(f"{dataset}, split {split!r}: no face track at all in {folder}")
+        raise FakedetectError(f"{dataset}, split {split!r}: no face track at all in {folder}")
     return Tracks(entries, open_split(folder, split))
 
 

@@ -18,6 +18,7 @@ from fakedetect_jax.data.index import Entry, dataset_folder
 from fakedetect_jax.data.pipeline import evaluation_batches
 from fakedetect_jax.data.sampling import spread_frames
 from fakedetect_jax.data.tracks import Tracks, select
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose
 from fakedetect_jax.evaluation.report import Context, write_report
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate, write_csv
@@ -37,10 +38,12 @@ def evaluate(config: Config, workdir: str | Path, *, detector_folder: str | Path
       `workdir`/evaluation/report.html; None on processes other than the first, which write nothing.
 
     Raises:
-      ValueError: no sources, a batch size that does not divide by the devices, or data that does not fit.
+      FakedetectError: no sources, a batch size that does not divide by the devices, or data that does not fit.
     """
     if not config.evaluation.sources:
-        raise ValueError("config.evaluation.sources is empty; name at least one source (configs/base.py)")
+        raise FakedetectError(
+            "config.evaluation.sources is empty; name at least one source (configs/base.py)"
+        )
     detector = load_detector(detector_folder)
     parallel.check_batch_size(config.evaluation.batch_size, detector.mesh, "config.evaluation.batch_size")
     scores: list[Score] = []

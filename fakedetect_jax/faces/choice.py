@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int
 
+from fakedetect_jax.errors import FakedetectError
+
 
 @dataclasses.dataclass(frozen=True)
 class FrameChoice:
@@ -18,7 +20,7 @@ class FrameChoice:
       run: kept frames of a run.
 
     Raises:
-      ValueError: a number out of range, or runs without a count.
+      FakedetectError: a number out of range, or runs without a count.
     """
 
     every: int = 1
@@ -28,9 +30,11 @@ class FrameChoice:
     def __post_init__(self) -> None:
         for name, least in (("every", 1), ("count", 0), ("run", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"frames: {name}={getattr(self, name)} is too small; give at least {least}")
+                raise FakedetectError(
+                    f"frames: {name}={getattr(self, name)} is too small; give at least {least}"
+                )
         if self.run > 1 and not self.count:
-            raise ValueError(f"frames: runs of {self.run} need a number of runs (count)")
+            raise FakedetectError(f"frames: runs of {self.run} need a number of runs (count)")
 
     @property
     def whole(self) -> bool:

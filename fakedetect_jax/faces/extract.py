@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import warp
 from fakedetect_jax.faces.appearance import thumbnail
 from fakedetect_jax.faces.choice import FrameChoice
@@ -63,7 +64,7 @@ def extract(
 
     Raises:
         VideoError: nothing there, not a video, or no frame that can be decoded.
-        ValueError: an option out of range.
+        FakedetectError: an option out of range.
     """
     for name, value, least in (
         ("size", size, 16),
@@ -75,7 +76,7 @@ def extract(
         ("min_length", min_length, 1),
     ):
         if value is not None and value < least:
-            raise ValueError(f"extract: {name}={value} is too small; give at least {least}")
+            raise FakedetectError(f"extract: {name}={value} is too small; give at least {least}")
     shots = ShotDetector()
     stride = frames.every if frames.whole else 1
     opened = open_video(video, stride=stride, max_frames=max_frames)

@@ -11,13 +11,15 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from fakedetect_jax.errors import FakedetectError
+
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 IMAGES_FPS = 25.0
 
 _LOG = logging.getLogger(__name__)
 
 
-class VideoError(ValueError):
+class VideoError(FakedetectError):
     """A video that cannot be opened, or that holds no frame that can be decoded."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fakedetect_jax.data.index import Entry, dataset_folder
 from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import atomic
 from fakedetect_jax.inspection.distribution import Distribution, distribution
 from fakedetect_jax.inspection.failures import group_failures
@@ -63,11 +64,11 @@ def write_sheet(
 
     Raises:
       DatasetNotBuilt: the dataset is not in `data_dir`.
-      ValueError: `tracks` or `measured` is not positive.
+      FakedetectError: `tracks` or `measured` is not positive.
     """
     for name, value in (("tracks", tracks), ("measured", measured)):
         if value < 1:
-            raise ValueError(f"{name}={value}: show and measure at least 1 track")
+            raise FakedetectError(f"{name}={value}: show and measure at least 1 track")
     folder = dataset_folder(data_dir, dataset)
     report = json.loads((folder / "build_report.json").read_text(encoding="utf-8"))
     survey = Survey(folder)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax.core import FrozenDict
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.catalogue import CATALOGUE
 from fakedetect_jax.models.detector import Detector, option_names
 
@@ -38,12 +39,12 @@ def create(name: str, **options: Any) -> nn.Module:
     ValueError for an unknown name or option.
     """
     if name not in CATALOGUE:
-        raise ValueError(f"model {name!r} is not known; use one of {', '.join(CATALOGUE)}")
+        raise FakedetectError(f"model {name!r} is not known; use one of {', '.join(CATALOGUE)}")
     entry = CATALOGUE[name]
     known = option_names(entry.model)
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise ValueError(f"model {name!r} has no option {', '.join(unknown)}; known: {', '.join(known)}")
+        raise FakedetectError(f"model {name!r} has no option {', '.join(unknown)}; known: {', '.join(known)}")
     merged = dict(entry.options)
     for option, value in options.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(option), Mapping)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
+
 
 class ConvStages(nn.Module):
     """For each of `widths` a 3x3 conv of stride 2, then `depth` residual ones; group norm and GELU behind each.
@@ -25,7 +27,7 @@ class ConvStages(nn.Module):
 
     def __post_init__(self) -> None:
         if not self.widths or any(width % 8 for width in self.widths):
-            raise ValueError(f"widths={self.widths!r} must be multiples of 8 (the norm has 8 groups)")
+            raise FakedetectError(f"widths={self.widths!r} must be multiples of 8 (the norm has 8 groups)")
         super().__post_init__()
 
     @nn.compact

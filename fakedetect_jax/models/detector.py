@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax.core import FrozenDict
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.frequency import FREQUENCY
 from fakedetect_jax.models.fusion import FUSIONS
 from fakedetect_jax.models.mask_decoder import MaskDecoder
@@ -80,27 +81,27 @@ class Detector(nn.Module):
 
     def __post_init__(self) -> None:
         if all(getattr(self, part) is None for part in BRANCHES):
-            raise ValueError(
+            raise FakedetectError(
                 "the detector has no branch: give spatial={'variant': 'tiny'}, frequency={}, motion={} or several"
             )
         if self.mask is not None and self.spatial is None and self.frequency is None:
-            raise ValueError(
+            raise FakedetectError(
                 "the part mask reads the maps of the spatial or the frequency branch: give one of them"
             )
         for field, known in (("normalisation", NORMALISATIONS), ("dtype", DTYPES)):
             if getattr(self, field) not in known:
-                raise ValueError(
+                raise FakedetectError(
                     f"{field}={getattr(self, field)!r} is not known; use one of {', '.join(known)}"
                 )
         object.__setattr__(self, "frozen", tuple(self.frozen))
         object.__setattr__(self, "methods", tuple(self.methods))
         if len(self.methods) == 1 or len(set(self.methods)) < len(self.methods):
-            raise ValueError(f"methods={self.methods!r} must be at least two different names, or none")
+            raise FakedetectError(f"methods={self.methods!r} must be at least two different names, or none")
         if isinstance(self.fusion, str):
             object.__setattr__(self, "fusion", {"name": self.fusion})
         for part in self.frozen:
             if part not in BRANCHES or getattr(self, part) is None:
-                raise ValueError(
+                raise FakedetectError(
                     f"frozen={self.frozen!r} names {part!r}, which is no branch of this detector"
                 )
         for part in PARTS:
@@ -189,7 +190,7 @@ def option_names(module: type[nn.Module]) -> list[str]:
 def _kind(part: str, name: str | None) -> type[nn.Module]:
     kinds, default = PARTS[part]
     if (name or default) not in kinds:
-        raise ValueError(f"{part} has no kind {name!r}; known: {', '.join(kinds)}")
+        raise FakedetectError(f"{part} has no kind {name!r}; known: {', '.join(kinds)}")
     return kinds[name or default]
 
 
@@ -197,11 +198,11 @@ def _checked(part: str, options: Any) -> FrozenDict | None:
     if options is None:
         return None
     if not isinstance(options, Mapping):
-        raise ValueError(f"{part}={options!r} must be None or a mapping of options")
+        raise FakedetectError(f"{part}={options!r} must be None or a mapping of options")
     known = option_names(_kind(part, options.get("name")))
     unknown = sorted(set(options) - set(known) - {"name"})
     if unknown:
-        raise ValueError(f"{part} has no option {', '.join(unknown)}; known: {', '.join(known)}")
+        raise FakedetectError(f"{part} has no option {', '.join(unknown)}; known: {', '.join(known)}")
     # Flax compares and hashes modules by their attributes: lists would not be hashable.
     return FrozenDict({name: tuple(v) if isinstance(v, list) else v for name, v in options.items()})
 

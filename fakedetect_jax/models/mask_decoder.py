@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
+
 
 class MaskDecoder(nn.Module):
     """Maps of an image's stages, from fine to coarse, to the logits of its blend mask.
@@ -29,7 +31,7 @@ class MaskDecoder(nn.Module):
     def __call__(self, maps: Sequence[Float[Array, "n h_s w_s d_s"]]) -> Float[Array, "n h w"]:
         """Return float32 logits at the size of map `finest`; ValueError if there is no such map."""
         if not 0 <= self.finest < len(maps):
-            raise ValueError(
+            raise FakedetectError(
                 f"mask finest={self.finest!r} must be one of the backbone's {len(maps)} maps, from 0"
             )
         x = None

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.conv_stages import ConvStages
 from fakedetect_jax.models.frequency.spectral_filter import SpectralFilter
 from fakedetect_jax.models.temporal.pooling import masked_mean
@@ -42,7 +43,7 @@ class MotionBranch(nn.Module):
     def __post_init__(self) -> None:
         ConvStages(self.widths, parent=None)  # raises here rather than at init when an option is wrong
         if self.filters < 1:
-            raise ValueError(f"motion filters={self.filters!r} must be at least 1")
+            raise FakedetectError(f"motion filters={self.filters!r} must be at least 1")
         super().__post_init__()
 
     @nn.compact
@@ -55,7 +56,7 @@ class MotionBranch(nn.Module):
         """
         b, t, h, w, _ = clips.shape
         if t < 2:
-            raise ValueError(
+            raise FakedetectError(
                 f"a clip of {t} frame has no motion: set data.frames to 2 or more, or motion to None"
             )
         luminance = clips.mean(axis=-1).reshape((b * t, h, w, 1))
@@ -75,7 +76,7 @@ def local_energy(x: Float[Array, "n h w c"], cell: int) -> Float[Array, "n h_c w
     """
     n, h, w, c = x.shape
     if h % cell or w % cell:
-        raise ValueError(f"motion cell={cell} must divide the frames' height {h} and width {w}")
+        raise FakedetectError(f"motion cell={cell} must divide the frames' height {h} and width {w}")
     power = jnp.square(x).reshape((n, h // cell, cell, w // cell, cell, c)).mean(axis=(2, 4))
     energy = jnp.log(power + _ENERGY_FLOOR)
     return energy - energy.mean(axis=(1, 2), keepdims=True)

@@ -9,10 +9,11 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.training.state import TrainState
 
 
-class CheckpointMismatch(ValueError):
+class CheckpointMismatch(FakedetectError):
     """A checkpoint that does not fit the run that would go on from it."""
 
 

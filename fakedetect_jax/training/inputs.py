@@ -17,6 +17,7 @@ from fakedetect_jax.augment import (
     self_blend,
 )
 from fakedetect_jax.augment.crop import locate_face
+from fakedetect_jax.errors import FakedetectError
 
 Batch = dict[str, jax.Array]
 # (one key per example [B], batch as loaded) -> `frames` float32 [N, T, H, W, 3] in [0, 1], `landmarks` [N, T, 81, 2]
@@ -34,7 +35,7 @@ def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
     """Every clip becomes a pair: itself as a real, and its self-blended image as a fake.
 
     A clip of which no frame could be forged (unusable landmarks) gives a real, and a fake of weight 0.
-    ValueError at tracing if `recipe.other_face` needs neighbours and the batch is odd.
+    FakedetectError at tracing if `recipe.other_face` needs neighbours and the batch is odd.
     """
 
     def make(keys: jax.Array, batch: Batch) -> Batch:
@@ -72,7 +73,7 @@ def _side_by_side(real: jax.Array, fake: jax.Array) -> jax.Array:
 def _neighbours(frames: jax.Array, batch: Batch) -> OtherFace:
     """For each clip the next one, two by two: within a device, so that no frame crosses between devices."""
     if frames.shape[0] % 2:
-        raise ValueError(
+        raise FakedetectError(
             f"a batch of {frames.shape[0]} clips has one without a neighbour: input.recipe.other_face needs an even"
             " number"
         )

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import optax
 
+from fakedetect_jax.errors import FakedetectError
+
 # By the last name in the parameter's path. Norms, layer scales and most biases have one axis and are exempt by that.
 _UNDECAYED_NAMES = ("bias", "class_token", "position")
 
@@ -27,10 +29,10 @@ def learning_rate_schedule(peak: float, *, warmup_steps: int, steps: int) -> opt
     """Rises linearly from 0 to `peak` over `warmup_steps`, then falls to 0 along a cosine at step `steps`.
 
     Raises:
-      ValueError: the warm-up does not end before the training does.
+      FakedetectError: the warm-up does not end before the training does.
     """
     if not 0 <= warmup_steps < steps:
-        raise ValueError(f"optimizer.warmup_steps={warmup_steps} must be below train.steps={steps}")
+        raise FakedetectError(f"optimizer.warmup_steps={warmup_steps} must be below train.steps={steps}")
     return optax.warmup_cosine_decay_schedule(0.0, peak, warmup_steps, decay_steps=steps)
 
 

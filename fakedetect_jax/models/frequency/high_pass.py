@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.conv_stages import ConvStages
 from fakedetect_jax.models.temporal.options import DTYPES, check_known
 
@@ -83,7 +84,7 @@ class HighPassBranch(nn.Module):
     def __post_init__(self) -> None:
         ConvStages(self.widths, parent=None)  # raises here rather than at init when an option is wrong
         if not self.levels > 0:
-            raise ValueError(f"high_pass levels={self.levels!r} must be positive")
+            raise FakedetectError(f"high_pass levels={self.levels!r} must be positive")
         check_known("high_pass", "dtype", self.dtype, DTYPES)
         super().__post_init__()
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.conv_stages import ConvStages
 from fakedetect_jax.models.frequency.cosine import dct_matrix
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive
@@ -64,7 +65,7 @@ class LocalStatistics(nn.Module):
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n y x bands"]:
         """Return the statistics in float32; they are those of the mean of the channels."""
         if min(x.shape[1:3]) < self.window:
-            raise ValueError(
+            raise FakedetectError(
                 f"local_statistics window={self.window} needs frames of at least that size, got {x.shape[1:3]}"
             )
         learnt = self.param("mask", nn.initializers.normal(0.1), (self.window**2, self.bands))
@@ -96,7 +97,7 @@ class LocalStatisticsBranch(nn.Module):
         ConvStages(self.widths, parent=None)  # raises here rather than at init when an option is wrong
         check_positive("local_statistics", window=self.window, stride=self.stride, bands=self.bands)
         if self.bands > 2 * self.window - 1:
-            raise ValueError(
+            raise FakedetectError(
                 f"local_statistics bands={self.bands} must be at most the {2 * self.window - 1} diagonals of a "
                 f"window of {self.window} px"
             )

@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.conv_stages import ConvStages
 
 
@@ -125,7 +126,7 @@ class FrequencyBranch(nn.Module):
     def __post_init__(self) -> None:
         ConvStages(self.widths, parent=None)  # raises here rather than at init when an option is wrong
         if self.filters < 1:
-            raise ValueError(f"frequency filters={self.filters!r} must be at least 1")
+            raise FakedetectError(f"frequency filters={self.filters!r} must be at least 1")
         super().__post_init__()
 
     @nn.compact

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.attention import attend
 from fakedetect_jax.models.fusion.stages import beside, check_branches, check_stage, stage_map
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive
@@ -55,11 +56,11 @@ class CrossAttentionFusion(nn.Module):
     def __post_init__(self) -> None:
         check_positive("cross_attention", dim=self.dim, heads=self.heads)
         if self.dim % 4 or self.dim % self.heads:
-            raise ValueError(
+            raise FakedetectError(
                 f"cross_attention dim={self.dim} must be a multiple of 4 and of heads={self.heads}"
             )
         if not isinstance(self.stage, int) and len(self.stage) != 2:
-            raise ValueError(
+            raise FakedetectError(
                 f"cross_attention stage={self.stage!r} must be one whole number, or one for each of two branches"
             )
         for stage in self._stages():

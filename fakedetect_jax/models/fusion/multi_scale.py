@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.fusion.stages import beside, check_stage, stage_map
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive
 
@@ -35,7 +36,7 @@ class MultiScaleFusion(nn.Module):
     def __post_init__(self) -> None:
         check_positive("multi_scale", dim=self.dim)
         if self.stages is not None and not self.stages:
-            raise ValueError(
+            raise FakedetectError(
                 f"multi_scale stages={self.stages!r} must be None, for all, or name one at least"
             )
         for stage in self.stages or ():
@@ -59,7 +60,9 @@ class MultiScaleFusion(nn.Module):
                 size = x.shape[1], x.shape[2]
                 levels[size] = levels[size] + x if size in levels else x
         if not levels:
-            raise ValueError("fusion 'multi_scale' needs a branch with maps, got none: take fusion 'concat'")
+            raise FakedetectError(
+                "fusion 'multi_scale' needs a branch with maps, got none: take fusion 'concat'"
+            )
         x, pooled = None, []
         for index, size in enumerate(sorted(levels)):
             level = levels[size]

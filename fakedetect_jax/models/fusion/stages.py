@@ -6,17 +6,21 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
+
 
 def check_branches(owner: str, branches: int) -> None:
     """ValueError unless there are two branches or more."""
     if branches < 2:
-        raise ValueError(f"fusion {owner!r} joins two branches or more, got {branches}: take fusion 'concat'")
+        raise FakedetectError(
+            f"fusion {owner!r} joins two branches or more, got {branches}: take fusion 'concat'"
+        )
 
 
 def check_stage(owner: str, field: str, value: Any) -> None:
     """ValueError unless `value` is a whole number."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(
+        raise FakedetectError(
             f"{owner} {field}={value!r} must be a whole number: 0 is the finest map, -1 the coarsest"
         )
 
@@ -26,7 +30,7 @@ def stage_map(
 ) -> Float[Array, "n h w c"]:
     """The map of a stage; ValueError if the branch has no such map."""
     if not -len(maps) <= stage < len(maps):
-        raise ValueError(
+        raise FakedetectError(
             f"fusion {owner!r} is to read stage {stage} of branch {branch}, which has {len(maps)} maps: "
             f"stages go from 0, the finest, or up to -1, the coarsest"
         )

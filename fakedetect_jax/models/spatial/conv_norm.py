@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.spatial.depthwise import Padding, depthwise_conv
 
 DTYPES = ("float32", "bfloat16")
@@ -155,4 +156,4 @@ def subsample(x: Float[Array, "n h w c"], stride: int) -> Float[Array, "n h_s w_
 def check_known(field: str, value: object, known: Sequence[str]) -> None:
     """ValueError that names the field, the value and the known ones, unless the value is among them."""
     if value not in known:
-        raise ValueError(f"{field}={value!r} is not known; use one of {', '.join(known)}")
+        raise FakedetectError(f"{field}={value!r} is not known; use one of {', '.join(known)}")

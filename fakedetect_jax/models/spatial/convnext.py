@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.spatial.conv_norm import DTYPES, check_known
 from fakedetect_jax.models.spatial.depthwise import depthwise_conv
 
@@ -40,7 +41,7 @@ def gelu(kind: str) -> Callable[[Array], Array]:
     scratch.
     """
     if kind not in ("erf", "tanh"):
-        raise ValueError(f"gelu={kind!r} is not known; use 'erf' (published weights) or 'tanh' (faster)")
+        raise FakedetectError(f"gelu={kind!r} is not known; use 'erf' (published weights) or 'tanh' (faster)")
     return lambda x: jax.nn.gelu(x, approximate=kind == "tanh")
 
 
@@ -134,7 +135,7 @@ class ConvNeXt(nn.Module):
         self.stages()
         gelu(self.gelu)
         if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path={self.drop_path!r} must be in [0, 1)")
+            raise FakedetectError(f"drop_path={self.drop_path!r} must be in [0, 1)")
         check_known("dtype", self.dtype, DTYPES)
         super().__post_init__()
 
@@ -182,13 +183,15 @@ def chosen_stages(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Blocks and channels of each stage, from a variant's name or as given; ValueError for neither or both."""
     if variant is not None and (depths is not None or dims is not None):
-        raise ValueError(f"give variant={variant!r} or depths and dims, not both")
+        raise FakedetectError(f"give variant={variant!r} or depths and dims, not both")
     if variant is not None:
         if variant not in variants:
-            raise ValueError(f"{model} variant={variant!r} is not known; use one of {', '.join(variants)}")
+            raise FakedetectError(
+                f"{model} variant={variant!r} is not known; use one of {', '.join(variants)}"
+            )
         return variants[variant]
     if not depths or not dims or len(depths) != len(dims):
-        raise ValueError(
+        raise FakedetectError(
             f"depths={depths!r} and dims={dims!r} must have one entry per stage each, or give a variant"
         )
     return tuple(depths), tuple(dims)
@@ -210,7 +213,9 @@ def run_stages(
     """
     smallest = 4 * 2 ** (len(dims) - 1)
     if min(images.shape[1:3]) < smallest:
-        raise ValueError(f"ConvNeXt needs images of at least {smallest} px a side, got {images.shape[1:3]}")
+        raise FakedetectError(
+            f"ConvNeXt needs images of at least {smallest} px a side, got {images.shape[1:3]}"
+        )
     rates = iter(_rising(drop_path, sum(depths)))
     x, maps = images.astype(dtype), []
     for stage, (depth, dim) in enumerate(zip(depths, dims, strict=True)):

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.spatial.conv_norm import DTYPES, check_known
 from fakedetect_jax.models.spatial.convnext import (
     EPSILON,
@@ -95,7 +96,7 @@ class ConvNeXtV2(nn.Module):
         self.stages()
         gelu(self.gelu)
         if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path={self.drop_path!r} must be in [0, 1)")
+            raise FakedetectError(f"drop_path={self.drop_path!r} must be in [0, 1)")
         check_known("dtype", self.dtype, DTYPES)
         super().__post_init__()
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.spatial.conv_norm import DTYPES, ConvNorm, DepthwiseNorm, check_known
 from fakedetect_jax.models.spatial.convnext import DropPath
 from fakedetect_jax.models.spatial.depthwise import Padding
@@ -116,9 +117,9 @@ class EfficientNet(nn.Module):
     def __post_init__(self) -> None:
         self.scaling()
         if not 0 <= self.drop_path < 1:
-            raise ValueError(f"drop_path={self.drop_path!r} must be in [0, 1)")
+            raise FakedetectError(f"drop_path={self.drop_path!r} must be in [0, 1)")
         if self.padding_size is not None and self.padding_size < 1:
-            raise ValueError(f"padding_size={self.padding_size!r} must be None or at least 1")
+            raise FakedetectError(f"padding_size={self.padding_size!r} must be None or at least 1")
         check_known("dtype", self.dtype, DTYPES)
         super().__post_init__()
 
@@ -126,11 +127,11 @@ class EfficientNet(nn.Module):
         """Width, depth and whether it is Lite; ValueError for an unknown variant or a contradiction."""
         if self.variant is not None:
             if self.width is not None or self.depth is not None or self.lite:
-                raise ValueError(f"give variant={self.variant!r} or width, depth and lite, not both")
+                raise FakedetectError(f"give variant={self.variant!r} or width, depth and lite, not both")
             check_known("EfficientNet variant", self.variant, tuple(VARIANTS))
             return VARIANTS[self.variant]
         if not self.width or not self.depth or min(self.width, self.depth) < 0:
-            raise ValueError(
+            raise FakedetectError(
                 f"width={self.width!r} and depth={self.depth!r} must be positive, "
                 f"or give a variant: {', '.join(VARIANTS)}"
             )

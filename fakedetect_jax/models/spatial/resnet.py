@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.spatial.conv_norm import DTYPES, ConvNorm, check_known
 
 # name: (blocks per stage, groups of the 3x3 convolutions, channels of a group in the first stage)
@@ -76,11 +77,11 @@ class ResNet(nn.Module):
         if self.variant is not None:
             given = [name for name in ("depths", "groups", "group_width") if getattr(self, name) is not None]
             if given:
-                raise ValueError(f"give variant={self.variant!r} or {' and '.join(given)}, not both")
+                raise FakedetectError(f"give variant={self.variant!r} or {' and '.join(given)}, not both")
             check_known("ResNet variant", self.variant, tuple(VARIANTS))
             return VARIANTS[self.variant]
         if not self.depths:
-            raise ValueError(
+            raise FakedetectError(
                 f"depths={self.depths!r} must have one entry per stage, "
                 f"or give a variant: {', '.join(VARIANTS)}"
             )

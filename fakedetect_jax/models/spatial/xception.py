@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.spatial.conv_norm import DTYPES, ConvNorm, SeparableNorm, check_known
 
 WIDTHS = (32, 64, 128, 256, 728, 1024, 1536, 2048)
@@ -66,9 +67,9 @@ class Xception(nn.Module):
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(WIDTHS):
-            raise ValueError(f"widths={self.widths!r} must have {len(WIDTHS)} entries, as {WIDTHS}")
+            raise FakedetectError(f"widths={self.widths!r} must have {len(WIDTHS)} entries, as {WIDTHS}")
         if self.middle_blocks < 0:
-            raise ValueError(f"middle_blocks={self.middle_blocks!r} must not be negative")
+            raise FakedetectError(f"middle_blocks={self.middle_blocks!r} must not be negative")
         check_known("dtype", self.dtype, DTYPES)
         super().__post_init__()
 
@@ -81,7 +82,7 @@ class Xception(nn.Module):
         The features are the mean of the last map.
         """
         if min(images.shape[1:3]) < SMALLEST:
-            raise ValueError(
+            raise FakedetectError(
                 f"Xception needs images of at least {SMALLEST} px a side, got {images.shape[1:3]}"
             )
         stem0, stem1, *entry, last, exit0, exit1 = self.widths

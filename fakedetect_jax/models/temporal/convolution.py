@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 from fakedetect_jax.models.temporal.pooling import masked_mean
 
@@ -102,7 +103,7 @@ class TemporalConvolution(nn.Module):
         check_rate("conv", dropout=self.dropout)
         check_known("conv", "dtype", self.dtype, DTYPES)
         if not self.causal and self.kernel % 2 == 0:
-            raise ValueError(f"conv kernel={self.kernel} must be odd unless causal")
+            raise FakedetectError(f"conv kernel={self.kernel} must be odd unless causal")
         super().__post_init__()
 
     @nn.compact

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 from fakedetect_jax.models.temporal.transformer import TemporalTransformer, TransformerBlock
 
@@ -60,7 +61,7 @@ class FactorisedEncoder(nn.Module):
         `maps` are the last maps of the frames, `timestamps` needed for positions='timestamps' only.
         """
         if maps is None:
-            raise ValueError("the temporal part 'factorised' needs maps [b, t, h, w, c], got None")
+            raise FakedetectError("the temporal part 'factorised' needs maps [b, t, h, w, c], got None")
         t, h, w, c = maps.shape[1:]
         maps = jnp.where(valid[..., None, None, None], maps, 0)
         tokens = maps.reshape((-1, h * w, c))

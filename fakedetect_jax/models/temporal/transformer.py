@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.spatial.convnext import DropPath
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 
@@ -89,9 +90,9 @@ class TemporalTransformer(nn.Module):
         check_known("temporal", "positions", self.positions, POSITIONS)
         check_known("temporal", "dtype", self.dtype, DTYPES)
         if self.dim % self.heads:
-            raise ValueError(f"temporal dim={self.dim} must be a multiple of heads={self.heads}")
+            raise FakedetectError(f"temporal dim={self.dim} must be a multiple of heads={self.heads}")
         if self.positions != "learned" and self.dim % 2:
-            raise ValueError(f"temporal dim={self.dim} must be even for positions={self.positions!r}")
+            raise FakedetectError(f"temporal dim={self.dim} must be even for positions={self.positions!r}")
         super().__post_init__()
 
     @nn.compact
@@ -130,12 +131,12 @@ class TemporalTransformer(nn.Module):
         t = valid.shape[1]
         if self.positions == "learned":
             if t > self.max_frames:
-                raise ValueError(
+                raise FakedetectError(
                     f"a clip of {t} frames is longer than max_frames={self.max_frames}: raise it, or sample fewer"
                 )
             return self.param("position", _normal, (self.max_frames, self.dim))[None, :t]
         if self.positions == "sinusoidal":
             return sinusoids(jnp.arange(t, dtype=jnp.float32)[None], self.dim)
         if timestamps is None:
-            raise ValueError("positions='timestamps' needs timestamps [b, t] in seconds, got None")
+            raise FakedetectError("positions='timestamps' needs timestamps [b, t] in seconds, got None")
         return sinusoids(elapsed(timestamps, valid) * FRAMES_PER_SECOND, self.dim)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.pooling import masked_mean
 
 # (mean, standard deviation) of red, green and blue in [0, 1]
@@ -90,10 +91,12 @@ class StepHead(nn.Module):
 def check_widths(owner: str, option: str, values: Iterable[int], count: int) -> None:
     """Raise ValueError unless there are `count` whole numbers of at least one."""
     if len(tuple(values)) != count or any(not isinstance(value, int) or value < 1 for value in values):
-        raise ValueError(f"{owner} {option}={values!r} must be {count} whole numbers of at least 1")
+        raise FakedetectError(f"{owner} {option}={values!r} must be {count} whole numbers of at least 1")
 
 
 def check_size(owner: str, frames: Array, smallest: int) -> None:
     """Raise ValueError for frames that are too small for the model's poolings."""
     if min(frames.shape[2:4]) < smallest:
-        raise ValueError(f"{owner} needs frames of at least {smallest} px a side, got {frames.shape[2:4]}")
+        raise FakedetectError(
+            f"{owner} needs frames of at least {smallest} px a side, got {frames.shape[2:4]}"
+        )

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax.core import FrozenDict
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal import TEMPORAL
 from fakedetect_jax.models.temporal.options import check_known, check_rate
 from fakedetect_jax.models.video.clips import KINETICS, fill_invalid, normalise, spread, valid_steps
@@ -85,12 +86,12 @@ class CNN3D(nn.Module):
     def _checked(self, options: Any) -> FrozenDict:
         options = {} if options is None else options
         if not isinstance(options, Mapping):
-            raise ValueError(f"CNN3D temporal_options={options!r} must be None or a mapping of options")
+            raise FakedetectError(f"CNN3D temporal_options={options!r} must be None or a mapping of options")
         fields = dataclasses.fields(TEMPORAL[self.temporal])
         known = [field.name for field in fields if field.name not in ("parent", "name")]
         unknown = sorted(set(options) - set(known))
         if unknown:
-            raise ValueError(
+            raise FakedetectError(
                 f"the temporal part {self.temporal!r} has no option {', '.join(unknown)}; "
                 f"known: {', '.join(known)}"
             )

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.options import check_known
 
 PARTITIONS = ("uniform", "distance", "spatial")
@@ -90,14 +91,14 @@ def partitioned(
     """
     check_known("graph", "partition", partition, PARTITIONS)
     if not 0 <= centre < points:
-        raise ValueError(f"graph centre={centre!r} must be one of {points} points")
+        raise FakedetectError(f"graph centre={centre!r} must be one of {points} points")
     outside = [edge for edge in edges if min(edge) < 0 or max(edge) >= points]
     if outside:
-        raise ValueError(f"graph edges {outside!r} are not between {points} points")
+        raise FakedetectError(f"graph edges {outside!r} are not between {points} points")
     distance = hops(points, edges)
     apart = np.flatnonzero(distance[centre] < 0)
     if len(apart):
-        raise ValueError(f"graph points {apart.tolist()} are not connected to centre={centre}")
+        raise FakedetectError(f"graph points {apart.tolist()} are not connected to centre={centre}")
     neighbours = distance >= 0
     neighbours &= distance <= 1
     if partition == "uniform":

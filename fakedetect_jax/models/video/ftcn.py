@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 from fakedetect_jax.models.video.clips import (
     IMAGENET,
@@ -194,7 +195,7 @@ class FTCN(nn.Module):
         sizes = {name: getattr(self, name) for name in ("width", "depth", "heads", "head_dim", "mlp")}
         check_positive("FTCN", **sizes)
         if self.max_frames < TIME_STRIDE:
-            raise ValueError(f"FTCN max_frames={self.max_frames!r} must be at least {TIME_STRIDE}")
+            raise FakedetectError(f"FTCN max_frames={self.max_frames!r} must be at least {TIME_STRIDE}")
         check_rate("FTCN", dropout=self.dropout)
         check_known("FTCN", "dtype", self.dtype, DTYPES)
         super().__post_init__()
@@ -217,7 +218,7 @@ class FTCN(nn.Module):
         check_size("FTCN", frames, SMALLEST)
         t = frames.shape[1]
         if not TIME_STRIDE <= t <= self.max_frames:
-            raise ValueError(
+            raise FakedetectError(
                 f"FTCN needs clips of {TIME_STRIDE} to max_frames={self.max_frames} frames, got {t}"
             )
         frames, valid = fill_invalid(frames, valid)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_rate
 from fakedetect_jax.models.video.clips import HALF, StepHead, check_size, fill_invalid, normalise
 from fakedetect_jax.models.video.conv3d import ConvNorm, spatial_mean
@@ -111,7 +112,7 @@ class I3D(nn.Module):
 
     def __post_init__(self) -> None:
         if self.width <= 0:
-            raise ValueError(f"I3D width={self.width!r} must be positive")
+            raise FakedetectError(f"I3D width={self.width!r} must be positive")
         check_rate("I3D", dropout=self.dropout)
         check_known("I3D", "dtype", self.dtype, DTYPES)
         super().__post_init__()

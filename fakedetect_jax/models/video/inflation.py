@@ -5,6 +5,8 @@ Vision Transformer", ICCV 2021).
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
+
 HOWS = ("repeat", "centre")
 
 
@@ -20,9 +22,9 @@ def inflate(
       an image until training says otherwise.
     """
     if frames < 1:
-        raise ValueError(f"frames={frames!r} must be at least 1")
+        raise FakedetectError(f"frames={frames!r} must be at least 1")
     if how not in HOWS:
-        raise ValueError(f"how={how!r} is not known; use one of {', '.join(HOWS)}")
+        raise FakedetectError(f"how={how!r} is not known; use one of {', '.join(HOWS)}")
     if how == "repeat":
         return jnp.repeat(kernel[None] / frames, frames, axis=0)
     after = frames - 1 - frames // 2

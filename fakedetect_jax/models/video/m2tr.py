@@ -11,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.spatial.efficientnet import EfficientNet
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 from fakedetect_jax.models.video.clips import IMAGENET, StepHead, fill_invalid, normalise
@@ -70,7 +71,7 @@ class M2TR(nn.Module):
         b, t, h, w, c = frames.shape
         step = STRIDE * CUTS[-1]
         if h % step or w % step:
-            raise ValueError(f"M2TR needs frames of a multiple of {step} px a side, got {(h, w)}")
+            raise FakedetectError(f"M2TR needs frames of a multiple of {step} px a side, got {(h, w)}")
         frames, valid = fill_invalid(frames, valid)
         images = normalise(frames, IMAGENET).reshape((b * t, h, w, c))
         layers = [M2TRLayer(self.dtype, name=f"layer{index}") for index in range(self.layers)]

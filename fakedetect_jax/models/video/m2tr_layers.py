@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.attention import attend
 from fakedetect_jax.models.frequency.spectral_filter import complex_product, irfft2, rfft2
 
@@ -77,7 +78,7 @@ class PatchAttention(nn.Module):
         """Return the block's map."""
         _, h, w, c = x.shape
         if h % CUTS[-1] or w % CUTS[-1] or c % len(CUTS):
-            raise ValueError(
+            raise FakedetectError(
                 f"M2TR cuts maps into {CUTS[-1]} patches a side and {len(CUTS)} groups of channels, got {h} x {w} "
                 f"places of {c} channels"
             )

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 from fakedetect_jax.models.temporal.pooling import masked_mean
 from fakedetect_jax.models.video.face_graph import CENTRE, EDGES, PARTITIONS, partitioned
@@ -207,11 +208,11 @@ class STGCN(nn.Module):
         object.__setattr__(self, "widths", widths)
         object.__setattr__(self, "strides", strides)
         if not widths or len(widths) != len(strides) or min(widths + strides) < 1:
-            raise ValueError(
+            raise FakedetectError(
                 f"ST-GCN widths={widths!r} and strides={strides!r} must have one positive entry a block each"
             )
         if self.kernel % 2 == 0:
-            raise ValueError(f"ST-GCN kernel={self.kernel} must be odd")
+            raise FakedetectError(f"ST-GCN kernel={self.kernel} must be odd")
         super().__post_init__()
 
     @nn.compact
@@ -232,10 +233,12 @@ class STGCN(nn.Module):
         frames (the product of the strides); the clip logit is the mean of those of the steps with a valid frame.
         """
         if landmarks is None:
-            raise ValueError("ST-GCN needs landmarks [b, t, 81, 2], got None")
+            raise FakedetectError("ST-GCN needs landmarks [b, t, 81, 2], got None")
         b, t = frames.shape[:2]
         if landmarks.shape[2] < self.points:
-            raise ValueError(f"ST-GCN with points={self.points} got {landmarks.shape[2]} landmarks a frame")
+            raise FakedetectError(
+                f"ST-GCN with points={self.points} got {landmarks.shape[2]} landmarks a frame"
+            )
         valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
         landmarks = jax.lax.slice_in_dim(landmarks, 0, self.points, axis=2)
         streams = {"joints": (normalised_landmarks(landmarks, valid), valid)}

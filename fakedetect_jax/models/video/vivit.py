@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 from fakedetect_jax.models.video.vivit_encoders import ENCODERS
 
@@ -91,12 +92,12 @@ class ViViT(nn.Module):
         check_positive("ViViT", temporal_layers=self.temporal_layers, mlp_ratio=self.mlp_ratio)
         check_rate("ViViT", dropout=self.dropout, drop_path=self.drop_path)
         if dim % heads:
-            raise ValueError(f"ViViT dim={dim} must be a multiple of heads={heads}")
+            raise FakedetectError(f"ViViT dim={dim} must be a multiple of heads={heads}")
         if self.attention == "factorised_dot_product" and heads % 2:
-            raise ValueError(f"ViViT heads={heads} must be even for attention='factorised_dot_product'")
+            raise FakedetectError(f"ViViT heads={heads} must be even for attention='factorised_dot_product'")
         object.__setattr__(self, "tubelet", tuple(self.tubelet))
         if len(self.tubelet) != 3 or min(self.tubelet) < 1:
-            raise ValueError(
+            raise FakedetectError(
                 f"ViViT tubelet={self.tubelet!r} must be frames, rows and columns, each at least 1"
             )
         super().__post_init__()
@@ -131,9 +132,11 @@ class ViViT(nn.Module):
         b, t, h, w, _ = frames.shape
         i, p, q = self.tubelet
         if t % i:
-            raise ValueError(f"a clip of {t} frames is not a multiple of the {i} of tubelet={self.tubelet}")
+            raise FakedetectError(
+                f"a clip of {t} frames is not a multiple of the {i} of tubelet={self.tubelet}"
+            )
         if h < p or w < q:
-            raise ValueError(f"frames of {(h, w)} px are smaller than tubelet={self.tubelet}")
+            raise FakedetectError(f"frames of {(h, w)} px are smaller than tubelet={self.tubelet}")
         valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
         x = jnp.where(valid[..., None, None, None], frames.astype(jnp.float32) * 2 - 1, 0)
         layers, heads, dim = self.size()

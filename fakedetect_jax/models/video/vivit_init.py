@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.options import check_known
 from fakedetect_jax.models.video.vivit_encoders import ENCODERS
 
@@ -41,7 +42,7 @@ def clip_positions(
     check_known("clip_positions", "attention", attention, ENCODERS)
     places = image_grid[0] * image_grid[1]
     if positions.ndim != 2 or len(positions) != 1 + places:
-        raise ValueError(
+        raise FakedetectError(
             f"positions of shape {positions.shape} are not those of a class token and an image_grid of {image_grid}"
         )
     dim = positions.shape[1]
