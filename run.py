@@ -110,7 +110,7 @@ def closing_words(seconds: float) -> str:
     scripts = SCRIPTS.relative_to(ROOT) if SCRIPTS.is_relative_to(ROOT) else SCRIPTS
     figure = f"{auc['value']:.3f} (95 % interval {auc['low']:.3f} to {auc['high']:.3f})"
     verdicts = {name: json.loads((ROOT / WORKDIR / name / "verdict.json").read_text()) for name in CLIPS}
-    scores = {name: verdict["tracks"][0]["score"] for name, verdict in verdicts.items()}
+    scores = {name: verdict["people"][0]["score"] for name, verdict in verdicts.items()}
     return f"""
 Done in {seconds / 60:.1f} minutes. A detector was trained on real clips only, with self-blended fakes, and tested on
 people and forgery methods that it had never seen. Video AUC, the mean over {len(levels["video"]["methods"])} methods:

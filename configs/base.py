@@ -11,9 +11,23 @@ from fakedetect_jax.augment import SelfBlendRecipe
 from fakedetect_jax.config import Config
 
 
-def source(dataset: str, split: str, methods: tuple[str, ...] = (), limit: int = 0) -> Config:
-    """A part of a built dataset: the named methods of a split (none named: all), the first `limit` (0: all)."""
-    return ConfigDict({"dataset": dataset, "split": split, "methods": methods, "limit": limit})
+def source(
+    dataset: str, split: str, methods: tuple[str, ...] = (), limit: int = 0, shared_people: str = "refuse"
+) -> Config:
+    """A part of a built dataset: the named methods of a split (none named: all), the first `limit` videos (0: all).
+
+    In evaluation, `shared_people` decides what becomes of videos of people whom the detector learned from: 'refuse'
+    ends the evaluation with an error, 'drop' leaves them out, 'keep' measures on them too.
+    """
+    return ConfigDict(
+        {
+            "dataset": dataset,
+            "split": split,
+            "methods": methods,
+            "limit": limit,
+            "shared_people": shared_people,
+        }
+    )
 
 
 def get_config() -> Config:
@@ -25,20 +39,28 @@ def get_config() -> Config:
     config.data = ConfigDict()
     config.data.folder = "data"  # where `fakedetect build --out` wrote
     config.data.train = ConfigDict()  # any key -> source(...)
-    config.data.frames = 8  # frames a clip, in training, validation and evaluation
-    config.data.stride = 4  # source frames from one to the next, in training
-    config.data.spacing = (
-        0  # the most that they are apart in validation and evaluation; 0: evenly over the clip
-    )
     config.data.threads = 4  # that decode, in this process ...
     config.data.workers = 0  # ... or processes, each with its threads
     config.data.prefetch = 4  # batches ready ahead
 
+    # What a clip is, in training, validation, evaluation and use; how the face crops were made is read from the data.
+    config.clip = ConfigDict()
+    config.clip.frames = 8
+    # Seconds from one frame of a clip to the next: 0.16 are 4 frames of a video with 25 a second.
+    config.clip.stride = 0.16
+    # Seconds of a video to every clip, in validation, evaluation and use. Training draws one clip of a video an epoch.
+    config.clip.interval = 5.0
+    # Side of the model's input, in pixels.
+    config.clip.size = 224
+    # Room around the face in the model's input, as a fraction of the face's width and height, where nothing is drawn
+    # at random.
+    config.clip.margin = 0.125
+
     config.input = ConfigDict()
     # self_blend: every clip becomes a pair of itself and its self-blended image; recorded: labels as recorded.
     config.input.fakes = "self_blend"
-    config.input.margin = 0.125  # around the face in validation and evaluation, of its width and height
     config.input.recipe = ConfigDict(dataclasses.asdict(SelfBlendRecipe()))
+    del config.input.recipe.size  # config.clip.size decides it
 
     config.model = ConfigDict()
     config.model.name = "detector"
@@ -70,11 +92,9 @@ def get_config() -> Config:
     config.validation.fakes = "self_blend"  # as input.fakes: reals alone can choose the checkpoint
     config.validation.every = 500
     config.validation.batch_size = 32
-    config.validation.repeats = 1  # self-blended pairs, or clips, of each track
 
     config.evaluation = ConfigDict()
     config.evaluation.sources = ConfigDict()
     config.evaluation.batch_size = 32
-    config.evaluation.clips = 1  # a track, evenly spread
     config.evaluation.resamples = 1000  # of the bootstrap
     return config

@@ -18,11 +18,11 @@ def get_config() -> Config:
 
     config.data.train.mini_forensics = base.source("mini_forensics", "train", ("real",))
     # Successive frames: motion is the one thing that so few people can teach.
-    config.data.frames = 4
-    config.data.stride = 1
-    config.data.spacing = 1
+    config.clip.frames = 4
+    config.clip.stride = 0.04
+    config.clip.interval = 0.16
+    config.clip.size = 128
 
-    config.input.recipe.size = 128
     config.input.recipe.temporal = "drift"
     config.input.recipe.shared_hsv_probability = 0.5
     config.input.recipe.shared_brightness_contrast_probability = 0.5
@@ -41,9 +41,7 @@ def get_config() -> Config:
     config.validation.sources.mini_forensics = base.source("mini_forensics", "validation", ("real",))
     config.validation.every = 100
     config.validation.batch_size = 16
-    config.validation.repeats = 6
 
     config.evaluation.sources.mini_forensics = base.source("mini_forensics", "test")
     config.evaluation.batch_size = 16
-    config.evaluation.clips = 6
     return config

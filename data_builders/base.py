@@ -13,15 +13,16 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 
 from data_builders.execution import Materialise
-from data_builders.extraction import Extraction
 from data_builders.journal import Journal
 from data_builders.listing import Listing, SourceError, VideoItem
 from data_builders.report import summarise
 from fakedetect_jax.data import schema
+from fakedetect_jax.data.index import Indexer, write_index
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.faces import FaceSequence
+from fakedetect_jax.faces import Extraction
 
 REPORT = "build_report.json"
+KEY_BITS = 128  # of TFDS's keys
 
 
 def video_path(item: VideoItem, folder: Path) -> Path:
@@ -94,46 +95,64 @@ class FaceSequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
         )
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(features=schema.features(), metadata=self._metadata())
+        return self.dataset_info_from_configs(
+            features=schema.features(),
+            metadata=self._metadata(),
+            disable_shuffling=True,  # the frames of a track stay together
+        )
 
     def _metadata(self) -> tfds.core.MetadataDict:
         options = dataclasses.asdict(self.extraction)
-        return tfds.core.MetadataDict({"variant": self.variant, "extraction": options})
+        return tfds.core.MetadataDict(
+            {"format": schema.FORMAT, "variant": self.variant, "extraction": options}
+        )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         del dl_manager
         splits: dict[str, list[VideoItem]] = collections.defaultdict(list)
         for item in self._items:
             splits[item.split].append(item)
+        self._indexers: dict[str, Indexer] = {}
         # A split of which no video gave a face has no records, and TFDS no way to store none.
         return {
-            split: self._generate_examples(members)
+            split: self._generate_examples(split, members)
             for split, members in splits.items()
             if any(self._journal.outcome(item)["tracks"] for item in members)
         }
 
-    def _generate_examples(self, items: list[VideoItem]) -> Iterator[tuple[str, dict]]:
+    def _generate_examples(self, split: str, items: list[VideoItem]) -> Iterator[tuple[int, dict]]:
+        total = sum(self._journal.outcome(item)["frames"] for item in items)
+        self._indexers[split] = indexer = Indexer()
+        for number, record in enumerate(self._records(items)):
+            indexer.add(record)
+            # TFDS sorts records by key, and holds a thousandth of the range of keys in memory.
+            yield (number << KEY_BITS) // total, record
+
+    def _records(self, items: list[VideoItem]) -> Iterator[dict[str, Any]]:
         for item in items:
             main = self._journal.outcome(item)["main"]
-            for number, sequence in enumerate(self._journal.tracks(item)):
-                yield f"{item.key}/{number}", self._record(item, sequence, main)
-
-    def _record(self, item: VideoItem, sequence: FaceSequence, main_track: int) -> dict[str, Any]:
-        return schema.to_record(
-            sequence,
-            video_id=item.video_id,
-            dataset=self.name,
-            split=item.split,
-            method=item.method,
-            label=item.label,
-            main=sequence.track == main_track,
-            compression=item.compression,
-            identity=item.identity,
-            source_identity=item.source_identity,
-        )
+            for offset, part in self._journal.parts(item):
+                yield from schema.to_records(
+                    part,
+                    video_id=item.video_id,
+                    dataset=self.name,
+                    split=item.split,
+                    method=item.method,
+                    label=item.label,
+                    main=part.person == main,
+                    compression=item.compression,
+                    identity=item.identity,
+                    source_identity=item.source_identity,
+                    offset=offset,
+                )
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         super()._download_and_prepare(dl_manager=dl_manager, download_config=download_config)
+        for split, indexer in self._indexers.items():
+            info = self.info.splits[split]
+            write_index(
+                Path(self.data_dir), split, indexer.index(), records=info.num_examples, size=info.num_bytes
+            )
         videos = [account(item, self._journal.outcome(item)) for item in self._items]
         # Still inside TFDS's temporary folder: the records and their account appear together or not at all.
         report = {"summary": summarise(videos), "videos": videos}

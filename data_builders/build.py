@@ -15,13 +15,14 @@ from tqdm import tqdm
 
 from data_builders.base import REPORT, FaceSequenceBuilder
 from data_builders.execution import Execution, extract_all, make_work
-from data_builders.extraction import Extraction
 from data_builders.journal import Journal
 from data_builders.listing import Listing, VideoItem
 from data_builders.report import describe_build
 from data_builders.splits import check_disjoint
+from fakedetect_jax.data import schema
 from fakedetect_jax.data.index import load_index
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.faces import Extraction
 
 SUMMARY = "build_report.txt"
 _JOURNALS = ".unfinished"
@@ -132,7 +133,11 @@ def _open_journal(builder: FaceSequenceBuilder) -> Journal:
     root = folder.parents[1] if builder.builder_config is None else folder.parents[2]
     for left_over in folder.parent.glob(f"{folder.name}.incomplete*"):
         shutil.rmtree(left_over)
-    settings = {"extraction": builder.extraction.name, "version": str(builder.version)}
+    settings = {
+        "extraction": builder.extraction.name,
+        "format": schema.FORMAT,
+        "version": str(builder.version),
+    }
     journal = Journal(root / _JOURNALS / folder.relative_to(root), settings)
     journal.sweep()
     return journal
@@ -167,7 +172,7 @@ def _extract(
 
 
 def _check_records(builder: FaceSequenceBuilder, folder: Path) -> None:
-    entries = [entry for split in builder.info.splits for entry in load_index(folder, split)]
+    entries = [entry for split in builder.info.splits for entry in load_index(folder, split).entries]
     try:
         check_disjoint(entries, dataset=builder.name, shared=builder.SHARED_IDENTITIES)
     except ValueError:

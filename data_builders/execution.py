@@ -15,11 +15,10 @@ from typing import Any
 
 import cv2
 
-from data_builders.extraction import Extraction
 from data_builders.journal import Journal
 from data_builders.listing import SourceError, VideoItem
-from data_builders.manipulated import main_track
-from fakedetect_jax.faces import VideoError, extract
+from data_builders.manipulated import main_person
+from fakedetect_jax.faces import Extraction, FaceSequence, VideoError, extract
 
 # (item, empty folder of its own) -> a video, or a folder of frames
 Materialise = Callable[[VideoItem, Path], Path]
@@ -50,9 +49,9 @@ def extract_item(
     """Does one video, unless the journal has it, and returns what came out.
 
     Returns:
-      `tracks`, `frames` and `missed` (frames between the first and the last of the main track without its
-      face), `main` (its number, -1 if there is none), `main_by` ('mask', 'size' or ''), and `failure`, the
-      reason or ''.
+      `tracks` and `frames`, of all people; `seen`, the video's frames that were to be kept, and `missed`, those of
+      them without the main person; `main` (its number, -1 if there is none), `main_by` ('mask', 'size' or ''), and
+      `failure`, the reason or ''.
 
     Raises:
       OSError: no room on the disk, which is not the video's fault.
@@ -61,8 +60,8 @@ def extract_item(
         return journal.outcome(item)
     with journal.scratch() as folder:
         try:
-            tracks = extract(materialise(item, folder), spool=folder, **extraction.options())
-            outcome = describe(item, tracks, extraction)
+            tracks = extract(materialise(item, folder), spool=folder, **vars(extraction))
+            outcome = describe(item, tracks)
         except (VideoError, SourceError, OSError, cv2.error) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -71,20 +70,18 @@ def extract_item(
     return outcome
 
 
-def describe(item: VideoItem, tracks: list, extraction: Extraction) -> dict[str, Any]:
+def describe(item: VideoItem, tracks: list[FaceSequence]) -> dict[str, Any]:
     """The outcome of a video that could be read."""
     if not tracks:
         return failed("no face found")
-    number, known_by = main_track(tracks, item.mask)
-    main = next(track for track in tracks if track.track == number)
-    # Only where frames are kept all over the video do gaps mean that the face was not found.
-    step = extraction.frames.every if extraction.frames.whole else 0
-    span = (int(main.frame_index[-1]) - int(main.frame_index[0])) // step + 1 if step else len(main)
+    main, known_by = main_person(tracks, item.mask)
+    seen = tracks[0].video_frames
     return {
         "tracks": len(tracks),
         "frames": sum(len(track) for track in tracks),
-        "missed": span - len(main),
-        "main": number,
+        "seen": seen,
+        "missed": seen - sum(len(track) for track in tracks if track.person == main),
+        "main": main,
         "main_by": known_by,
         "failure": "",
     }
@@ -92,7 +89,8 @@ def describe(item: VideoItem, tracks: list, extraction: Extraction) -> dict[str,
 
 def failed(reason: str) -> dict[str, Any]:
     """The outcome of a video without any face track."""
-    return {"tracks": 0, "frames": 0, "missed": 0, "main": -1, "main_by": "", "failure": reason}
+    nothing = dict.fromkeys(("tracks", "frames", "seen", "missed"), 0)
+    return nothing | {"main": -1, "main_by": "", "failure": reason}
 
 
 def extract_all(

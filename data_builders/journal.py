@@ -7,6 +7,7 @@ machines that share the folder, may write.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -24,8 +25,9 @@ from data_builders.listing import VideoItem
 from fakedetect_jax.faces import FaceSequence
 
 _OUTCOME = "outcome.json"
+_NUMBERS = ("track", "person", "video_frames", "fps")
 _ARRAYS = ("frame_index", "timestamp", "box", "landmarks", "confidence", "affine")
-# Tracks longer than this are stored in parts: a record is held in memory as a whole, by writers and readers.
+# Tracks longer than this are stored in parts: a part is held in memory as a whole.
 PART_FRAMES = 512
 
 
@@ -49,10 +51,17 @@ class Journal:
         """Returns what was written as `outcome`."""
         return json.loads((self._entry(item) / _OUTCOME).read_text(encoding="utf-8"))
 
-    def tracks(self, item: VideoItem) -> Iterator[FaceSequence]:
-        """Yields the parts of the video's tracks, in the order in which they were given."""
+    def parts(self, item: VideoItem) -> Iterator[tuple[int, FaceSequence]]:
+        """Yields the video's tracks in the order in which they were given, long ones in parts.
+
+        Each part comes with its offset: the place of its first frame in the track.
+        """
+        offset, track = 0, -1
         for path in sorted(self._entry(item).glob("*.safetensors")):
-            yield _load(path)
+            part = _load(path)
+            offset = offset if part.track == track else 0
+            yield offset, part
+            offset, track = offset + len(part), part.track
 
     def write(self, item: VideoItem, outcome: dict[str, Any], tracks: list[FaceSequence]) -> None:
         """Writes the entry of a video.
@@ -106,16 +115,15 @@ def _parts(track: FaceSequence) -> Iterator[FaceSequence]:
     for start in range(0, len(track), PART_FRAMES):
         span = slice(start, start + PART_FRAMES)
         arrays = {name: getattr(track, name)[span] for name in _ARRAYS}
-        yield FaceSequence(
-            track=track.track, fps=track.fps, frame_size=track.frame_size, frames=track.frames[span], **arrays
-        )
+        yield dataclasses.replace(track, frames=track.frames[span], **arrays)
 
 
 def _save(track: FaceSequence, path: Path) -> None:
     arrays = {name: np.ascontiguousarray(getattr(track, name)) for name in _ARRAYS}
     arrays["sizes"] = np.array([len(frame) for frame in track.frames], np.int64)
     arrays["bytes"] = np.frombuffer(b"".join(track.frames), np.uint8)
-    head = {"track": track.track, "fps": track.fps, "frame_size": [int(side) for side in track.frame_size]}
+    head = {name: getattr(track, name) for name in _NUMBERS}
+    head["frame_size"] = [int(side) for side in track.frame_size]
     save_file(arrays, os.fspath(path), metadata={"head": json.dumps(head)})
 
 
@@ -126,8 +134,7 @@ def _load(path: Path) -> FaceSequence:
     data, ends = arrays["bytes"].tobytes(), np.cumsum(arrays["sizes"])
     starts = np.concatenate([[0], ends[:-1]]).astype(int)
     return FaceSequence(
-        track=head["track"],
-        fps=head["fps"],
+        **{name: head[name] for name in _NUMBERS},
         frame_size=tuple(head["frame_size"]),
         frames=[data[start:end] for start, end in zip(starts, ends, strict=True)],
         **{name: arrays[name] for name in _ARRAYS},

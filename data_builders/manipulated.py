@@ -13,17 +13,19 @@ _FRAMES = 32
 _MARKED = 16  # of 255: masks are videos too, and compression leaves noise where they are black
 
 
-def main_track(tracks: list[FaceSequence], mask: Path | None) -> tuple[int, str]:
-    """Returns the number of the manipulated track and how it is known: 'mask', or 'size' without any.
+def main_person(tracks: list[FaceSequence], mask: Path | None) -> tuple[int, str]:
+    """Returns the number of the manipulated person and how it is known: 'mask', or 'size' without any.
+
+    Without a mask it is person 0, the largest and longest seen.
 
     Args:
-      tracks: the most important one (size and duration) first, at least one.
+      tracks: at least one.
       mask: video of the manipulated region, white on black, frame by frame as the video itself.
     """
     covered = _coverage(tracks, mask) if mask is not None else np.zeros(len(tracks))
     if covered.max() > 0:
-        return tracks[int(np.argmax(covered))].track, "mask"
-    return tracks[0].track, "size"
+        return tracks[int(np.argmax(covered))].person, "mask"
+    return 0, "size"
 
 
 def _coverage(tracks: list[FaceSequence], mask: Path) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from data_builders.execution import Execution
-    from data_builders.extraction import Extraction
+    from fakedetect_jax.faces import Extraction
 
 
 def main() -> None:
@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--out", help="folder of the JSON and the picture (default: beside the video's name)"
     )
+    predict.add_argument("--face-crops", action="store_true", help="the pictures are face crops already")
     predict.set_defaults(run=_predict)
 
     models = commands.add_parser("models", help="list the models with parameters, FLOPs and source")
@@ -66,6 +67,7 @@ def _add_build(build: argparse.ArgumentParser) -> None:
     crops.add_argument("--size", type=int, help="side in pixels (default: 256)")
     crops.add_argument("--margin", type=float, help="around the face, of its longer side (default: 0.3)")
     crops.add_argument("--quality", type=int, help="of the JPEG (default: 95)")
+    crops.add_argument("--face-crops", action="store_true", help="the source holds face crops already")
     crops.add_argument(
         "--detect-every", type=int, help="look for faces on every so-many-th frame (default: 1)"
     )
@@ -147,12 +149,13 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _extraction(arguments: argparse.Namespace) -> Extraction:
-    from data_builders.extraction import Extraction
+    from fakedetect_jax.faces import Extraction
     from fakedetect_jax.faces.choice import FrameChoice
 
     given = {name: getattr(arguments, name) for name in ("size", "margin", "quality", "detect_every")}
     return Extraction(
         frames=FrameChoice(arguments.every, arguments.count, arguments.run_length),
+        face_crops=arguments.face_crops,
         **{name: value for name, value in given.items() if value is not None},
     )
 
@@ -176,18 +179,19 @@ def _predict(arguments: argparse.Namespace) -> None:
     from fakedetect_jax.timeline import draw_timeline, write_json
 
     out = Path(arguments.out or f"{Path(arguments.video).stem}.fakedetect")
-    verdicts = load_detector(arguments.detector).predict(arguments.video)
+    verdicts = load_detector(arguments.detector).predict(arguments.video, face_crops=arguments.face_crops)
     out.mkdir(parents=True, exist_ok=True)
     document = write_json(out / "verdict.json", arguments.video, arguments.detector, verdicts)
     if not verdicts:
         print(f"{arguments.video}: no face found; nothing was scored ({document})")
         return
     for verdict in verdicts:
-        seconds = verdict.sequence.timestamp
+        first, last = verdict.tracks[0].timestamp[0], verdict.tracks[-1].timestamp[-1]
+        frames = sum(len(track) for track in verdict.tracks)
         print(
-            f"track {verdict.track}: {'FAKE' if verdict.fake else 'real'}  P(fake) = {verdict.score:.3f}  "
-            f"({seconds[0]:.1f} s to {seconds[-1]:.1f} s, {len(verdict.frame_index)} of {len(seconds)} frames "
-            f"looked at, {len(verdict.clip_scores)} clips)"
+            f"person {verdict.person}: {'FAKE' if verdict.fake else 'real'}  P(fake) = {verdict.score:.3f}  "
+            f"({first:.1f} s to {last:.1f} s in {len(verdict.tracks)} tracks, {len(verdict.frame_index)} of {frames} "
+            f"frames looked at, {len(verdict.clip_scores)} clips)"
         )
     print(f"written: {document}, {draw_timeline(out / 'timeline.png', arguments.video, verdicts)}")
 

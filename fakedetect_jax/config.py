@@ -12,7 +12,7 @@ from fakedetect_jax.errors import FakedetectError
 Config: TypeAlias = Any
 
 # Whose keys the experiment chooses, and what each value must look like.
-_SOURCE = {"dataset": "", "split": "", "methods": (), "limit": 0}
+_SOURCE = {"dataset": "", "split": "", "methods": (), "limit": 0, "shared_people": ""}
 _SOURCES = ("data.train", "validation.sources", "evaluation.sources")
 # Checked by the model that takes them.
 _OPEN = ("model.options",)
@@ -21,18 +21,16 @@ _CHOICES = {
     "validation.fakes": ("self_blend", "recorded"),
 }
 _AT_LEAST_ONE = (
-    "data.frames",
-    "data.stride",
     "data.threads",
+    "clip.frames",
+    "clip.size",
     "train.steps",
     "train.log_every",
     "train.checkpoint_every",
     "train.batch_size",
     "validation.every",
     "validation.batch_size",
-    "validation.repeats",
     "evaluation.batch_size",
-    "evaluation.clips",
     "evaluation.resamples",
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +13,11 @@ from flax import linen as nn
 from fakedetect_jax import models
 from fakedetect_jax.augment import SelfBlendRecipe
 from fakedetect_jax.config import Config
+from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.pipeline import Loading, Shard
-from fakedetect_jax.data.tracks import Tracks, concatenate, select
+from fakedetect_jax.data.videos import Videos, concatenate, select
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.faces import Extraction
 from fakedetect_jax.training.inputs import MakeInputs, augmented, cropped, self_blended
 from fakedetect_jax.training.optimizer import adamw, learning_rate_schedule, without
 from fakedetect_jax.training.state import TrainState, create_state
@@ -36,8 +37,8 @@ def make_model(config: Config) -> nn.Module:
 
 def make_recipe(config: Config) -> SelfBlendRecipe:
     """Returns the recipe of `config.input`; JSON and the command line give lists where it wants tuples."""
-    fields = {field.name: config.input.recipe[field.name] for field in dataclasses.fields(SelfBlendRecipe)}
-    return SelfBlendRecipe(**{name: _hashable(value) for name, value in fields.items()})
+    recipe = {name: _hashable(value) for name, value in config.input.recipe.items()}
+    return SelfBlendRecipe(size=config.clip.size, **recipe)
 
 
 def make_train_inputs(config: Config) -> MakeInputs:
@@ -51,7 +52,7 @@ def make_validation_inputs(config: Config) -> MakeInputs:
     recipe = make_recipe(config)
     if config.validation.fakes == "self_blend":
         return self_blended(recipe)
-    return cropped(size=recipe.size, margin=config.input.margin)
+    return cropped(size=config.clip.size, margin=config.clip.margin)
 
 
 def make_schedule(config: Config) -> optax.Schedule:
@@ -118,9 +119,7 @@ def make_state(config: Config, model: nn.Module, optimizer: optax.GradientTransf
     Raises:
       WeightsError: the weights do not fit, or cannot be had; names what and the remedy.
     """
-    state = create_state(
-        model, optimizer, seed=config.seed, frames=config.data.frames, size=config.input.recipe.size
-    )
+    state = create_state(model, optimizer, seed=config.seed, frames=config.clip.frames, size=config.clip.size)
     if not config.model.init_from:
         return state
     variables, report = start_from(state.evaluated, config.model.init_from, config.model.init_source)
@@ -130,20 +129,34 @@ def make_state(config: Config, model: nn.Module, optimizer: optax.GradientTransf
     return state.replace(params=params, average=average, statistics=statistics)
 
 
-def open_tracks(config: Config, sources: Config) -> Tracks:
-    """Opens and joins the parts of datasets that `sources` names, in the order of their keys."""
-    parts = [sources[key] for key in sorted(sources)]
+def make_clip_spec(config: Config, extraction: Extraction) -> ClipSpec:
+    """Returns what a clip is in a run that learns from data made by `extraction`."""
+    return ClipSpec(extraction=extraction, **config.clip.to_dict())
+
+
+def open_videos(config: Config, sources: Config) -> Videos:
+    """Opens and joins the parts of datasets that `sources` names, in the order of their keys.
+
+    Raises:
+      FakedetectError: a dataset is not there, or two were built with different options.
+    """
+    parts = {key: sources[key] for key in sorted(sources)}
     return concatenate(
-        [
-            select(config.data.folder, part.dataset, part.split, tuple(part.methods), part.limit)
-            for part in parts
-        ]
+        {
+            key: select(config.data.folder, part.dataset, part.split, tuple(part.methods), part.limit)
+            for key, part in parts.items()
+        }
     )
 
 
-def check_methods(config: Config, tracks: Tracks) -> None:
-    """Raises FakedetectError if the model is to tell a method apart of which there is no track to train on."""
-    there = sorted({entry.method for entry in tracks.entries})
+def check_same_crops(train: Videos, held_out: Videos) -> None:
+    """Raises FakedetectError if validation data was built with other options than training data."""
+    concatenate({"config.data.train": train, "config.validation.sources": held_out})
+
+
+def check_methods(config: Config, videos: Videos) -> None:
+    """Raises FakedetectError if the model is to tell a method apart of which there is no video to train on."""
+    there = sorted({video.about.method for video in videos.videos})
     missing = [name for name in config.model.options.get("methods", ()) if name not in there]
     if missing:
         raise FakedetectError(

@@ -3,75 +3,65 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import simplejpeg
 from flax import traverse_util
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float64, Int32, UInt8
 from safetensors.numpy import load_file
+from scipy.special import expit
 
 from fakedetect_jax import models, parallel
-from fakedetect_jax.augment import face_crop
-from fakedetect_jax.data.sampling import spread_frames
+from fakedetect_jax.augment import Crop, face_crop
+from fakedetect_jax.data.clips import Clip, ClipSpec
+from fakedetect_jax.data.pipeline import evaluation_batches, evaluation_clips
+from fakedetect_jax.data.videos import from_sequences
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import FaceSequence, extract
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
 WEIGHTS, SPEC, PROGRAM, CARD = "weights.safetensors", "detector.json", "forward.stablehlo", "README.md"
-FORMAT = 3
+FORMAT = 4
 # What a detector sees of a clip, in the order of its program's arguments behind the weights.
 INPUTS = ("frames", "landmarks", "timestamps", "valid")
 THRESHOLD = 0.5
+_BATCH_PER_DEVICE = 8
 
 
 class DetectorError(FakedetectError):
-    """A folder that holds no detector, or one that cannot be read."""
+    """A folder that holds no detector, or one that cannot be read or whose scores are no numbers."""
+
+
+class ClipScores(NamedTuple):
+    """P(fake) of clips and of their frames; `place` are their numbers, as the batches had them, -1 for padding."""
+
+    place: Int32[np.ndarray, " b"]
+    clip: Float64[np.ndarray, " b"]
+    frame: Float64[np.ndarray, "b t"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Preprocessing:
-    """What must happen to a face between the video and the model.
+class PersonVerdict:
+    """What the detector says of one person of a video.
 
-    Attributes:
-      crop_size: side of the stored square crops, pixels.
-      crop_margin: of the stored crop around the 81 landmarks, as a fraction of their extent on each side.
-      input_size: side of the model's input, pixels.
-      input_margin: of the model's crop around landmarks 0-67, likewise.
-      frames: frames a clip.
-      stride: source frames from one to the next in training; sets how many clips a video is cut into.
-      spacing: the most source frames from one to the next of a clip; 0 if any distance will do.
+    `score` is the mean P(fake) of the clips. `frame_index`, `timestamp` [seconds], `frame_scores` and `box` (x0, y0,
+    x1, y1 in the video's pixels) tell of the frames that were looked at, in order of time. `tracks` are all of the
+    person's tracks, one a shot.
     """
 
-    crop_size: int
-    crop_margin: float
-    input_size: int
-    input_margin: float
-    frames: int
-    stride: int
-    spacing: int
-
-
-@dataclasses.dataclass(frozen=True)
-class TrackVerdict:
-    """What the detector says of one face track.
-
-    `score` is the mean P(fake) of its clips. `frame_index`, `timestamp` [seconds] and `frame_scores` tell of
-    the frames that were looked at; `faces` are small RGB crops of some of them.
-    """
-
-    track: int
+    person: int
     score: float
     clip_scores: list[float]
     frame_index: list[int]
     timestamp: list[float]
     frame_scores: list[float]
-    sequence: FaceSequence
+    box: list[list[float]]
+    tracks: tuple[FaceSequence, ...]
 
     @property
     def fake(self) -> bool:
@@ -79,22 +69,24 @@ class TrackVerdict:
         return self.score >= THRESHOLD
 
 
-def make_forward(model: Any, preprocessing: Preprocessing) -> Callable:
-    """Returns the detector's function, preprocessing included.
+def make_forward(model: Any, spec: ClipSpec) -> Callable:
+    """Returns the detector's function, the model's crop included.
 
     It maps (variables, frames uint8 [B,T,S,S,3], landmarks [B,T,81,2] in their pixels, timestamps [B,T] in seconds,
-    valid bool [B,T]) to P(fake) of the clips [B] and of their frames [B,T].
+    valid bool [B,T]) to logits of P(fake): of the clips [B] and of their frames [B,T].
     """
-    crop = functools.partial(face_crop, size=preprocessing.input_size, margin=preprocessing.input_margin)
+
+    def crop(frames: jax.Array, landmarks: jax.Array, valid: jax.Array) -> Crop:
+        return face_crop(frames, landmarks, size=spec.size, margin=spec.margin, valid=valid)
 
     def forward(
         variables: Any, frames: jax.Array, landmarks: jax.Array, timestamps: jax.Array, valid: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        crops = jax.vmap(crop)(frames.astype(np.float32) / 255.0, landmarks)
+        crops = jax.vmap(crop)(frames.astype(np.float32) / 255.0, landmarks, valid)
         logit, out = model.apply(
             variables, crops.frames, landmarks=crops.landmarks, timestamps=timestamps, valid=valid
         )
-        return jax.nn.sigmoid(logit), jax.nn.sigmoid(out["frame_logit"])
+        return logit, out["frame_logit"]
 
     return forward
 
@@ -104,28 +96,40 @@ class Detector:
 
     def __init__(self, spec: dict[str, Any], variables: Any) -> None:
         self.spec = spec
-        self.preprocessing = Preprocessing(**spec["preprocessing"])
+        self.clip = ClipSpec.parse(spec["clip"])
         self.mesh = parallel.make_mesh()
-        model = models.create(spec["model"]["name"], **spec["model"]["options"])
+        forward = make_forward(models.create(spec["model"]["name"], **spec["model"]["options"]), self.clip)
+
+        def placed(variables: Any, place: jax.Array, *inputs: jax.Array) -> tuple[jax.Array, ...]:
+            return place, *forward(variables, *inputs)
+
         whole, split = parallel.replicated(self.mesh), parallel.split_by_example(self.mesh)
-        self._variables = jax.device_put(variables, whole)
+        self._variables = parallel.replicate(variables, self.mesh)
         self._forward = jax.jit(
-            make_forward(model, self.preprocessing),
-            in_shardings=(whole, *(split for _ in INPUTS)),
-            out_shardings=(whole, whole),
+            placed, in_shardings=(whole, split, *(split for _ in INPUTS)), out_shardings=(whole, whole, whole)
         )
 
-    def score_batch(self, batch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Scores this process's rows of a batch; every process gets the scores of all rows.
+    def score_batches(self, batches: Iterable[dict[str, np.ndarray]]) -> Iterator[ClipScores]:
+        """Scores batches; the next one is on its way to the device while one is computed.
 
         Args:
-          batch: `INPUTS` as `score` takes them; rows divide by the devices.
+          batches: this process's rows of each batch, which divide by its devices: `INPUTS` as `score` takes them, and
+            `place` int32 [B], which the scores keep, whatever the order of devices and processes.
 
-        Returns:
-          P(fake) of the clips [B] and of their frames [B, T].
+        Yields:
+          The scores of all processes' rows, on every process.
+
+        Raises:
+          DetectorError: a score is not finite.
         """
-        arrays = parallel.to_global({name: batch[name] for name in INPUTS}, self.mesh)
-        return jax.device_get(self._forward(self._variables, *(arrays[name] for name in INPUTS)))
+        waiting: list[tuple[jax.Array, ...]] = []
+        for batch in batches:
+            arrays = parallel.to_global({name: batch[name] for name in ("place", *INPUTS)}, self.mesh)
+            waiting.append(self._forward(self._variables, *(arrays[name] for name in ("place", *INPUTS))))
+            if len(waiting) > 1:
+                yield self._scores(waiting.pop(0))
+        for outputs in waiting:
+            yield self._scores(outputs)
 
     def score(
         self,
@@ -134,12 +138,12 @@ class Detector:
         *,
         timestamps: Float[np.ndarray, "n t"] | None = None,
         valid: Bool[np.ndarray, "n t"] | None = None,
-        batch_size: int = 8,
-    ) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, "n t"]]:
+        batch_size: int = _BATCH_PER_DEVICE,
+    ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, "n t"]]:
         """Scores clips of stored face crops, as `faces.extract` makes them.
 
         Args:
-          frames: RGB; T and S as `preprocessing.frames` and `crop_size` say.
+          frames: RGB; T and S as `clip.frames` and `clip.extraction.size` say.
           landmarks: in crop pixels.
           timestamps: in seconds; without them frames follow each other at 25 a second. Only models with
             positions='timestamps' look at them.
@@ -151,71 +155,115 @@ class Detector:
 
         Raises:
           FakedetectError: another number of frames, size or type.
+          DetectorError: a score is not finite.
+
+        Example:
+          >>> detector = load_detector("runs/demo/detector")  # doctest: +SKIP
+          >>> (track, *_) = extract("interview.mp4")  # doctest: +SKIP
+          >>> frames = np.stack([track.decode(place) for place in range(detector.clip.frames)])  # doctest: +SKIP
+          >>> detector.score(frames[None], track.landmarks[None, : len(frames)])[0]  # doctest: +SKIP
+          array([0.12])
         """
         self._check(frames)
         if timestamps is None:
             timestamps = np.broadcast_to(np.arange(frames.shape[1]) / FRAMES_PER_SECOND, frames.shape[:2])
         valid = np.ones(frames.shape[:2], bool) if valid is None else valid
-        inputs = (frames, landmarks, timestamps.astype(np.float32), valid)
+        inputs = dict(zip(INPUTS, (frames, landmarks, timestamps.astype(np.float32), valid), strict=True))
         rows = batch_size * self.mesh.size
-        clip_scores, frame_scores = [], []
-        for start in range(0, len(frames), rows):
-            part = [array[start : start + rows] for array in inputs]
-            count = len(part[0])
-            # One shape, one compilation: the last batch is filled up with copies.
-            padded = [np.concatenate([array, np.repeat(array[-1:], rows - count, axis=0)]) for array in part]
-            clips, per_frame = self.score_batch(dict(zip(INPUTS, padded, strict=True)))
-            clip_scores.append(clips[:count])
-            frame_scores.append(per_frame[:count])
-        return np.concatenate(clip_scores), np.concatenate(frame_scores)
 
-    def predict(self, video: str | Path) -> list[TrackVerdict]:
-        """Finds the faces of a video and scores each track, the most important one first.
+        def batches() -> Iterator[dict[str, np.ndarray]]:
+            for start in range(0, len(frames), rows):
+                # One shape, one compilation: the last batch is filled up with copies.
+                places = np.minimum(np.arange(start, start + rows), len(frames) - 1)
+                yield {"place": places.astype(np.int32)} | {name: of[places] for name, of in inputs.items()}
 
-        A track is cut into as many clips as its length holds at the training stride, each of evenly spread
-        frames. An empty list means that no face was found.
+        clips, per_frame = np.empty(len(frames)), np.empty(frames.shape[:2])
+        for scores in self.score_batches(batches()):
+            clips[scores.place], per_frame[scores.place] = scores.clip, scores.frame
+        return clips, per_frame
+
+    def predict(self, video: str | Path, *, face_crops: bool = False) -> list[PersonVerdict]:
+        """Finds the people of a video and scores each, the most important one first.
+
+        Faces are cut out and clips are chosen as they were for the detector's training data and are in `evaluate`,
+        over all of a person's tracks. Memory holds a batch of clips; the crops of the whole video lie in a temporary
+        file (about 20 kB a face and frame).
+
+        Args:
+          video: a video file, an image, or a folder of frames.
+          face_crops: its pictures are crops of one face each already.
+
+        Returns:
+          A verdict for each person; none if no face was found.
 
         Raises:
           VideoError: not a video, or nothing of it can be decoded.
-        """
-        spec = self.preprocessing
-        sequences = extract(video, size=spec.crop_size, margin=spec.crop_margin)
-        return [self._verdict(sequence) for sequence in sequences]
+          DetectorError: a score is not finite.
 
-    def _verdict(self, sequence: FaceSequence) -> TrackVerdict:
-        spec, length = self.preprocessing, len(sequence.frames)
-        clips = max(1, length // (spec.frames * spec.stride))
-        chosen = [
-            spread_frames(length, frames=spec.frames, clip=clip, clips=clips, spacing=spec.spacing)
-            for clip in range(clips)
-        ]
-        places = np.stack([positions for positions, _ in chosen])
-        valid = np.stack([mask for _, mask in chosen])
-        decoded = {place: simplejpeg.decode_jpeg(sequence.frames[place]) for place in np.unique(places)}
-        frames = np.stack([[decoded[place] for place in row] for row in places])
-        clip_scores, frame_scores = self.score(
-            frames, sequence.landmarks[places], timestamps=sequence.timestamp[places], valid=valid
-        )
-        looked_at = places[valid]
-        return TrackVerdict(
-            track=sequence.track,
-            score=float(clip_scores.mean()),
-            clip_scores=clip_scores.tolist(),
-            frame_index=sequence.frame_index[looked_at].tolist(),
-            timestamp=sequence.timestamp[looked_at].tolist(),
-            frame_scores=frame_scores[valid].tolist(),
-            sequence=sequence,
-        )
+        Example:
+          >>> load_detector("runs/demo/detector").predict("interview.mp4")[0].score  # doctest: +SKIP
+          0.12
+        """
+        extraction = dataclasses.replace(self.clip.extraction, face_crops=face_crops)
+        sequences = extract(video, spool=Path(tempfile.gettempdir()), **vars(extraction))
+        if not sequences:
+            return []
+        videos, tracks = from_sequences(sequences, extraction)
+        clips = evaluation_clips(videos, self.clip)
+        # A short video should not wait for a batch of copies.
+        rows = self.mesh.size * min(_BATCH_PER_DEVICE, -(-len(clips) // self.mesh.size))
+        batches = evaluation_batches(videos, self.clip, batch_size=rows)
+        scored: list[list[tuple[Clip, float, np.ndarray]]] = [[] for _ in tracks]
+        for scores in self.score_batches(batches):
+            for place, score, frame_scores in zip(*scores, strict=True):
+                if place >= 0:
+                    person, clip = clips[place]
+                    scored[person].append((clip, float(score), frame_scores))
+        return [_verdict(*person) for person in zip(tracks, scored, strict=True)]
+
+    def _scores(self, outputs: tuple[jax.Array, ...]) -> ClipScores:
+        place, clip, frame = (np.asarray(part) for part in jax.device_get(outputs))
+        if not (np.isfinite(clip).all() and np.isfinite(frame).all()):
+            raise DetectorError(
+                "a score of the detector is not a finite number: its weights are damaged, or its training had "
+                "diverged; export it again from a sound checkpoint"
+            )
+        return ClipScores(place, expit(clip.astype(np.float64)), expit(frame.astype(np.float64)))
 
     def _check(self, frames: np.ndarray) -> None:
-        spec = self.preprocessing
-        wanted = (spec.frames, spec.crop_size, spec.crop_size, 3)
+        extraction = self.clip.extraction
+        wanted = (self.clip.frames, extraction.size, extraction.size, 3)
         if frames.ndim != 5 or frames.shape[1:] != wanted or frames.dtype != np.uint8 or not len(frames):
             raise FakedetectError(
                 f"frames are {frames.dtype}{list(frames.shape)}; this detector takes uint8[n, {wanted[0]}, "
-                f"{wanted[1]}, {wanted[2]}, 3], n > 0, crops as faces.extract(size={spec.crop_size}, "
-                f"margin={spec.crop_margin}) makes them"
+                f"{wanted[1]}, {wanted[2]}, 3], n > 0, crops as faces.extract(size={extraction.size}, "
+                f"margin={extraction.margin}) makes them"
             )
+
+
+def _verdict(
+    tracks: tuple[FaceSequence, ...], scored: list[tuple[Clip, float, Float64[np.ndarray, " t"]]]
+) -> PersonVerdict:
+    frames: dict[int, tuple[float, list[float], list[float]]] = {}
+    for clip, _, scores in scored:
+        track = tracks[clip.track]
+        for place, score in zip(
+            clip.positions[clip.valid].tolist(), scores[clip.valid].tolist(), strict=True
+        ):
+            about = (float(track.timestamp[place]), track.box[place].tolist(), [])
+            frames.setdefault(int(track.frame_index[place]), about)[2].append(score)
+    order = sorted(frames)
+    clip_scores = [score for _, score, _ in scored]
+    return PersonVerdict(
+        person=tracks[0].person,
+        score=float(np.mean(clip_scores)),
+        clip_scores=clip_scores,
+        frame_index=order,
+        timestamp=[frames[index][0] for index in order],
+        frame_scores=[float(np.mean(frames[index][2])) for index in order],
+        box=[frames[index][1] for index in order],
+        tracks=tracks,
+    )
 
 
 def load_detector(folder: str | Path) -> Detector:
@@ -235,15 +283,25 @@ def load_detector(folder: str | Path) -> Detector:
         ) from error
     except Exception as error:  # json and safetensors each have errors of their own
         raise DetectorError(f"{folder}: cannot be read as a detector: {error}") from error
-    if spec.get("format") != FORMAT:
-        raise DetectorError(f"{folder / SPEC}: format {spec.get('format')!r}; this version reads {FORMAT}")
+    if not isinstance(spec, dict) or spec.get("format") != FORMAT:
+        found = spec.get("format") if isinstance(spec, dict) else spec
+        raise DetectorError(
+            f"{folder / SPEC}: format {found!r}, this version reads {FORMAT}; make the detector anew with "
+            "launch.py --mode=export, from a run of this version"
+        )
     _check_weights(folder, spec, flat)
     return Detector(spec, traverse_util.unflatten_dict(flat, sep="/"))
 
 
 def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarray]) -> None:
-    model = models.create(spec["model"]["name"], **spec["model"]["options"])
-    wanted = variable_shapes(model, Preprocessing(**spec["preprocessing"]))
+    try:
+        model = models.create(spec["model"]["name"], **spec["model"]["options"])
+        wanted = variable_shapes(model, ClipSpec.parse(spec["clip"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DetectorError(
+            f"{folder / SPEC}: a field is missing or wrong ({type(error).__name__}: {error}); make the detector "
+            "anew with launch.py --mode=export"
+        ) from error
     found = {name: (array.shape, str(array.dtype)) for name, array in flat.items()}
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if wrong:
@@ -254,9 +312,9 @@ def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarra
         )
 
 
-def variable_shapes(model: Any, preprocessing: Preprocessing) -> dict[str, tuple[tuple[int, ...], str]]:
+def variable_shapes(model: Any, spec: ClipSpec) -> dict[str, tuple[tuple[int, ...], str]]:
     """Returns shape and dtype of every parameter and statistic by its path, without computing any."""
-    clip = models.clip_shapes(preprocessing.frames, preprocessing.input_size)
+    clip = models.clip_shapes(spec.frames, spec.size)
     shapes = jax.eval_shape(model.init, jax.random.key(0), **clip)
     flat: dict[str, Any] = traverse_util.flatten_dict(shapes, sep="/")
     return {name: (leaf.shape, str(leaf.dtype)) for name, leaf in flat.items()}

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fakedetect_jax.data.clips import ClipSpec
+
 _CARD = """# Face-forgery detector `{name}`
 
 Tells how likely it is that the face in a video was manipulated: P(fake) for a clip and for each frame.
@@ -19,14 +21,15 @@ or from Python:
 
     from fakedetect_jax.inference import load_detector
     detector = load_detector("THIS_FOLDER")
-    for track in detector.predict("VIDEO"):
-        print(track.track, track.score)
+    for person in detector.predict("VIDEO"):
+        print(person.person, person.score)
 
 `forward.stablehlo` is the same function for programs without this package's model code: deserialise it with
 `jax.export.deserialize`, call it with the dictionary of `weights.safetensors` and with face crops
 (uint8 [b, {frames}, {crop}, {crop}, 3], landmarks float32 [b, {frames}, 81, 2] in crop pixels,
 timestamps float32 [b, {frames}] in seconds, valid bool [b, {frames}]).
-It holds the model's own crop and normalisation, for CPU, CUDA and TPU and any number of clips b.
+It gives the logits of P(fake), of the clips [b] and of their frames [b, {frames}], and holds the model's own crop and
+normalisation, for CPU, CUDA and TPU and any number of clips b.
 
 ## What it is
 
@@ -37,7 +40,9 @@ It holds the model's own crop and normalisation, for CPU, CUDA and TPU and any n
 | Fakes in training | {fakes} |
 | Chosen | step {step}, by log loss on the validation split; the test split chose nothing |
 | Validation (clip level) | AUC {auc:.3f}, log loss {log_loss:.3f}, on {validation_fakes} |
-| Input | {frames} frames a clip, {size} x {size} pixels around the face |
+| Input | {frames} frames a clip, {stride:g} s apart, {size} x {size} pixels around the face |
+| Clips of a video | one for every {interval:g} s of each of a person's tracks |
+| Face crops | {crop} x {crop} pixels, margin {margin:g}{flags} |
 | Code | fakedetect_jax {version}, jax {jax} |
 
 Model options:
@@ -59,7 +64,8 @@ _FAKES = {
 
 def model_card(spec: dict[str, Any], weights: dict[str, np.ndarray]) -> str:
     """Returns the card in Markdown, from what detector.json says and the weights."""
-    config, preprocessing = spec["trained"]["config"], spec["preprocessing"]
+    config, clip = spec["trained"]["config"], ClipSpec.parse(spec["clip"])
+    flags = clip.extraction.flags
     validation = spec["trained"]["validation"]
     return _CARD.format(
         name=config["name"],
@@ -71,9 +77,13 @@ def model_card(spec: dict[str, Any], weights: dict[str, np.ndarray]) -> str:
         step=spec["trained"]["step"],
         auc=validation["auc"],
         log_loss=validation["log_loss"],
-        frames=preprocessing["frames"],
-        crop=preprocessing["crop_size"],
-        size=preprocessing["input_size"],
+        frames=clip.frames,
+        stride=clip.stride,
+        interval=clip.interval,
+        size=clip.size,
+        crop=clip.extraction.size,
+        margin=clip.extraction.margin,
+        flags=f"; built with `{flags}`" if flags else "",
         version=spec["version"],
         jax=spec["trained"]["versions"]["jax"],
         options=json.dumps(spec["model"]["options"]),

@@ -15,9 +15,14 @@ DATA = "data"
 
 
 def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """Returns a mesh of `devices`, or of all of all processes, on one axis over which batches are split."""
+    """Returns a mesh of `devices`, or of all of all processes, on one axis over which batches are split.
+
+    Devices stand in the order of their processes, as the rows of a batch do: `jax.make_mesh` would follow the wiring
+    of a TPU slice, and give one process's rows to another one's devices.
+    """
     devices = jax.devices() if devices is None else devices
-    return jax.make_mesh((len(devices),), (DATA,), axis_types=(AxisType.Auto,), devices=devices)
+    ordered = sorted(devices, key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(ordered), (DATA,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -28,6 +33,17 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def split_by_example(mesh: Mesh) -> NamedSharding:
     """The first axis, the batch, is split over the devices."""
     return NamedSharding(mesh, PartitionSpec(DATA))
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Puts the same arrays of every process, numpy's or on its own devices, on all devices of the mesh."""
+    sharding = replicated(mesh)
+
+    def put(leaf: Any) -> jax.Array:
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
+
+    return jax.tree.map(put, tree)
 
 
 def check_batch_size(batch_size: int, mesh: Mesh, field: str) -> None:

@@ -13,28 +13,28 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fakedetect_jax.inference import THRESHOLD, TrackVerdict
+from fakedetect_jax.inference import THRESHOLD, PersonVerdict
 
 # Told apart by people of all kinds of colour vision.
 _REAL, _FAKE, _LINE = "#0072b2", "#d55e00", "#444444"
 _FACES = 8
 
 
-def write_json(path: Path, video: str, detector: str, verdicts: Sequence[TrackVerdict]) -> Path:
+def write_json(path: Path, video: str, detector: str, verdicts: Sequence[PersonVerdict]) -> Path:
     """Writes the verdicts with all that is needed to draw them on the video again."""
     document = {
         "video": video,
         "detector": detector,
-        "aggregation": "a track's score is the mean P(fake) of its clips",
+        "aggregation": "a person's score is the mean P(fake) of the clips of all of its tracks",
         "threshold": THRESHOLD,
-        "tracks": [_describe(verdict) for verdict in verdicts],
+        "people": [_describe(verdict) for verdict in verdicts],
     }
     path.write_text(json.dumps(document, indent=1), encoding="utf-8")
     return path
 
 
-def draw_timeline(path: Path, video: str, verdicts: Sequence[TrackVerdict]) -> Path:
-    """Draws P(fake) of the frames over time, a panel a track, under faces of it, as PNG."""
+def draw_timeline(path: Path, video: str, verdicts: Sequence[PersonVerdict]) -> Path:
+    """Draws P(fake) of the frames over time, a panel a person, under faces of it, as PNG."""
     figure = Figure(figsize=(10, 3.4 * len(verdicts) + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(Path(video).name)
@@ -46,17 +46,19 @@ def draw_timeline(path: Path, video: str, verdicts: Sequence[TrackVerdict]) -> P
     return path
 
 
-def _draw_faces(axes: Axes, verdict: TrackVerdict) -> None:
-    sequence = verdict.sequence
-    chosen = np.unique(np.linspace(0, len(sequence.frames) - 1, _FACES).round().astype(int))
-    faces = [simplejpeg.decode_jpeg(sequence.frames[place]) for place in chosen]
+def _draw_faces(axes: Axes, verdict: PersonVerdict) -> None:
+    places = [(track, place) for track in verdict.tracks for place in range(len(track))]
+    chosen = np.unique(np.linspace(0, len(places) - 1, _FACES).round().astype(int))
+    faces = [simplejpeg.decode_jpeg(track.frames[place]) for track, place in (places[at] for at in chosen)]
     axes.imshow(np.concatenate(faces, axis=1), interpolation="antialiased")
     axes.set_axis_off()
     word, colour = ("FAKE", _FAKE) if verdict.fake else ("real", _REAL)
-    axes.set_title(f"track {verdict.track}: {word}, P(fake) = {verdict.score:.2f}", color=colour, loc="left")
+    axes.set_title(
+        f"person {verdict.person}: {word}, P(fake) = {verdict.score:.2f}", color=colour, loc="left"
+    )
 
 
-def _draw_scores(axes: Axes, verdict: TrackVerdict) -> None:
+def _draw_scores(axes: Axes, verdict: PersonVerdict) -> None:
     seconds, scores = np.array(verdict.timestamp), np.array(verdict.frame_scores)
     axes.axhline(THRESHOLD, color=_LINE, linewidth=0.8, linestyle="--")
     axes.fill_between(
@@ -70,18 +72,16 @@ def _draw_scores(axes: Axes, verdict: TrackVerdict) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _describe(verdict: TrackVerdict) -> dict[str, Any]:
-    sequence = verdict.sequence
-    places = np.searchsorted(sequence.frame_index, verdict.frame_index)
+def _describe(verdict: PersonVerdict) -> dict[str, Any]:
     return {
-        "track": verdict.track,
+        "person": verdict.person,
         "score": verdict.score,
         "verdict": "fake" if verdict.fake else "real",
         "clip_scores": verdict.clip_scores,
         "frames": [
-            {"frame": frame, "seconds": seconds, "score": score, "box": sequence.box[place].tolist()}
-            for frame, seconds, score, place in zip(
-                verdict.frame_index, verdict.timestamp, verdict.frame_scores, places, strict=True
+            {"frame": frame, "seconds": seconds, "score": score, "box": box}
+            for frame, seconds, score, box in zip(
+                verdict.frame_index, verdict.timestamp, verdict.frame_scores, verdict.box, strict=True
             )
         ],
     }

@@ -29,8 +29,10 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.index import Entry
-from fakedetect_jax.data.tracks import Tracks
+from fakedetect_jax.data.videos import Video, Videos
+from fakedetect_jax.faces import Extraction
 from tests.tiny_dataset import build_tiny
 
 # The first example of a test compiles; a time limit on each would measure the machine.
@@ -54,48 +56,60 @@ def face_landmarks(rng: np.random.Generator, size: int = CROP) -> np.ndarray:
     return (points + rng.normal(0, 0.3, points.shape)).astype(np.float32)
 
 
-def make_record(number: int, frames: int, *, label: int = 0, size: int = CROP) -> dict:
-    """A record as read from disk, with frames that tell which track and place they are from."""
+def make_records(number: int, frames: int, *, size: int = CROP) -> list[dict]:
+    """A track's records as read from disk, with pictures that tell which track and place they are from."""
     rng = np.random.default_rng(number)
     base = rng.integers(40, 200, (size // 8, size // 8, 3)).repeat(8, 0).repeat(8, 1)
-    images = [np.clip(base + 3 * place, 0, 255).astype(np.uint8) for place in range(frames)]
-    return {
-        "frames": [simplejpeg.encode_jpeg(np.ascontiguousarray(image)) for image in images],
-        "landmarks": np.stack([face_landmarks(rng, size) for _ in range(frames)]),
-        "frame_index": np.arange(frames, dtype=np.int32),
-        "timestamp": np.arange(frames, dtype=np.float32) / 25,
-        "label": label,
-    }
-
-
-def make_tracks(lengths: list[int], *, split: str = "train", labels: list[int] | None = None) -> Tracks:
-    """Tracks of the given lengths, real unless `labels` says otherwise."""
-    labels = labels or [0] * len(lengths)
-    entries = [
-        Entry(
-            position=number,
-            video_id=f"v{number}",
-            dataset="memory",
-            split=split,
-            method="swap" if labels[number] else "real",
-            compression="",
-            identity=f"p{number}",
-            source_identity="",
-            label=labels[number],
-            main=True,
-            track=0,
-            frames=length,
-        )
-        for number, length in enumerate(lengths)
+    return [
+        {
+            "jpeg": simplejpeg.encode_jpeg(np.clip(base + 3 * place, 0, 255).astype(np.uint8)),
+            "landmarks": face_landmarks(rng, size),
+        }
+        for place in range(frames)
     ]
-    records = [make_record(n, length, label=labels[n]) for n, length in enumerate(lengths)]
-    return Tracks(entries, records)
+
+
+def clip_spec(*, frames: int = 2, stride: float = 0.04, interval: float = 5.0, crop: int = CROP) -> ClipSpec:
+    """What a clip of the in-memory videos is, which have 25 frames a second."""
+    return ClipSpec(Extraction(size=crop), frames, stride, interval, size=32, margin=0.1)
+
+
+def make_videos(
+    lengths: list[int | tuple[int, ...]], *, split: str = "train", labels: list[int] | None = None
+) -> Videos:
+    """Videos of one track of the given length each, or of several, real unless `labels` says otherwise."""
+    labels = labels or [0] * len(lengths)
+    videos, records = [], []
+    for number, length in enumerate(lengths):
+        tracks, times = [], []
+        for track, frames in enumerate((length,) if isinstance(length, int) else length):
+            entry = Entry(
+                video_id=f"v{number}",
+                dataset="memory",
+                split=split,
+                method="swap" if labels[number] else "real",
+                compression="",
+                identity=f"p{number}",
+                source_identity="",
+                label=labels[number],
+                main=True,
+                track=track,
+                person=0,
+                first=len(records),
+                frames=frames,
+            )
+            tracks.append(entry)
+            times.append(np.arange(frames, dtype=np.float32) / 25 + 100 * track)
+            records += make_records(100 * track + number, frames)
+        index = tuple(np.rint(time * 25).astype(np.int32) for time in times)
+        videos.append(Video(tuple(tracks), index, tuple(times)))
+    return Videos(videos, records, Extraction(size=CROP))
 
 
 @pytest.fixture
-def tracks() -> Tracks:
-    """Eleven real tracks of different lengths, some too short for a clip."""
-    return make_tracks([1, 2, 3, 5, 8, 9, 12, 12, 15, 20, 30])
+def videos() -> Videos:
+    """Eleven real videos of different lengths, some too short for a clip."""
+    return make_videos([1, 2, 3, 5, 8, 9, 12, 12, 15, 20, 30])
 
 
 @pytest.fixture(scope="session")

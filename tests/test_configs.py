@@ -10,7 +10,8 @@ import pytest
 from configs import base
 from fakedetect_jax import experiment
 from fakedetect_jax.config import validate
-from fakedetect_jax.inference import INPUTS, Preprocessing, make_forward
+from fakedetect_jax.faces import Extraction
+from fakedetect_jax.inference import INPUTS, make_forward
 from fakedetect_jax.training.state import create_state
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -21,7 +22,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("_
 def test_builds(name):
     config = importlib.import_module(f"configs.{name}").get_config()
     validate(config, base.get_config())
-    frames, size = config.data.frames, config.input.recipe.size
+    frames, size = config.clip.frames, config.clip.size
     model = experiment.make_model(config)
     optimizer = experiment.make_optimizer(config)
     step = experiment.make_step(config, model, optimizer)
@@ -42,10 +43,8 @@ def test_builds(name):
         lambda leaf: (leaf.shape, leaf.dtype), state
     )
     assert metrics["loss"].shape == ()
-    data = config.data
-    preprocessing = Preprocessing(256, 0.3, size, config.input.margin, frames, data.stride, data.spacing)
     scores, frame_scores = jax.eval_shape(
-        make_forward(model, preprocessing),
+        make_forward(model, experiment.make_clip_spec(config, Extraction())),
         state.evaluated,
         *(clip[name] for name in INPUTS),
     )

@@ -12,10 +12,11 @@ import jax.export
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from scipy.special import expit
 
-from fakedetect_jax import parallel
-from fakedetect_jax.data.sampling import spread_frames
-from fakedetect_jax.data.tracks import select
+from fakedetect_jax import experiment, parallel
+from fakedetect_jax.data.pipeline import evaluation_batches
+from fakedetect_jax.data.videos import select
 from fakedetect_jax.evaluation import metrics
 from fakedetect_jax.evaluation.evaluate import evaluate
 from fakedetect_jax.evaluation.scores import read_csv
@@ -32,7 +33,6 @@ ROOT = Path(__file__).parents[1]
 def config(tiny_data):
     config = tiny_config.get_config()
     config.data.folder = str(tiny_data)
-    config.evaluation.clips = 2
     return config
 
 
@@ -50,20 +50,21 @@ def folder(workdir):
 
 
 @pytest.fixture(scope="module")
-def clips(tiny_data):
-    tracks = select(tiny_data, "tiny_faces", "test")
-    rows = [tracks.clip(row, *spread_frames(24, frames=2, clip=row, clips=4)) for row in range(3)]
-    return {name: np.stack([row[name] for row in rows]) for name in INPUTS}
+def clips(config, tiny_data):
+    videos = select(tiny_data, "tiny_faces", "test")
+    spec = experiment.make_clip_spec(config, videos.extraction)
+    batch = next(evaluation_batches(videos, spec, batch_size=3))
+    return {name: batch[name] for name in INPUTS}
 
 
 def test_the_program_gives_what_the_detector_gives(folder, clips):
     exported = jax.export.deserialize(bytearray((folder / "forward.stablehlo").read_bytes()))
     assert set(exported.platforms) == {"cpu", "cuda", "tpu"}
     weights = load_file(folder / "weights.safetensors")
-    scores, frame_scores = exported.call(weights, *(clips[name] for name in INPUTS))
+    logits, frame_logits = exported.call(weights, *(clips[name] for name in INPUTS))
     expected = load_detector(folder).score(**clips)
-    np.testing.assert_allclose(scores, expected[0], atol=1e-5)
-    np.testing.assert_allclose(frame_scores, expected[1], atol=1e-5)
+    np.testing.assert_allclose(expit(np.asarray(logits, np.float64)), expected[0], atol=1e-6)
+    np.testing.assert_allclose(expit(np.asarray(frame_logits, np.float64)), expected[1], atol=1e-6)
 
 
 def test_a_process_without_the_package_runs_the_program(folder, clips, tmp_path):
@@ -74,9 +75,9 @@ from safetensors.numpy import load_file
 folder, clips = sys.argv[1], np.load(sys.argv[2])
 program = jax.export.deserialize(bytearray(open(f"{folder}/forward.stablehlo", "rb").read()))
 weights = load_file(f"{folder}/weights.safetensors")
-scores, _ = program.call(weights, *(clips[name] for name in ("frames", "landmarks", "timestamps", "valid")))
+logits, _ = program.call(weights, *(clips[name] for name in ("frames", "landmarks", "timestamps", "valid")))
 assert not {"flax", "fakedetect_jax"} & set(sys.modules)
-print(*map(float, scores))
+print(*map(float, logits))
 """
     done = subprocess.run(
         [sys.executable, "-c", program, str(folder), str(tmp_path / "clips.npz")],
@@ -87,7 +88,9 @@ print(*map(float, scores))
     )
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(
-        [float(word) for word in done.stdout.split()], load_detector(folder).score(**clips)[0], atol=1e-5
+        expit([float(word) for word in done.stdout.split()]),
+        load_detector(folder).score(**clips)[0],
+        atol=1e-5,
     )
 
 
@@ -114,7 +117,7 @@ def test_evaluation_counts_everything_and_agrees_with_its_scores(config, folder,
     report = evaluate(config, tmp_path, detector_folder=folder)
     summary = json.loads((report.parent / "metrics.json").read_text())
     rows = read_csv(report.parent / "scores.csv")
-    assert len(rows) == 4 * 2
+    assert len(rows) == 4 * 3  # 24 frames of 25 a second, a clip for every 0.3 s
     assert [failure["video_id"] for failure in summary["failures"]] == ["test2_swap"]
     overall = summary["datasets"]["tiny"]["video"]["overall"]
     assert (overall["n_real"], overall["n_fake"], overall["n_failed"]) == (2, 3, 1)
@@ -131,7 +134,7 @@ def test_evaluation_counts_everything_and_agrees_with_its_scores(config, folder,
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
-def test_predict_gives_a_verdict_per_track_and_the_files_to_show_it(folder, tmp_path):
+def test_predict_gives_a_verdict_per_person_and_the_files_to_show_it(folder, tmp_path):
     done = subprocess.run(
         [
             *[sys.executable, "-m", "fakedetect_jax.cli", "predict", str(FACE)],
@@ -143,11 +146,11 @@ def test_predict_gives_a_verdict_per_track_and_the_files_to_show_it(folder, tmp_
     )
     assert done.returncode == 0, done.stderr
     document = json.loads((tmp_path / "verdict.json").read_text())
-    (track,) = document["tracks"]
-    assert f"P(fake) = {track['score']:.3f}" in done.stdout
-    np.testing.assert_allclose(track["score"], np.mean(track["clip_scores"]))
-    assert len(track["frames"]) == 2 * len(track["clip_scores"])
-    assert all(0 <= frame["frame"] < 24 for frame in track["frames"])
+    (person,) = document["people"]
+    assert f"P(fake) = {person['score']:.3f}" in done.stdout
+    np.testing.assert_allclose(person["score"], np.mean(person["clip_scores"]))
+    assert len(person["frames"]) == 2 * len(person["clip_scores"])
+    assert all(0 <= frame["frame"] < 24 for frame in person["frames"])
     assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -188,7 +191,7 @@ def test_the_card_says_where_the_weights_come_from(folder):
         ),
         (
             lambda folder: (folder / "detector.json").write_text('{"format": 99}'),
-            f"format 99; this version reads {FORMAT}",
+            f"format 99, this version reads {FORMAT}",
         ),
         (
             lambda folder: save_file({"a": np.zeros(2, np.float32)}, folder / "weights.safetensors"),

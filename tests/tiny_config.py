@@ -7,9 +7,10 @@ def get_config():
     config = base.get_config()
     config.name = "tiny"
     config.data.train.tiny = base.source("tiny_faces", "train", ("real",))
-    config.data.frames = 2
-    config.data.stride = 2
-    config.input.recipe.size = 32
+    config.clip.frames = 2
+    config.clip.stride = 0.08
+    config.clip.interval = 0.3
+    config.clip.size = 32
     config.model.options = {
         "spatial": {"depths": (1, 1), "dims": (8, 16)},
         "temporal": {"layers": 1, "heads": 2, "dim": 16, "max_frames": 8},

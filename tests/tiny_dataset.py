@@ -20,7 +20,9 @@ class TinyFaces(FaceSequenceBuilder):
     VERSION = tfds.core.Version("1.0.0")
 
     def _info(self):
-        return tfds.core.DatasetInfo(builder=self, features=schema.features(), metadata=self._metadata())
+        return tfds.core.DatasetInfo(
+            builder=self, features=schema.features(), metadata=self._metadata(), disable_shuffling=True
+        )
 
     def listing(self):
         def item(split, method, number, source=FACE):

@@ -1,26 +1,34 @@
-"""What a built dataset holds, known without reading a frame."""
+"""What a built dataset holds, known without reading its records."""
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
+import platform
+import re
+from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow_datasets as tfds
+from jaxtyping import Float32, Int32
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.records import Records
+from fakedetect_jax.data.records import DamagedDataset, Records
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.faces import Extraction
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One record: where it stands in its split, and what it is (schema.describe)."""
+    """One face track: whose it is, and which records of its split hold its frames: `frames` from `first` on."""
 
-    position: int
     video_id: str
     dataset: str
     split: str
@@ -31,48 +39,180 @@ class Entry:
     label: int
     main: bool
     track: int
+    person: int
+    first: int
     frames: int
 
 
+class Index(NamedTuple):
+    """The tracks of a split in stored order; number in the video and time [seconds] of each record's frame."""
+
+    entries: list[Entry]
+    frame_index: Int32[np.ndarray, " n"]
+    timestamp: Float32[np.ndarray, " n"]
+
+
 class DatasetNotBuilt(FakedetectError):
-    """No built dataset where one was expected."""
+    """No built dataset where one was expected, or one of another format; has the command that builds it."""
 
 
 def dataset_folder(data_dir: str | Path, dataset: str) -> Path:
     """Returns the folder of the newest built version of `dataset` (its name, or name/config).
 
     Raises:
-      DatasetNotBuilt: there is none; the message has the command that builds it.
+      DatasetNotBuilt: there is none, or only one that another version of this package built.
     """
-    root = Path(data_dir) / dataset
-    versions = [path.parent for path in root.glob("*/dataset_info.json")]
+    root = Path(data_dir).expanduser() / dataset
+    versions = [path.parent for path in root.glob("*/dataset_info.json") if _number(path.parent)]
     if not versions:
+        name, _, variant = dataset.partition("/")
+        command = f"fakedetect build {name}" + (f" --variant {variant}" if variant else "")
         raise DatasetNotBuilt(
             f"no built dataset {dataset!r} in {str(data_dir)!r}; build it with "
-            f"`fakedetect build {dataset} --out {data_dir}` or set config.data.folder"
+            f"`{command} --out {data_dir}` or set config.data.folder"
         )
-    return max(versions, key=lambda path: tuple(int(part) for part in path.name.split(".")))
+    folder = max(versions, key=_number)
+    metadata = read_metadata(folder)
+    if metadata.get("format") != schema.FORMAT:
+        raise DatasetNotBuilt(
+            f"{folder} was built by another version of fakedetect_jax, in a format that this one does not read; "
+            f"build it again with `{_command(dataset, metadata)} --out {data_dir}`, then delete this folder"
+        )
+    return folder
 
 
-def open_split(folder: Path, split: str) -> Sequence[Mapping[str, Any]]:
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Returns what the build wrote of itself: `format`, `variant` and `extraction`.
+
+    Raises:
+      DamagedDataset: the file is missing or not what a build writes.
+    """
+    path = folder / "metadata.json"
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+        Extraction.parse(metadata["extraction"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DamagedDataset(
+            f"{path} cannot be read ({error}); delete {folder} and build the dataset again"
+        ) from error
+    return metadata
+
+
+def read_extraction(folder: Path) -> Extraction:
+    """Returns how the face crops of a built dataset were made."""
+    return Extraction.parse(read_metadata(folder)["extraction"])
+
+
+def open_split(folder: Path, split: str) -> Records:
     """Returns random access to the records of a split.
 
     Raises:
       FakedetectError: the dataset has no such split.
+      DamagedDataset: a file of the build is damaged.
     """
-    builder = tfds.builder_from_directory(str(folder))
+    return Records(_builder(folder, split), split)
+
+
+def load_index(folder: Path, split: str) -> Index:
+    """Returns the index of a split, from the file that the build wrote beside the records.
+
+    If that file is missing, damaged, or of other records, it is made anew from the records, in one pass over them.
+    """
+    info = _builder(folder, split).info.splits[split]
+    records = {"records": info.num_examples, "bytes": info.num_bytes}
+    path = folder / f"index-{split}.safetensors"
+    try:
+        return _read(path, records)
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError):
+        indexer = Indexer()
+        for record in open_split(folder, split):
+            indexer.add(record)
+        _write_if_allowed(path, indexer.index(), records)
+        return indexer.index()
+
+
+class Indexer:
+    """Makes an index of records in stored order, as a build writes them or a reader gives them."""
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._frame_index = array("i")
+        self._timestamp = array("f")
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Takes the next record, which goes on with the last track or begins another."""
+        position = len(self._frame_index)
+        self._frame_index.append(int(record["frame_index"]))
+        self._timestamp.append(float(record["timestamp"]))
+        if offset := int(record["offset"]):
+            last = self._entries[-1]
+            self._entries[-1] = dataclasses.replace(last, frames=offset + 1)
+            return
+        text = {name: _text(record[name]) for name in schema.TEXT_FIELDS}
+        numbers = {name: int(record[name]) for name in ("label", "track", "person")}
+        self._entries.append(Entry(**text, **numbers, main=bool(record["main"]), first=position, frames=1))
+
+    def index(self) -> Index:
+        """Returns the index of the records so far."""
+        return Index(self._entries, np.array(self._frame_index), np.array(self._timestamp))
+
+
+def write_index(folder: Path, split: str, index: Index, *, records: int, size: int) -> None:
+    """Writes the index of a split of `records` records that take `size` bytes."""
+    _write(folder / f"index-{split}.safetensors", index, {"records": records, "bytes": size})
+
+
+def _builder(folder: Path, split: str) -> tfds.core.DatasetBuilder:
+    try:
+        builder = tfds.builder_from_directory(str(folder))
+    except Exception as error:  # TFDS passes on whatever protobuf and json raise
+        raise DamagedDataset(
+            f"{folder}: not a built dataset, or a damaged one ({str(error)[:200]}); build it again"
+        ) from error
     if split not in builder.info.splits:
         raise FakedetectError(f"{folder}: no split {split!r}; there are {sorted(builder.info.splits)}")
-    return Records(builder, split)
+    return builder
 
 
-def load_index(folder: Path, split: str) -> list[Entry]:
-    """Returns the entries of a split in stored order; read once from the records, then from a file beside them."""
-    path = folder / f"index-{split}.json"
-    if not path.exists():
-        rows = [schema.describe(record) for record in open_split(folder, split)]
-        partial = path.with_suffix(f".{os.getpid()}.tmp")
-        partial.write_text(json.dumps(rows))
-        partial.replace(path)
-    rows = json.loads(path.read_text())
-    return [Entry(position=position, **row) for position, row in enumerate(rows)]
+def _read(path: Path, records: dict[str, int]) -> Index:
+    with safe_open(path, framework="numpy") as file:
+        head = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in ("frame_index", "timestamp")}
+    if json.loads(head["of"]) != records:
+        raise ValueError(f"{path} is of other records")
+    entries = [Entry(**row) for row in json.loads(head["entries"])]
+    if sum(entry.frames for entry in entries) != records["records"]:
+        raise ValueError(f"{path} has not as many frames as there are records")
+    return Index(entries, **arrays)
+
+
+def _write_if_allowed(path: Path, index: Index, records: dict[str, int]) -> None:
+    """A data set on a read-only mount is read all the same, if slowly."""
+    try:
+        _write(path, index, records)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+
+
+def _write(path: Path, index: Index, records: dict[str, int]) -> None:
+    entries = json.dumps([dataclasses.asdict(entry) for entry in index.entries])
+    arrays = {"frame_index": index.frame_index, "timestamp": index.timestamp}
+    partial = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
+    partial.write_bytes(save(arrays, metadata={"entries": entries, "of": json.dumps(records)}))
+    partial.replace(path)
+
+
+def _command(dataset: str, metadata: dict[str, Any]) -> str:
+    variant = f"--variant {metadata['variant']}" if metadata.get("variant") else ""
+    flags = Extraction.parse(metadata["extraction"]).flags
+    return " ".join(["fakedetect build", dataset.partition("/")[0], *filter(None, [variant, flags])])
+
+
+def _number(folder: Path) -> Sequence[int]:
+    """(1, 0, 0) of a version's folder; () of any other."""
+    return tuple(map(int, folder.name.split("."))) if re.fullmatch(r"\d+\.\d+\.\d+", folder.name) else ()
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Tracks -> batches of clips, by grain: shuffled by seed, sharded by process, resumable at any step.
+"""Videos -> batches of clips, by grain: shuffled by seed, sharded by process, resumable at any step.
 
 Every batch is a pure function of (seed, step). The place in the stream is therefore one number, the step, and a
 run resumes exactly whatever the number of threads or worker processes.
@@ -11,12 +11,11 @@ from collections.abc import Callable
 
 import grain
 import numpy as np
+from absl import flags
 
-from fakedetect_jax.data.sampling import spread_frames, train_frames
-from fakedetect_jax.data.tracks import Tracks
+from fakedetect_jax.data.clips import Clip, ClipSpec, choose_clips
+from fakedetect_jax.data.videos import Batch, Videos
 from fakedetect_jax.errors import FakedetectError
-
-Batch = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,87 +46,95 @@ class Shard:
             )
         return batch_size // self.count
 
-    def place(self, row: int, batch_size: int) -> int:
-        """Place in the global stream of this process's `row`-th example."""
+    def places(self, batch: int, batch_size: int) -> range:
+        """Places in the global stream of this process's rows of the `batch`-th batch."""
         rows = self.rows(batch_size)
-        return (row // rows) * batch_size + self.index * rows + row % rows
+        first = batch * batch_size + self.index * rows
+        return range(first, first + rows)
 
 
 def train_batches(
-    tracks: Tracks,
+    videos: Videos,
+    spec: ClipSpec,
     *,
     batch_size: int,
     steps: int,
     start: int = 0,
-    frames: int,
-    stride: int,
     seed: int,
     shard: Shard = Shard(),  # noqa: B008 (frozen)
     loading: Loading = Loading(),  # noqa: B008 (frozen)
 ) -> grain.DatasetIterator[Batch]:
-    """Yields the batches of steps `start` ... `steps` - 1: random clips of shuffled tracks, epoch after epoch.
+    """Yields the batches of steps `start` ... `steps` - 1: random clips of shuffled videos, epoch after epoch.
 
     Args:
-      batch_size: examples a step over all processes.
+      batch_size: clips a step over all processes.
 
     Returns:
-      An iterator of `frames` uint8 [b, T, S, S, 3], `landmarks` float32 [b, T, 81, 2], `timestamps`
-      float32 [b, T], `valid` bool [b, T], `label` int32 [b], `weight` float32 [b], `identity` and `method`
-      int32 [b], with b = batch_size / shard.count.
+      An iterator of batches as `Videos.load` returns them, of B = batch_size / shard.count clips.
     """
-    order = grain.MapDataset.range(len(tracks)).seed(seed).shuffle().repeat()
+    order = grain.MapDataset.range(len(videos)).seed(seed).shuffle().repeat()
 
-    def example(row: int) -> Batch:
-        place = shard.place(row, batch_size)
+    def draw(place: int) -> tuple[int, Clip]:
+        video = int(order[place])
         rng = np.random.default_rng((seed, place))
-        track = int(order[place])
-        return tracks.clip(
-            track, *train_frames(rng, tracks.entries[track].frames, frames=frames, stride=stride)
-        )
+        (clip,) = choose_clips(videos.videos[video].times, spec, rng=rng)
+        return video, clip
 
-    return _iterate(example, shard.rows(batch_size), start, steps, loading)
+    def batch(step: int) -> Batch:
+        return videos.load([draw(place) for place in shard.places(step, batch_size)])
+
+    return _iterate(batch, start, steps, loading)
+
+
+def evaluation_clips(videos: Videos, spec: ClipSpec) -> list[tuple[int, Clip]]:
+    """Returns all clips of every video, in stored order: (the video's number, its clip)."""
+    return [
+        (number, clip)
+        for number, video in enumerate(videos.videos)
+        for clip in choose_clips(video.times, spec)
+    ]
 
 
 def evaluation_batches(
-    tracks: Tracks,
+    videos: Videos,
+    spec: ClipSpec,
     *,
     batch_size: int,
-    frames: int,
-    clips: int = 1,
-    spacing: int = 0,
     shard: Shard = Shard(),  # noqa: B008 (frozen)
     loading: Loading = Loading(),  # noqa: B008 (frozen)
 ) -> grain.DatasetIterator[Batch]:
-    """Yields every track once, as `clips` clips of `spread_frames`, in stored order.
+    """Yields the `evaluation_clips` once, in their order.
 
     The last batch is padded by copies of weight 0, so that every process sees as many batches as the others.
 
     Returns:
-      An iterator of batches like those of `train_batches`, and `place` int32 [b]: track * clips + clip,
-      -1 for padding.
+      An iterator of batches like those of `train_batches`, and `place` int32 [B]: a clip's number among the
+      `evaluation_clips`, -1 for padding.
     """
-    total = len(tracks) * clips
+    clips = evaluation_clips(videos, spec)
 
-    def example(row: int) -> Batch:
-        place = shard.place(row, batch_size)
-        track, clip = divmod(min(place, total - 1), clips)
-        length = tracks.entries[track].frames
-        chosen = spread_frames(length, frames=frames, clip=clip, clips=clips, spacing=spacing)
-        out = tracks.clip(track, *chosen)
-        out["weight"] = np.asarray(place < total, np.float32)
-        out["place"] = np.asarray(place if place < total else -1, np.int32)
+    def batch(number: int) -> Batch:
+        places = np.array(shard.places(number, batch_size))
+        out = videos.load([clips[min(place, len(clips) - 1)] for place in places])
+        out["weight"] = (places < len(clips)).astype(np.float32)
+        out["place"] = np.where(places < len(clips), places, -1).astype(np.int32)
         return out
 
-    return _iterate(example, shard.rows(batch_size), 0, -(-total // batch_size), loading)
+    return _iterate(batch, 0, -(-len(clips) // batch_size), loading)
 
 
 def _iterate(
-    example: Callable[[int], Batch], rows: int, start: int, steps: int, loading: Loading
+    batch: Callable[[int], Batch], start: int, stop: int, loading: Loading
 ) -> grain.DatasetIterator[Batch]:
-    # Batched before anything is handed to worker processes: their number must not change the batches.
-    batches = grain.MapDataset.range(rows * start, rows * steps).map(example).batch(rows)
-    threads = grain.ReadOptions(num_threads=loading.threads, prefetch_buffer_size=loading.prefetch)
-    stream = batches.to_iter_dataset(threads)
+    # Whole batches are what is handed to worker processes: their number must not change the batches.
+    numbers = grain.MapDataset.range(start, stop).map(batch)
+    stream = numbers.to_iter_dataset(
+        grain.ReadOptions(
+            num_threads=loading.threads, prefetch_buffer_size=max(loading.prefetch, loading.threads)
+        )
+    )
     if loading.workers:
+        if not flags.FLAGS.is_parsed():  # grain reads flags of its own, which only launch.py has parsed
+            flags.FLAGS.mark_as_parsed()
         stream = stream.mp_prefetch(grain.MultiprocessingOptions(num_workers=loading.workers))
     return iter(stream)

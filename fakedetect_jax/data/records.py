@@ -1,6 +1,6 @@
 """Random access to the records of a split, each field parsed when it is asked for.
 
-TFDS parses whole records, of which a clip needs a few frames: that took as long as decoding them.
+TFDS parses whole records, of which a clip needs two fields.
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.message import DecodeError
 from tensorflow_datasets.proto import tf_example_pb2
 
 from fakedetect_jax.data import schema
+from fakedetect_jax.errors import FakedetectError
+
+
+class DamagedDataset(FakedetectError):
+    """A part of a built dataset that cannot be read; says which and how it is renewed."""
 
 
 class Record(Mapping[str, Any]):
-    """A stored record by field name: text as bytes, numbers as numpy values, `frames` as a sequence of bytes."""
+    """A stored record by field name: text and files as bytes, numbers as numpy values."""
 
     def __init__(self, data: bytes, features: tfds.features.FeaturesDict) -> None:
         self._values = tf_example_pb2.Example.FromString(data).features.feature  # pyright: ignore[reportAttributeAccessIssue]
@@ -24,14 +30,13 @@ class Record(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         feature = self._features[name]
-        if name == schema.FRAMES:
-            return self._values[name].bytes_list.value
         stored = self._values[name]
         if isinstance(feature, tfds.features.Text):
             return stored.bytes_list.value[0]
+        shape: Any = feature.shape
+        if stored.bytes_list.value:
+            return np.frombuffer(stored.bytes_list.value[0], feature.np_dtype).reshape(shape)
         numbers = stored.float_list.value or stored.int64_list.value
-        sides: Any = feature.shape
-        shape = [-1 if side is None else side for side in sides]
         return np.array(numbers, feature.np_dtype).reshape(shape)[()]
 
     def __iter__(self) -> Iterator[str]:
@@ -42,12 +47,16 @@ class Record(Mapping[str, Any]):
 
 
 class Records(Sequence[Record]):
-    """The records of a split, in stored order."""
+    """The records of a split, in stored order.
+
+    Reading one raises DamagedDataset where its file is cut short, changed, or gone.
+    """
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str) -> None:
         method = tfds.decode.DeserializeMethod.RAW_BYTES
         self._source: Any = builder.as_data_source(split=split, deserialize_method=method)
         self._features = schema.features()
+        self._name = f"{builder.data_dir}, split {split!r}"
 
     def __len__(self) -> int:
         return len(self._source)
@@ -55,4 +64,10 @@ class Records(Sequence[Record]):
     def __getitem__(self, position: Any) -> Any:
         if not 0 <= position < len(self):
             raise IndexError(position)
-        return Record(self._source[position], self._features)
+        try:
+            return Record(self._source[position], self._features)
+        except (RuntimeError, OSError, ValueError, DecodeError) as error:  # ArrayRecord has none of its own
+            raise DamagedDataset(
+                f"{self._name}: record {position} of {len(self)} cannot be read ({str(error)[:200]}); "
+                "delete the folder and build the dataset again"
+            ) from error

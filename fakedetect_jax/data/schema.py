@@ -1,8 +1,8 @@
-"""The record that every dataset is built into: one face track of one video."""
+"""The record that every dataset is built into: one kept frame of a face track."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,37 +13,43 @@ from fakedetect_jax.faces import FaceSequence
 
 REAL = "real"
 LANDMARKS = 81
-FRAMES = "frames"
-_TEXT_FIELDS = ("video_id", "dataset", "split", "method", "compression", "identity", "source_identity")
+FORMAT = 2
+"""Of built datasets; another one is refused."""
+
+TEXT_FIELDS = ("video_id", "dataset", "split", "method", "compression", "identity", "source_identity")
 
 
 def features() -> tfds.features.FeaturesDict:
     """Returns the TFDS features of a record, as stored in ArrayRecord.
 
-    `frames` holds JPEG bytes, so that a reader decodes only the frames that it samples. T, the number of
-    kept frames, is the first axis of every per-frame field.
+    A record is what a reader reads at once. The frames of a clip lie some frames apart, at a distance that the
+    experiment chooses; so one frame a record is the longest run of which nothing is read in vain. The frames of
+    a track follow each other in the files.
     """
-    text = {name: tfds.features.Text() for name in _TEXT_FIELDS}
+    text = {name: tfds.features.Text() for name in TEXT_FIELDS}
+    array = tfds.features.Tensor
     return tfds.features.FeaturesDict(
         text
         | {
             "label": np.int32,  # 1 = fake
-            "main": np.bool_,  # the track whose face the label is about
+            "main": np.bool_,  # of the person whom the label is about
             "track": np.int32,
+            "person": np.int32,
+            "offset": np.int32,  # place in the track, from 0
             "fps": np.float32,
-            "frame_size": tfds.features.Tensor(shape=(2,), dtype=np.int32),  # height, width
-            "frames": tfds.features.Sequence(tfds.features.Text()),
-            "frame_index": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-            "timestamp": tfds.features.Tensor(shape=(None,), dtype=np.float32),  # seconds
-            "box": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-            "landmarks": tfds.features.Tensor(shape=(None, LANDMARKS, 2), dtype=np.float32),
-            "confidence": tfds.features.Tensor(shape=(None,), dtype=np.float32),
-            "affine": tfds.features.Tensor(shape=(None, 2, 3), dtype=np.float32),
+            "frame_size": array(shape=(2,), dtype=np.int32),  # height, width
+            "jpeg": tfds.features.Text(),
+            "frame_index": np.int32,
+            "timestamp": np.float32,  # seconds
+            "box": array(shape=(4,), dtype=np.float32),
+            "landmarks": array(shape=(LANDMARKS, 2), dtype=np.float32, encoding="bytes"),
+            "confidence": np.float32,
+            "affine": array(shape=(2, 3), dtype=np.float32),
         }
     )
 
 
-def to_record(
+def to_records(
     sequence: FaceSequence,
     *,
     video_id: str,
@@ -55,8 +61,9 @@ def to_record(
     compression: str = "",
     identity: str = "",
     source_identity: str = "",
-) -> dict[str, Any]:
-    """Joins a face track with what the dataset says of its video.
+    offset: int = 0,
+) -> Iterator[dict[str, Any]]:
+    """Yields the records of a face track, or of the part of it that begins at `offset`, frame by frame.
 
     Raises:
       FakedetectError: `label` is not 0 or 1, or contradicts `method` ('real' and only 'real' has label 0).
@@ -66,7 +73,7 @@ def to_record(
             f"{dataset}/{video_id}: label={label!r} with method={method!r}; label is 1 for fake and 0 for "
             f"real, and only method {REAL!r} is real"
         )
-    return {
+    about = {
         "video_id": video_id,
         "dataset": dataset,
         "split": split,
@@ -77,27 +84,18 @@ def to_record(
         "identity": identity,
         "source_identity": source_identity,
         "track": sequence.track,
+        "person": sequence.person,
         "fps": sequence.fps,
         "frame_size": np.asarray(sequence.frame_size, np.int32),
-        "frames": sequence.frames,
-        "frame_index": sequence.frame_index,
-        "timestamp": sequence.timestamp,
-        "box": sequence.box,
-        "landmarks": sequence.landmarks,
-        "confidence": sequence.confidence,
-        "affine": sequence.affine,
     }
-
-
-def describe(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a stored record that say what it is, as plain Python values."""
-    out: dict[str, Any] = {name: _as_text(record[name]) for name in _TEXT_FIELDS}
-    out["label"] = int(record["label"])
-    out["main"] = bool(record["main"])
-    out["track"] = int(record["track"])
-    out["frames"] = len(record["frames"])
-    return out
-
-
-def _as_text(value: bytes | str) -> str:
-    return value.decode("utf-8") if isinstance(value, bytes) else value
+    for place, jpeg in enumerate(sequence.frames):
+        yield about | {
+            "offset": offset + place,
+            "jpeg": jpeg,
+            "frame_index": sequence.frame_index[place],
+            "timestamp": sequence.timestamp[place],
+            "box": sequence.box[place],
+            "landmarks": sequence.landmarks[place],
+            "confidence": sequence.confidence[place],
+            "affine": sequence.affine[place],
+        }

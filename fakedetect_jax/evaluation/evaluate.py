@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 from pathlib import Path
@@ -14,10 +15,10 @@ from tqdm import tqdm
 import fakedetect_jax
 from fakedetect_jax import experiment, parallel
 from fakedetect_jax.config import Config
-from fakedetect_jax.data.index import Entry, dataset_folder
-from fakedetect_jax.data.pipeline import evaluation_batches
-from fakedetect_jax.data.sampling import spread_frames
-from fakedetect_jax.data.tracks import Tracks, select
+from fakedetect_jax.data.clips import Clip
+from fakedetect_jax.data.index import dataset_folder
+from fakedetect_jax.data.pipeline import evaluation_batches, evaluation_clips
+from fakedetect_jax.data.videos import Video, Videos, person_of, select, source_person_of
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose
 from fakedetect_jax.evaluation.report import Context, write_report
@@ -32,13 +33,16 @@ _GALLERY_FRAMES = 4
 
 
 def evaluate(config: Config, workdir: str | Path, *, detector_folder: str | Path) -> Path | None:
-    """Scores every track of config.evaluation.sources with an exported detector and writes the results.
+    """Scores every video of config.evaluation.sources with an exported detector and writes the results.
+
+    The scores of a source are on disk, in scores.csv, before the next one is begun.
 
     Returns:
       `workdir`/evaluation/report.html; None on processes other than the first, which write nothing.
 
     Raises:
-      FakedetectError: no sources, a batch size that does not divide by the devices, or data that does not fit.
+      FakedetectError: no sources, a batch size that does not divide by the devices, data that was built in another
+        way than the detector's, or that shows people whom the detector learned from.
     """
     if not config.evaluation.sources:
         raise FakedetectError(
@@ -46,21 +50,18 @@ def evaluate(config: Config, workdir: str | Path, *, detector_folder: str | Path
         )
     detector = load_detector(detector_folder)
     parallel.check_batch_size(config.evaluation.batch_size, detector.mesh, "config.evaluation.batch_size")
+    folder = Path(workdir) / FOLDER
+    opened = {key: open_source(config, key, detector) for key in sorted(config.evaluation.sources)}
     scores: list[Score] = []
     failures: list[Failure] = []
-    opened: dict[str, Tracks] = {}
-    for key, source in sorted(config.evaluation.sources.items()):
-        opened[key] = select(
-            config.data.folder, source.dataset, source.split, tuple(source.methods), source.limit
-        )
-        scores += score_tracks(detector, opened[key], config, name=key)
-        failures += recorded_failures(config.data.folder, source, name=key)
+    for key, videos in opened.items():
+        scores += score_videos(detector, videos, config, name=key)
+        failures += recorded_failures(config.data.folder, config.evaluation.sources[key], name=key)
+        if not jax.process_index():
+            write_csv(folder / "scores.csv", scores)
     if jax.process_index():
         return None
-    folder = Path(workdir) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
     summary = summarise(scores, failures=failures, seed=config.seed, resamples=config.evaluation.resamples)
-    write_csv(folder / "scores.csv", scores)
     write_json(folder / "metrics.json", summary)
     return write_report(
         folder,
@@ -72,8 +73,46 @@ def evaluate(config: Config, workdir: str | Path, *, detector_folder: str | Path
     )
 
 
-def score_tracks(detector: Detector, tracks: Tracks, config: Config, *, name: str) -> list[Score]:
-    """Scores the main tracks of one source, `config.evaluation.clips` clips of each.
+def open_source(config: Config, key: str, detector: Detector) -> Videos:
+    """Opens one of config.evaluation.sources for a detector.
+
+    Raises:
+      FakedetectError: its crops were made in another way than those that the detector learned from; or it shows
+        people whom the detector learned from, and its `shared_people` is 'refuse'.
+    """
+    source = config.evaluation.sources[key]
+    videos = select(config.data.folder, source.dataset, source.split, tuple(source.methods), source.limit)
+    wanted = detector.clip.extraction
+    if not videos.extraction.same_crops(wanted):
+        raise FakedetectError(
+            f"config.evaluation.sources.{key}: {source.dataset} was built with '{videos.extraction.flags}', the data "
+            f"that the detector learned from with '{wanted.flags}'; build {source.dataset} again with the latter"
+        )
+    known = set(detector.spec["trained"]["people"])
+    shared = [
+        video for video in videos.videos if {person_of(video.about), source_person_of(video.about)} & known
+    ]
+    if not shared or source.shared_people == "keep":
+        return videos
+    if source.shared_people == "refuse":
+        example = shared[0].about
+        raise FakedetectError(
+            f"config.evaluation.sources.{key}: {len(shared)} of {len(videos)} videos of {source.dataset}, split "
+            f"{source.split!r}, show people whom the detector learned from, such as {example.method}/"
+            f"{example.video_id} ({person_of(example)}); set its shared_people to 'drop' to leave these out, or to "
+            "'keep' to measure on people already seen"
+        )
+    left = [video for video in videos.videos if video not in shared]
+    if not left:
+        raise FakedetectError(
+            f"config.evaluation.sources.{key}: every video of {source.dataset}, split {source.split!r}, shows people "
+            "whom the detector learned from"
+        )
+    return dataclasses.replace(videos, videos=left)
+
+
+def score_videos(detector: Detector, videos: Videos, config: Config, *, name: str) -> list[Score]:
+    """Scores the main persons of one source.
 
     Args:
       name: what the source is called in the results.
@@ -81,44 +120,47 @@ def score_tracks(detector: Detector, tracks: Tracks, config: Config, *, name: st
     Returns:
       A row for each clip, in stored order; the same on every process and for any number of devices.
     """
-    clips, frames = config.evaluation.clips, detector.preprocessing.frames
+    clips = evaluation_clips(videos, detector.clip)
     batches = evaluation_batches(
-        tracks,
+        videos,
+        detector.clip,
         batch_size=config.evaluation.batch_size,
-        frames=frames,
-        clips=clips,
-        spacing=detector.preprocessing.spacing,
         shard=experiment.this_process(),
         loading=experiment.make_loading(config),
     )
-    total = len(tracks) * clips
-    progress = tqdm(total=total, desc=f"evaluate {name}", unit="clip")
-    rows: list[Score] = []
-    for batch in batches:
-        outputs = zip(*detector.score_batch(batch), strict=True)
-        for place, (clip_score, frame_scores) in zip(range(len(rows), total), outputs, strict=False):
-            track, clip = divmod(place, clips)
-            chosen = spread_frames(
-                tracks.entries[track].frames,
-                frames=frames,
-                clip=clip,
-                clips=clips,
-                spacing=detector.preprocessing.spacing,
-            )
-            rows.append(_row(tracks, track, clip, chosen, clip_score, frame_scores, name))
-        progress.update(len(rows) - progress.n)
-    progress.close()
-    return rows
+    rows: list[Score | None] = [None] * len(clips)
+    numbers = _numbers_in_track(clips)
+    quiet = jax.process_index() > 0
+    with tqdm(total=len(clips), desc=f"evaluate {name}", unit="clip", disable=quiet) as progress:
+        for scores in detector.score_batches(batches):
+            for place, score, frame_scores in zip(*scores, strict=True):
+                if place >= 0:
+                    number, chosen = clips[place]
+                    about = {"clip": numbers[place], "score": float(score), "dataset": name}
+                    rows[place] = _row(videos.videos[number], chosen, frame_scores, **about)
+                    progress.update()
+    lost = rows.count(None)
+    if lost:
+        raise RuntimeError(f"{name}: {lost} of {len(clips)} clips came back without a score")
+    return [row for row in rows if row is not None]
 
 
 def recorded_failures(data_dir: str, source: Config, *, name: str) -> list[Failure]:
     """Returns the videos of the source `name` for which the build found no face or nothing readable.
 
-    None for a source with a limit: which of them it would have reached is not known.
+    Of a source with a limit, those that its publisher lists before the last video that was reached.
     """
+    report = json.loads(
+        (dataset_folder(data_dir, source.dataset) / _BUILD_REPORT).read_text(encoding="utf-8")
+    )
+    listed = [
+        video
+        for video in report["videos"]
+        if video["split"] == source.split and (not source.methods or video["method"] in source.methods)
+    ]
     if source.limit:
-        return []
-    report = json.loads((dataset_folder(data_dir, source.dataset) / _BUILD_REPORT).read_text())
+        found = np.cumsum([not video["failure"] for video in listed])
+        listed = listed[: int(np.searchsorted(found, source.limit)) + 1]
     return [
         Failure(
             dataset=name,
@@ -128,39 +170,36 @@ def recorded_failures(data_dir: str, source: Config, *, name: str) -> list[Failu
             reason=video["failure"],
             identity=video["identity"],
         )
-        for video in report["videos"]
+        for video in listed
         if video["failure"]
-        and video["split"] == source.split
-        and (not source.methods or video["method"] in source.methods)
     ]
 
 
-def _row(
-    tracks: Tracks,
-    track: int,
-    clip: int,
-    chosen: tuple[np.ndarray, np.ndarray],
-    clip_score: np.ndarray,
-    frame_scores: np.ndarray,
-    name: str,
-) -> Score:
-    entry = tracks.entries[track]
-    positions, valid = chosen
+def _numbers_in_track(clips: list[tuple[int, Clip]]) -> list[int]:
+    """Numbers the clips of each track of each video from 0."""
+    numbers: list[int] = []
+    for place, (video, clip) in enumerate(clips):
+        before = clips[place - 1] if place else None
+        goes_on = before is not None and (before[0], before[1].track) == (video, clip.track)
+        numbers.append(numbers[-1] + 1 if goes_on else 0)
+    return numbers
+
+
+def _row(video: Video, chosen: Clip, frame_scores: np.ndarray, **about: Any) -> Score:
+    entry = video.tracks[chosen.track]
     return Score(
-        dataset=name,
         method=entry.method,
         video_id=entry.video_id,
         track=entry.track,
         label=entry.label,
-        score=float(clip_score),
-        frame_index=tuple(tracks.records[entry.position]["frame_index"][positions[valid]].tolist()),
-        frame_scores=tuple(frame_scores[valid].tolist()),
+        frame_index=tuple(video.frame_index[chosen.track][chosen.positions[chosen.valid]].tolist()),
+        frame_scores=tuple(frame_scores[chosen.valid].tolist()),
         identity=entry.identity,
-        clip=clip,
+        **about,
     )
 
 
-def _gallery(videos: list[VideoScore], opened: dict[str, Tracks]) -> list[GalleryItem]:
+def _gallery(videos: list[VideoScore], opened: dict[str, Videos]) -> list[GalleryItem]:
     choice = choose(videos)
     return [
         GalleryItem(
@@ -175,13 +214,15 @@ def _gallery(videos: list[VideoScore], opened: dict[str, Tracks]) -> list[Galler
     ]
 
 
-def _frames_of(tracks: Tracks, video: VideoScore) -> np.ndarray:
-    def is_it(entry: Entry) -> bool:
-        return (entry.method, entry.video_id) == (video.method, video.video_id)
-
-    row = next(row for row, entry in enumerate(tracks.entries) if is_it(entry))
-    positions, valid = spread_frames(tracks.entries[row].frames, frames=_GALLERY_FRAMES)
-    return tracks.clip(row, positions[valid], valid[valid])["frames"]
+def _frames_of(videos: Videos, chosen: VideoScore) -> np.ndarray:
+    number = next(
+        number
+        for number, video in enumerate(videos.videos)
+        if (video.about.method, video.about.video_id) == (chosen.method, chosen.video_id)
+    )
+    length = videos.videos[number].about.frames
+    places = np.unique(np.linspace(0, length - 1, _GALLERY_FRAMES + 2)[1:-1].astype(int))
+    return videos.load([(number, Clip(0, places, np.ones(len(places), bool)))])["frames"][0]
 
 
 def _context(detector: Detector, config: Config) -> Context:

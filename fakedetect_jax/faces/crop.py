@@ -1,14 +1,18 @@
 """Stable crops: per-frame boxes smoothed over a short, centred window, in one pass and bounded memory."""
 
+from __future__ import annotations
+
 import dataclasses
+from array import array
 from collections import deque
 from collections.abc import Callable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from fakedetect_jax.faces import warp
+from fakedetect_jax.faces.appearance import LOOK_LENGTH, look
 from fakedetect_jax.faces.spool import Spool, SpooledFrames
 from fakedetect_jax.faces.track import Face
 from fakedetect_jax.faces.video import Frame
@@ -17,21 +21,32 @@ LAG = 6
 """Source frames on either side that smooth a crop's window; also how long frames are held back."""
 
 _SIGMA = 2.5
-JPEG_QUALITY = 95
+# A look costs about as much as a crop, and hardly changes from frame to frame.
+_LOOK_EVERY = 5
 _CHROMA_444 = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 
 
 @dataclasses.dataclass
 class CroppedTrack:
-    """One track's frames; the crops of those that are kept (places in `faces`) follow `LAG` source frames later."""
+    """One track: what of it is kept, and what the crops of its next frames need.
+
+    Of the kept frames, which follow `LAG` source frames later: numbers, times and boxes in the source, landmarks in the
+    crop, confidence, crop and its affine. Of all frames: their numbers in `seen`, the sum of their boxes' areas in
+    `importance`, and in `look` the sum of the face's looks, of every fifth frame.
+    """
 
     frame_size: tuple[int, int]
-    frame_index: list[int] = dataclasses.field(default_factory=list)
-    timestamp: list[float] = dataclasses.field(default_factory=list)
-    faces: list[Face] = dataclasses.field(default_factory=list)
-    kept: list[int] = dataclasses.field(default_factory=list)
-    frames: list[bytes] | SpooledFrames = dataclasses.field(default_factory=list)
-    affine: list[Float[np.ndarray, "2 3"]] = dataclasses.field(default_factory=list)
+    frames: list[bytes] | SpooledFrames
+    frame_index: array[int] = dataclasses.field(default_factory=lambda: array("i"))
+    timestamp: array[float] = dataclasses.field(default_factory=lambda: array("d"))
+    box: list[Float32[np.ndarray, " 4"]] = dataclasses.field(default_factory=list)
+    landmarks: list[Float32[np.ndarray, "81 2"]] = dataclasses.field(default_factory=list)
+    confidence: array[float] = dataclasses.field(default_factory=lambda: array("d"))
+    affine: list[Float32[np.ndarray, "2 3"]] = dataclasses.field(default_factory=list)
+    seen: array[int] = dataclasses.field(default_factory=lambda: array("i"))
+    importance: float = 0.0
+    look: Float[np.ndarray, " d"] = dataclasses.field(default_factory=lambda: np.zeros(LOOK_LENGTH))
+    near: deque[tuple[int, Float[np.ndarray, " 4"]]] = dataclasses.field(default_factory=deque)
     passed: int = 0
 
 
@@ -49,7 +64,7 @@ class Cropper:
         size: int,
         margin: float,
         *,
-        quality: int = JPEG_QUALITY,
+        quality: int,
         keep: Callable[[int], bool] = lambda index: True,
         spool: Spool | None = None,
     ) -> None:
@@ -65,9 +80,9 @@ class Cropper:
         """Take the next frame; crops of frames at least LAG earlier get made."""
         for face in faces:
             track = self.tracks.get(face.track) or self._begin(face.track, frame.image.shape[:2])
-            track.frame_index.append(frame.index)
-            track.timestamp.append(frame.timestamp)
-            track.faces.append(face)
+            track.seen.append(frame.index)
+            track.importance += float(np.prod(face.box[2:] - face.box[:2]))
+            track.near.append((frame.index, face.box))
         self._waiting.append((frame, faces))
         while self._waiting[0][0].index <= frame.index - LAG:
             self._emit(*self._waiting.popleft())
@@ -79,27 +94,32 @@ class Cropper:
 
     def _begin(self, number: int, frame_size: tuple[int, int]) -> CroppedTrack:
         frames = SpooledFrames(self._spool) if self._spool else []
-        self.tracks[number] = CroppedTrack(frame_size, frames=frames)
+        self.tracks[number] = CroppedTrack(frame_size, frames)
         return self.tracks[number]
 
     def _emit(self, frame: Frame, faces: list[Face]) -> None:
         for face in faces:
             track = self.tracks[face.track]
-            position = track.passed
+            if track.passed % _LOOK_EVERY == 0:
+                track.look += look(frame.image, face.landmarks)
             track.passed += 1
-            if not self._keep(frame.index):
-                continue
-            near = slice(max(0, position - LAG), position + LAG + 1)
-            window = smooth_window(
-                np.array(track.frame_index[near]),
-                np.array([face.box for face in track.faces[near]]),
-                at=frame.index,
-            )
-            affine = crop_affine(*window, size=self._size, margin=self._margin)
-            crop = warp.warp_square(frame.image, affine, self._size, cv2.INTER_CUBIC)
-            track.kept.append(position)
-            track.affine.append(affine)
-            track.frames.append(encode(crop, self._quality))
+            while track.near[0][0] < frame.index - LAG:
+                track.near.popleft()
+            if self._keep(frame.index):
+                self._cut_out(frame, face, track)
+
+    def _cut_out(self, frame: Frame, face: Face, track: CroppedTrack) -> None:
+        index, boxes = zip(*track.near, strict=True)
+        window = smooth_window(np.array(index), np.array(boxes), at=frame.index)
+        affine = crop_affine(*window, size=self._size, margin=self._margin)
+        crop = warp.warp_square(frame.image, affine, self._size, cv2.INTER_CUBIC)
+        track.frames.append(encode(crop, self._quality))
+        track.frame_index.append(frame.index)
+        track.timestamp.append(frame.timestamp)
+        track.box.append(face.box.astype(np.float32))
+        track.landmarks.append(warp.apply_affine(affine, face.landmarks).astype(np.float32))
+        track.confidence.append(face.confidence)
+        track.affine.append(affine.astype(np.float32))
 
 
 def smooth_window(
@@ -132,7 +152,7 @@ def crop_affine(
     return warp.similarity(centre, (1 + 2 * margin) * side, 0.0, size)
 
 
-def encode(image: UInt8[np.ndarray, "s s 3"], quality: int = JPEG_QUALITY) -> bytes:
+def encode(image: UInt8[np.ndarray, "s s 3"], quality: int) -> bytes:
     """A BGR image as JPEG, chroma not subsampled."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _CHROMA_444]
     return cv2.imencode(".jpg", image, options)[1].tobytes()

@@ -20,6 +20,9 @@ class FaceSequence:
 
     Attributes:
         track: number of the track; 0 is the most important of the video.
+        person: number of the person; 0 is the most important of the video. A person has a track in each shot, and
+            no two tracks of a person share a frame.
+        video_frames: how many frames of the video were to be kept, with or without this face.
         fps: frames a second of the source video, whichever frames are kept.
         frame_size: (height, width) of the upright source frame in pixels.
         frames: T JPEG files (4:4:4) of the square crops.
@@ -32,6 +35,8 @@ class FaceSequence:
     """
 
     track: int
+    person: int
+    video_frames: int
     fps: float
     frame_size: tuple[int, int]
     frames: Sequence[bytes]

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, overload
@@ -16,10 +17,11 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as its frames)
+        self.lock = threading.Lock()
 
 
 class SpooledFrames(Sequence[bytes]):
-    """Byte strings in a spool; several may share one."""
+    """Byte strings in a spool; several may share one, and several threads may read."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -27,8 +29,9 @@ class SpooledFrames(Sequence[bytes]):
 
     def append(self, data: bytes) -> None:
         """Add one at the end."""
-        start = self._spool.file.seek(0, os.SEEK_END)
-        self._spool.file.write(data)
+        with self._spool.lock:
+            start = self._spool.file.seek(0, os.SEEK_END)
+            self._spool.file.write(data)
         self._spans.append((start, len(data)))
 
     def __len__(self) -> int:
@@ -42,5 +45,6 @@ class SpooledFrames(Sequence[bytes]):
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
         start, size = self._spans[index]
-        self._spool.file.seek(start)
-        return self._spool.file.read(size)
+        with self._spool.lock:
+            self._spool.file.seek(start)
+            return self._spool.file.read(size)

@@ -11,8 +11,8 @@ import numpy as np
 import simplejpeg
 from jaxtyping import Float, Integer, UInt8
 
-from fakedetect_jax.data.sampling import spread_frames
 from fakedetect_jax.faces import warp
+from fakedetect_jax.faces.choice import FrameChoice
 
 _DECODED_FRAMES = 4
 _SMALLEST_FACE = 8  # pixels; the Laplacian of fewer is mostly border
@@ -102,6 +102,11 @@ def measure(record: Mapping[str, Any]) -> Quality:
     )
 
 
+def spread(length: int, count: int) -> list[int]:
+    """Returns up to `count` places of a track of `length` frames, each in the middle of its share of it."""
+    return FrameChoice(count=count).positions(length).tolist()
+
+
 def size(box: Float[np.ndarray, "t 4"]) -> float:
     """Returns the median longer side of boxes (x0, y0, x1, y1), in their pixels."""
     return float(np.median((box[:, 2:] - box[:, :2]).max(axis=1)))
@@ -167,9 +172,8 @@ def face_at_source_scale(
 
 def _median_sharpness(record: Mapping[str, Any]) -> float:
     files, landmarks, affine = record["frames"], record["landmarks"], record["affine"]
-    places, valid = spread_frames(len(files), frames=_DECODED_FRAMES)
     figures = []
-    for place in places[valid].tolist():
+    for place in spread(len(files), _DECODED_FRAMES):
         crop = simplejpeg.decode_jpeg(files[place], colorspace="GRAY")[..., 0]
         figures.append(sharpness(face_at_source_scale(crop, landmarks[place], affine[place])))
     known = [figure for figure in figures if not np.isnan(figure)]

@@ -13,7 +13,7 @@ import simplejpeg
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from fakedetect_jax.data.sampling import spread_frames
+from fakedetect_jax.inspection.quality import spread
 
 FRAMES = 4
 TILE = 208
@@ -27,10 +27,9 @@ _SUBPIXEL_BITS = 4
 def draw_strip(record: Mapping[str, Any]) -> str:
     """Returns up to four evenly spread frames of a stored track, with landmarks: a JPEG as a data URI."""
     files, landmarks = record["frames"], record["landmarks"]
-    places, valid = spread_frames(len(files), frames=FRAMES)
     tiles = [
         draw_landmarks(simplejpeg.decode_jpeg(files[place]), landmarks[place])
-        for place in places[valid].tolist()
+        for place in spread(len(files), FRAMES)
     ]
     data = io.BytesIO()
     # Chroma of full resolution, or the skin's colour would run into the dots.

@@ -1,4 +1,4 @@
-"""Which tracks of a dataset are looked at, and their figures; records are read one at a time."""
+"""Which tracks of a dataset are looked at, and their figures; tracks are read one at a time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from fakedetect_jax.data.index import Entry, load_index, open_split
+from fakedetect_jax.faces.choice import FrameChoice
 from fakedetect_jax.inspection.quality import Measure, Quality, measure
 from fakedetect_jax.inspection.strip import draw_strip
+
+_LOOKED_AT = FrameChoice(count=8, run=32)
 
 
 class Card(NamedTuple):
@@ -43,7 +46,8 @@ class Survey:
 
     def __init__(self, folder: Path) -> None:
         splits = list(tfds.builder_from_directory(str(folder)).info.splits)
-        self.entries = [entry for split in splits for entry in load_index(folder, split) if entry.main]
+        indices = [load_index(folder, split) for split in splits]
+        self.entries = [entry for index in indices for entry in index.entries if entry.main]
         self._records = {split: open_split(folder, split) for split in splits}
 
     def measure(self, *, at_most: int, seed: int) -> list[Measured]:
@@ -58,7 +62,29 @@ class Survey:
 
     def _read(self, entries: Sequence[Entry], doing: str) -> Iterator[tuple[Entry, Mapping[str, Any]]]:
         for entry in tqdm(entries, desc=doing, unit="track"):
-            yield entry, self._records[entry.split][entry.position]
+            yield entry, Track(self._records[entry.split], entry)
+
+
+class Track(Mapping[str, Any]):
+    """Up to 256 frames of a track as one: arrays over time by field name, and `frames`, their JPEG files.
+
+    Of a longer track, they are 8 runs of 32 frames, evenly spread.
+    """
+
+    def __init__(self, records: Sequence[Mapping[str, Any]], entry: Entry) -> None:
+        places = _LOOKED_AT.positions(entry.frames).tolist()
+        self._rows = [records[entry.first + place] for place in places]
+
+    def __getitem__(self, name: str) -> Any:
+        if name == "frames":
+            return [row["jpeg"] for row in self._rows]
+        return np.array([row[name] for row in self._rows])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows[0])
+
+    def __len__(self) -> int:
+        return len(self._rows[0])
 
 
 def draw(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:

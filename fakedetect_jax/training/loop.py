@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -12,21 +10,17 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-import fakedetect_jax
 from fakedetect_jax import experiment, parallel
-from fakedetect_jax.config import Config, differences
+from fakedetect_jax.config import Config
 from fakedetect_jax.data.pipeline import evaluation_batches, train_batches
-from fakedetect_jax.data.tracks import Tracks
-from fakedetect_jax.training.checkpoint import CheckpointMismatch, Checkpoints
+from fakedetect_jax.training.checkpoint import Checkpoints
 from fakedetect_jax.training.metrics_log import MetricsLog
+from fakedetect_jax.training.provenance import check_same_run, describe_run
 from fakedetect_jax.training.state import TrainState
 from fakedetect_jax.training.step import compile_step
 from fakedetect_jax.training.validation import SELECTION_METRIC, make_validation_step, validate
 
 CHECKPOINTS = "checkpoints"
-# What may change between a run and its continuation without changing its numbers.
-_FREE = ("config.evaluation.", "config.data.folder", "config.data.threads", "config.data.workers")
-_FREE += ("config.data.prefetch", "config.train.log_every", "config.train.checkpoint_every", "config.name")
 
 
 def train(config: Config, workdir: str | Path) -> Path:
@@ -55,9 +49,11 @@ class _Run:
         self.mesh = parallel.make_mesh()
         parallel.check_batch_size(config.train.batch_size, self.mesh, "config.train.batch_size")
         parallel.check_batch_size(config.validation.batch_size, self.mesh, "config.validation.batch_size")
-        self.tracks = experiment.open_tracks(config, config.data.train)
-        experiment.check_methods(config, self.tracks)
-        self.held_out = experiment.open_tracks(config, config.validation.sources)
+        self.videos = experiment.open_videos(config, config.data.train)
+        experiment.check_methods(config, self.videos)
+        self.held_out = experiment.open_videos(config, config.validation.sources)
+        experiment.check_same_crops(self.videos, self.held_out)
+        self.spec = experiment.make_clip_spec(config, self.videos.extraction)
         self.model = experiment.make_model(config)
         optimizer = experiment.make_optimizer(config)
         self.step = compile_step(experiment.make_step(config, self.model, optimizer), self.mesh)
@@ -75,12 +71,11 @@ class _Run:
             print(f"{self.folder}: trained to step {start} already")
             return
         batches = train_batches(
-            self.tracks,
+            self.videos,
+            self.spec,
             batch_size=train.batch_size,
             steps=train.steps,
             start=start,
-            frames=self.config.data.frames,
-            stride=self.config.data.stride,
             seed=self.config.seed,
             shard=experiment.this_process(),
             loading=experiment.make_loading(self.config),
@@ -110,10 +105,8 @@ class _Run:
     def _validate(self, step: int) -> dict[str, float]:
         batches = evaluation_batches(
             self.held_out,
+            self.spec,
             batch_size=self.config.validation.batch_size,
-            frames=self.config.data.frames,
-            clips=self.config.validation.repeats,
-            spacing=self.config.data.spacing,
             shard=experiment.this_process(),
             loading=experiment.make_loading(self.config),
         )
@@ -130,12 +123,7 @@ class _Run:
             self.log.write(step, part, values)
 
     def _about(self) -> dict[str, Any]:
-        """What the numbers of a run follow from, besides the train state."""
-        return {
-            "config": self.config.to_dict(),
-            "data": {"train": _fingerprint(self.tracks), "validation": _fingerprint(self.held_out)},
-            "versions": {"fakedetect_jax": fakedetect_jax.__version__, "jax": jax.__version__},
-        }
+        return describe_run(self.config, self.spec, self.videos, self.held_out)
 
     def _first_or_saved_state(self, optimizer: Any) -> TrainState:
         state = experiment.make_state(self.config, self.model, optimizer)
@@ -143,18 +131,8 @@ class _Run:
         step = self.checkpoints.latest_step()
         if step is None:
             return state
-        saved, current = self.checkpoints.about(step), self._about()
-        changed = [
-            row for row in differences(saved["config"], current["config"]) if not row.startswith(_FREE)
-        ]
-        if saved["data"] != current["data"]:
-            changed.append(f"the records themselves: {saved['data']} -> {current['data']}")
-        if changed:
-            raise CheckpointMismatch(
-                f"{self.folder}, step {step}, belongs to another run:\n  "
-                + "\n  ".join(changed)
-                + "\nuse the config that began it, or a new --workdir"
-            )
+        where = f"{self.folder}, step {step}"
+        check_same_run(self.checkpoints.about(step), self._about(), self.config, where=where)
         return self.checkpoints.restore(step, state)
 
 
@@ -199,9 +177,3 @@ class _Window:
         values["data_wait"] = self._waited / elapsed
         self._begin(self._first + len(rows) - 1)
         return values
-
-
-def _fingerprint(tracks: Tracks) -> dict[str, Any]:
-    """Tells whether two selections hold the same records in the same order, without reading frames."""
-    rows = [str(sorted(dataclasses.asdict(entry).items())) for entry in tracks.entries]
-    return {"tracks": len(rows), "sha256": hashlib.sha256("\n".join(rows).encode()).hexdigest()}

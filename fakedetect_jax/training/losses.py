@@ -56,7 +56,7 @@ def method_loss(
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Cross-entropy between forgery methods, over the clips that were made by one of them.
 
-    `numbers` are those of the methods in the order of the logits, as `data.tracks.number_of` gives them; clips of
+    `numbers` are those of the methods in the order of the logits, as `data.videos.number_of` gives them; clips of
     other methods, and reals, count nothing.
 
     Returns:

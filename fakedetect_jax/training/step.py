@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from fakedetect_jax import parallel
-from fakedetect_jax.data.tracks import number_of
+from fakedetect_jax.data.videos import number_of
 from fakedetect_jax.training.losses import detection_loss, mask_loss, method_loss
 from fakedetect_jax.training.state import TrainState, variables_of
 

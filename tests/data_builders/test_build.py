@@ -15,10 +15,10 @@ import pytest
 import data_builders.execution
 from data_builders.build import TooManyFailures, build, check, create_builder, prepare
 from data_builders.execution import Execution, extract_item
-from data_builders.extraction import Extraction
 from data_builders.journal import Journal
 from data_builders.listing import Listing, SourceError, VideoItem
 from fakedetect_jax.data.index import dataset_folder, load_index
+from fakedetect_jax.faces import Extraction
 from fakedetect_jax.faces.choice import FrameChoice
 from tests.tiny_dataset import FACE, TinyFaces, build_tiny
 

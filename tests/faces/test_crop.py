@@ -110,7 +110,7 @@ def test_smoothing_removes_jitter():
 def test_crops_are_jpeg_without_chroma_subsampling():
     rng = np.random.default_rng(2)
     image = cv2.GaussianBlur(rng.integers(0, 256, (64, 64, 3), np.uint8), (0, 0), 2)
-    picture = PIL.Image.open(io.BytesIO(crop.encode(image)))
+    picture = PIL.Image.open(io.BytesIO(crop.encode(image, 95)))
     assert picture.format == "JPEG"
     assert [component[1:3] for component in picture.layer] == [(1, 1)] * 3
     # Annex K's luminance table begins with 16: quality 95 scales it by 0.1.

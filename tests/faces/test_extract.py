@@ -117,7 +117,7 @@ def test_detecting_less_often_follows_the_same_face(clip_path, sequence):
     "option", ["size", "quality", "detect_every", "max_frames", "min_face", "min_length", "margin"]
 )
 def test_an_option_out_of_range_is_named(clip_path, option):
-    with pytest.raises(ValueError, match=f"{option}=-1.*at least"):
+    with pytest.raises(ValueError, match=f"{option}=-1"):
         extract(clip_path, **{option: -1})
 
 
@@ -195,7 +195,7 @@ def test_errors_reach_the_caller(tmp_path):
 
 def test_few_frames_are_held_whatever_the_length():
     images: list[weakref.ref] = []
-    cropper = Cropper(size=32, margin=0.3)
+    cropper = Cropper(size=32, margin=0.3, quality=95)
     face = Face(0, np.random.default_rng(0).uniform(20, 60, (81, 2)), np.array([20.0, 20, 60, 60]), 1.0)
 
     class Image(np.ndarray):
