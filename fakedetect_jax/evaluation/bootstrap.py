@@ -1,9 +1,13 @@
 """Percentile bootstrap intervals that resample whole clusters (Efron & Tibshirani 1993, chapter 13).
 
 Clips of one person share face, camera and codec, so they are not independent draws. The unit that is
-drawn with replacement is therefore the cluster (an identity or a source video). Clusters are drawn within
-strata of equal content, so that every resample holds every class and every method and no metric becomes
-undefined.
+drawn with replacement is therefore the cluster (an identity or a source video).
+
+Clusters are drawn among those of their kind: with reals only, with fakes only, with both. That keeps the sizes
+of the classes, which belong to the design of a test and not to its chance. Nothing finer is a stratum: a
+stratum of one cluster never varies, and one of k shows only (k - 1) / k of its variance. A resample can
+therefore lack a method altogether. It says nothing of that method and is rejected. As every class must be in
+at least `MIN_CLUSTERS` clusters, a class is missing from less than one resample in a hundred (exp(-5)).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,17 +20,25 @@ from fakedetect_jax.evaluation.metrics import UndefinedMetric
 
 Metric = Callable[..., np.float64 | np.ndarray]
 
+# A kind with fewer clusters is not drawn by itself, and a class in fewer has no interval.
+MIN_CLUSTERS = 5
 # Weights of one batch of resamples: large enough for numpy to be quick, small enough for 32 MB.
 _BATCH_ELEMENTS = 1 << 22
+# Rounding alone tells apart resamples of a perfect ranking.
+_NO_WIDTH = 1e-12
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric's value on the data and the ends of its confidence interval."""
+    """A metric's value on the data and the ends of its confidence interval.
+
+    `rejected` resamples lacked a class and took no part.
+    """
 
     value: float
     low: float
     high: float
+    rejected: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,45 +48,37 @@ class Resamples:
     cluster: Int[np.ndarray, " n"]
     counts: Int[np.ndarray, "r c"]
 
-    @property
-    def clusters(self) -> int:
-        """Number of independent units."""
-        return self.counts.shape[1]
-
 
 def draw(
     groups: Shaped[np.ndarray, " n"],
-    strata: Shaped[np.ndarray, " n"],
+    labels: Integer[np.ndarray, " n"],
     *,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Resamples:
-    """Draws clusters with replacement, among the clusters that hold the same set of strata.
+    """Draws clusters with replacement, each kind by itself: reals only, fakes only, both.
+
+    If one of the kinds has fewer than `MIN_CLUSTERS` members, all kinds are drawn together.
 
     Args:
         groups: [n], the cluster (identity, source video) of each item.
-        strata: [n], the kind of each item (its class, or its method), all of which every resample must hold.
+        labels: [n], 1 = fake, 0 = real.
         resamples: number of resamples r.
         seed: same seed, same draws.
-
-    Raises:
-        UndefinedMetric: fewer than two clusters, from which no spread can be told.
     """
-    groups, strata = np.asarray(groups), np.asarray(strata)
-    if groups.shape != strata.shape or groups.ndim != 1:
-        raise ValueError(f"groups {groups.shape} and strata {strata.shape} must be two vectors of one length")
-    _, cluster = np.unique(groups, return_inverse=True)
-    _, stratum = np.unique(strata, return_inverse=True)
-    clusters = int(cluster.max(initial=-1)) + 1
-    if clusters < 2:
-        raise UndefinedMetric(f"{clusters} independent cluster(s): an interval needs at least two")
-    holds = np.zeros((clusters, int(stratum.max()) + 1), bool)
-    holds[cluster, stratum] = True
-    _, kind = np.unique(holds, axis=0, return_inverse=True)
+    groups, labels = np.asarray(groups), np.asarray(labels, np.int64)
+    if groups.shape != labels.shape or groups.ndim != 1:
+        raise ValueError(f"groups {groups.shape} and labels {labels.shape} must be two vectors of one length")
+    names, cluster = np.unique(groups, return_inverse=True)
+    holds = np.zeros((len(names), 2), bool)
+    holds[cluster, labels] = True
+    _, kind, sizes = np.unique(holds, axis=0, return_inverse=True, return_counts=True)
+    if sizes.min(initial=MIN_CLUSTERS) < MIN_CLUSTERS:
+        kind = np.zeros_like(kind)
 
     rng = np.random.default_rng(seed)
-    counts = np.zeros((resamples, clusters), np.int32)
-    for one in range(int(kind.max()) + 1):
+    counts = np.zeros((resamples, len(names)), np.int32)
+    for one in np.unique(kind):
         members = np.flatnonzero(kind == one)
         even = np.full(members.size, 1 / members.size)
         counts[:, members] = rng.multinomial(members.size, even, size=resamples)
@@ -89,29 +93,52 @@ def replicates(
     *,
     where: Bool[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, " r"]:
-    """The metric on every resample, over the items that `where` selects.
+    """The metric on every resample, over the items that `where` selects; NaN where the resample is rejected.
 
     `metric(labels, scores, weights)` must take weights [r, n] and give r values, as those of `metrics` do.
     One set of resamples serves many subsets and metrics, so that differences and means of them have honest
-    intervals too.
+    intervals too. A resample is rejected when it lacks a class that the selected items have.
+
+    Raises:
+        UndefinedMetric: a class of the selected items is in fewer than `MIN_CLUSTERS` clusters.
     """
     where = np.ones(labels.shape, bool) if where is None else where
     labels, scores, cluster = labels[where], scores[where], resamples.cluster[where]
+    usable = np.ones(len(resamples.counts), bool)
+    for label in np.unique(labels):
+        holding = np.unique(cluster[labels == label])
+        if holding.size < MIN_CLUSTERS:
+            raise UndefinedMetric(
+                f"the {'fakes' if label else 'reals'} are in {holding.size} independent "
+                f"cluster{'s' if holding.size > 1 else ''}: an interval needs at least {MIN_CLUSTERS}"
+            )
+        usable &= resamples.counts[:, holding].any(axis=1)
     batch = max(1, _BATCH_ELEMENTS // max(1, labels.size))
-    parts = [
-        metric(labels, scores, resamples.counts[start : start + batch][:, cluster])
-        for start in range(0, len(resamples.counts), batch)
-    ]
-    return np.concatenate(parts)
+    values = np.full(usable.shape, np.nan)
+    rows = np.flatnonzero(usable)
+    for start in range(0, rows.size, batch):
+        chosen = rows[start : start + batch]
+        values[chosen] = metric(labels, scores, resamples.counts[chosen][:, cluster])
+    return values
 
 
 def percentile_interval(
     value: float, values: Float[np.ndarray, " r"], *, confidence: float = 0.95
 ) -> Interval:
-    """The central `confidence` share of the resampled values around the measured one."""
+    """The central `confidence` share of the resampled values around the measured one, NaN left out.
+
+    Raises:
+        UndefinedMetric: most resamples were rejected, or all give one value, as a perfect ranking does.
+    """
+    kept = values[~np.isnan(values)]
+    rejected = values.size - kept.size
+    if rejected > kept.size:
+        raise UndefinedMetric(f"{rejected} of {values.size} resamples lack a class")
     tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return Interval(float(value), float(low), float(high))
+    low, high = np.quantile(kept, [tail, 1 - tail])
+    if high - low < _NO_WIDTH:
+        raise UndefinedMetric(f"all resamples give {low:.3f}: these data do not show how far it may vary")
+    return Interval(float(value), float(low), float(high), rejected)
 
 
 def bootstrap(
@@ -124,7 +151,7 @@ def bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """A metric's value with its percentile interval, stratified by class, resampling whole groups when given.
+    """A metric's value with its percentile interval, resampling whole groups when given.
 
     Args:
         metric: as in `replicates`.
@@ -136,7 +163,8 @@ def bootstrap(
         seed: same seed, same interval.
 
     Raises:
-        UndefinedMetric: the metric is undefined on the data, or there is a single group.
+        UndefinedMetric: the metric is undefined on the data, or has no interval there: a class in fewer than
+            `MIN_CLUSTERS` groups, or resamples that all give one value.
     """
     labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
     value = float(metric(labels, scores))

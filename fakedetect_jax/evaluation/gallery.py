@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from fakedetect_jax.errors import FakedetectError
+
 THRESHOLD = 0.5
 _STRIP_FRAMES = 4
 _STRIP_HEIGHT = 144
@@ -46,6 +48,10 @@ class GalleryItem:
             )
         if not len(self.frames):
             raise ValueError(f"gallery item {self.video_id} has no frames")
+        if not 0 <= self.score <= 1:
+            raise FakedetectError(
+                f"gallery item {self.video_id}: score {self.score} is not a probability; pass P(fake) in [0, 1]"
+            )
 
 
 class Choice(NamedTuple, Generic[Item]):

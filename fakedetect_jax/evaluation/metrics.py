@@ -9,13 +9,15 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float, Integer, Num
 
+from fakedetect_jax.errors import FakedetectError
+
 Labels: TypeAlias = Integer[np.ndarray, " n"]
 Scores: TypeAlias = Float[np.ndarray, " n"]
 Weights: TypeAlias = Num[np.ndarray, "*r n"]
 Value: TypeAlias = np.float64 | Float[np.ndarray, " r"]
 
 
-class UndefinedMetric(ValueError):
+class UndefinedMetric(FakedetectError):
     """The metric has no value on this input: nothing to measure, or only one class where it needs two."""
 
 
@@ -25,6 +27,26 @@ class RocCurve(NamedTuple):
     false_positive_rate: Float[np.ndarray, " k"]
     true_positive_rate: Float[np.ndarray, " k"]
     threshold: Float[np.ndarray, " k"]
+
+
+def probability(logit: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
+    """P(fake) in float64 of logits in float32 or float64, 1 / (1 + exp(-logit)), without overflow.
+
+    In float32 all logits above 17 would tie at 1; in float64 those above 37 do.
+
+    Raises:
+        FakedetectError: a logit that is not finite.
+    """
+    logit = np.asarray(logit, np.float64)
+    if not np.isfinite(logit).all():
+        at = int(np.argmin(np.isfinite(logit)))
+        raise FakedetectError(
+            f"logit {logit.flat[at]} of {logit.size} (number {at}) is not finite and gives no verdict; the "
+            "weights or the settings of the input are damaged: export or download the detector again"
+        )
+    odds = np.exp(-np.abs(logit))
+    less_likely = odds / (1.0 + odds)
+    return np.where(logit >= 0, 1.0 - less_likely, less_likely)
 
 
 def roc_curve(labels: Labels, scores: Scores, weights: Weights | None = None) -> RocCurve:
@@ -37,7 +59,8 @@ def roc_curve(labels: Labels, scores: Scores, weights: Weights | None = None) ->
 
     Raises:
         UndefinedMetric: no input, or a class without weight.
-        ValueError: labels other than 0 and 1, a score that is not finite, or lengths that differ.
+        FakedetectError: a score that is not finite.
+        ValueError: labels other than 0 and 1, weights that are negative or not finite, or lengths that differ.
     """
     labels, scores, weights = _checked(labels, scores, weights)
     if weights.ndim != 1:
@@ -93,7 +116,10 @@ def accuracy(
     """Share of right verdicts when score >= threshold means fake; errors as in `roc_curve`.
 
     One class alone is fine. With unequal classes the constant verdict scores well too: read it beside AUC.
+    A threshold that is not finite is a FakedetectError.
     """
+    if not np.isfinite(threshold):
+        raise FakedetectError(f"threshold is {threshold}; it must be a finite score")
     labels, scores, weights = _checked(labels, scores, weights)
     return _mean(((scores >= threshold) == (labels == 1)).astype(np.float64), weights)
 
@@ -101,21 +127,37 @@ def accuracy(
 def log_loss(labels: Labels, scores: Scores, weights: Weights | None = None) -> Value:
     """Mean of -log P(true label), natural logarithm, with P clipped to [eps, 1 - eps] of float64.
 
+    Near P = 1 a probability has lost the bits that the loss of a real depends on (2 in 10^9 of it at the logit
+    20, and all beyond 36): where there are logits, `log_loss_from_logits` is exact.
+
     Args:
         labels: [n], 1 = fake, 0 = real; one class alone is fine.
         scores: [n], P(fake) in [0, 1].
         weights: [n] or [r, n].
 
     Raises:
-        ValueError: a score outside [0, 1], and the cases of `roc_curve`.
+        FakedetectError: a score outside [0, 1].
+        ValueError: the cases of `roc_curve`.
     """
     labels, scores, weights = _checked(labels, scores, weights)
     if scores.min() < 0 or scores.max() > 1:
         bad = scores[(scores < 0) | (scores > 1)][0]
-        raise ValueError(f"log_loss: score {bad} is not a probability; pass P(fake) in [0, 1], not a logit")
+        raise FakedetectError(
+            f"log_loss: score {bad} is not a probability; pass P(fake) in [0, 1], not a logit"
+        )
     eps = np.finfo(np.float64).eps
     clipped = np.clip(scores, eps, 1 - eps)
     return _mean(-np.log(np.where(labels == 1, clipped, 1 - clipped)), weights)
+
+
+def log_loss_from_logits(labels: Labels, logits: Scores, weights: Weights | None = None) -> Value:
+    """Mean of -log P(true label) of logits of P(fake), without a bound: ln(1 + exp(logit)) for a real.
+
+    Confident errors on reals and on fakes cost the same, to the last bits. Shapes as in `log_loss`, errors as
+    in `roc_curve`; one class alone is fine.
+    """
+    labels, logits, weights = _checked(labels, logits, weights)
+    return _mean(np.logaddexp(0.0, np.where(labels == 1, -logits, logits)), weights)
 
 
 def _checked(
@@ -131,12 +173,13 @@ def _checked(
         raise ValueError(f"labels must be 0 (real) or 1 (fake), not {bad}")
     if not np.isfinite(scores).all():
         at = int(np.argmin(np.isfinite(scores)))
-        raise ValueError(f"scores[{at}] is {scores[at]}; every score must be finite")
+        raise FakedetectError(f"scores[{at}] is {scores[at]}; every score must be finite")
     weights = np.ones(labels.shape) if weights is None else np.asarray(weights, np.float64)
     if weights.ndim == 0 or weights.shape[-1] != labels.size:
         raise ValueError(f"weights {weights.shape} must end in the {labels.size} of labels and scores")
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError("weights must be finite and not negative")
+    usable = np.isfinite(weights) & (weights >= 0)
+    if not usable.all():
+        raise ValueError(f"a weight is {weights[~usable][0]}; weights must be finite and not negative")
     return labels.astype(np.int64), scores, weights
 
 

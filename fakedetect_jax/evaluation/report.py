@@ -17,12 +17,13 @@ from fakedetect_jax.page import load_template
 
 _NAMES = {
     "auc": ("AUC", "area under the ROC curve; 1 is perfect, 0.5 is chance"),
+    "auc_worst_case": ("AUC, worst case", "the AUC if failed videos are ranked as wrongly as can be"),
     "average_precision": ("AP", "average precision; rises with the share of fakes"),
     "equal_error_rate": ("EER", "equal error rate; 0 is perfect, 0.5 is chance"),
-    "accuracy": ("Accuracy", f"right verdicts at the threshold {THRESHOLD}"),
+    "accuracy": ("Accuracy", f"right verdicts at the threshold {THRESHOLD}; a failed video is a wrong one"),
     "log_loss": ("Log loss", "natural logarithm; lower is better, 0.693 is an undecided 0.5"),
 }
-# Percentile intervals from so few independent units come out too narrow.
+# Percentile intervals from so few independent units come out too narrow: docs/evaluation.md has figures.
 _FEW_CLUSTERS = 20
 
 
@@ -62,12 +63,7 @@ def write_report(
         title: heading of the page.
         context: training, test and provenance in words.
     """
-    measured = summary["measured"]
-    videos = aggregate(
-        scores,
-        failures=[Failure(**row) for row in summary["failures"]],
-        failure_policy=measured["failure_policy"],
-    )
+    videos = aggregate(scores, failures=[Failure(**row) for row in summary["failures"]])
     sections = [
         _section(name, levels, [video for video in videos if video.dataset == name])
         for name, levels in summary["datasets"].items()
@@ -78,7 +74,7 @@ def write_report(
         sections=sections,
         groups=_gallery(gallery),
         failures=summary["failures"],
-        measured=measured,
+        measured=summary["measured"],
         names=_NAMES,
         dashes=figures.DASHES,
         series=figures.SERIES,
@@ -93,6 +89,8 @@ def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> 
     return {
         "name": name,
         "levels": levels,
+        "columns": {level: _columns(part["overall"]) for level, part in levels.items()},
+        "reasons": {level: _reasons(part) for level, part in levels.items()},
         "methods": methods,
         "curves": {level: _curves(methods, videos, level) for level in LEVELS},
         "histograms": {
@@ -102,6 +100,27 @@ def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> 
             for method in methods
         },
     }
+
+
+def _columns(overall: Mapping[str, Any]) -> list[str]:
+    """The metrics of a table; the worst case is one of them only if there are failures to be ranked."""
+    return [name for name in overall["metrics"] if overall["n_failed"] or name != "auc_worst_case"]
+
+
+def _reasons(part: Mapping[str, Any]) -> list[str]:
+    """Why figures of one level lack a value or an interval, each reason once for a row of the table."""
+    rows = {
+        **part["methods"],
+        "mean over methods": part["mean_over_methods"],
+        "all fakes together": part["overall"],
+    }
+    found = [
+        f"{row}: {entry['reason']}"
+        for row, content in rows.items()
+        for entry in content["metrics"].values()
+        if "reason" in entry
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _points(videos: list[VideoScore], method: str, level: str) -> np.ndarray:

@@ -11,36 +11,52 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import atomic
 
-FailurePolicy = Literal["half", "omit"]
 VideoKey = tuple[str, str, str]
 
 REAL = "real"
 
 
-@dataclass(frozen=True)
-class Score:
-    """What the detector said about one clip of one face track.
+# What a detector that says nothing has said.
+UNDECIDED = 0.5
 
-    Attributes:
-        dataset, method, video_id: the video; method is 'real' or the manipulation's name.
-        track: face track in the video, as numbered by face extraction; the lowest is the main one.
-        label: 1 = fake, 0 = real.
-        score: P(fake) of the clip, in [0, 1].
-        frame_index: frame numbers in the source video that the clip used.
-        frame_scores: P(fake) of each of these frames, in [0, 1].
-        identity: the person, or whatever makes videos dependent; '' when unknown.
-        clip: number of the clip within the track.
-    """
+
+@dataclass(frozen=True)
+class _OfVideo:
+    """What belongs to a video; `method` is 'real' or the manipulation's name."""
 
     dataset: str
     method: str
     video_id: str
+
+    @property
+    def key(self) -> VideoKey:
+        """What tells this video from all others."""
+        return self.dataset, self.method, self.video_id
+
+
+@dataclass(frozen=True)
+class Score(_OfVideo):
+    """What the detector said about one clip of a video's main person.
+
+    Attributes:
+        track: face track in the video, as numbered by face extraction; a person has one in each shot.
+        label: 1 = fake, 0 = real.
+        score: P(fake) of the clip, float64 in [0, 1].
+        frame_index: frame numbers in the source video that the clip used.
+        frame_scores: P(fake) of each of these frames, in [0, 1].
+        identity: the person, or whatever makes videos dependent; '' when unknown.
+        clip: number of the clip within the track; (track, clip) is given once in a video.
+
+    Raises:
+        FakedetectError: a score that is not a finite number in [0, 1], or values that contradict each other.
+    """
+
     track: int
     label: int
     score: float
@@ -52,17 +68,14 @@ class Score:
     def __post_init__(self) -> None:
         _check_video(self.key, self.label)
         if len(self.frame_index) != len(self.frame_scores):
-            raise ValueError(
+            raise FakedetectError(
                 f"{self.name}: {len(self.frame_index)} frame_index for {len(self.frame_scores)} frame_scores"
             )
         for value in (self.score, *self.frame_scores):
             if not (math.isfinite(value) and 0 <= value <= 1):
-                raise ValueError(f"{self.name}: score {value} is not a probability; pass P(fake) in [0, 1]")
-
-    @property
-    def key(self) -> VideoKey:
-        """What tells this video from all others."""
-        return self.dataset, self.method, self.video_id
+                raise FakedetectError(
+                    f"{self.name}: score {value} is not a probability; pass P(fake) in [0, 1]"
+                )
 
     @property
     def name(self) -> str:
@@ -71,12 +84,9 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Failure:
+class Failure(_OfVideo):
     """A video that could not be scored, and why (no face found, unreadable file)."""
 
-    dataset: str
-    method: str
-    video_id: str
     label: int
     reason: str
     identity: str = ""
@@ -84,19 +94,14 @@ class Failure:
     def __post_init__(self) -> None:
         _check_video(self.key, self.label)
 
-    @property
-    def key(self) -> VideoKey:
-        """What tells this video from all others."""
-        return self.dataset, self.method, self.video_id
-
 
 @dataclass(frozen=True)
-class VideoScore:
-    """One video: the mean P(fake) of the clips of its main track, and the scores of that track's frames."""
+class VideoScore(_OfVideo):
+    """One video: the mean P(fake) of its clips, and the scores of its frames.
 
-    dataset: str
-    method: str
-    video_id: str
+    A video that `failed` has the score 0.5 and no frames.
+    """
+
     label: int
     score: float
     identity: str = ""
@@ -104,30 +109,21 @@ class VideoScore:
     failed: bool = False
 
     @property
-    def key(self) -> VideoKey:
-        """What tells this video from all others."""
-        return self.dataset, self.method, self.video_id
-
-    @property
     def cluster(self) -> str:
         """The unit of independence: the identity, or the video itself when that is unknown."""
         return f"identity {self.identity}" if self.identity else f"video {self.method}/{self.video_id}"
 
 
-def aggregate(
-    scores: Iterable[Score], *, failures: Iterable[Failure] = (), failure_policy: FailurePolicy = "half"
-) -> list[VideoScore]:
+def aggregate(scores: Iterable[Score], *, failures: Iterable[Failure] = ()) -> list[VideoScore]:
     """Clip scores to video scores, sorted by (dataset, method, video_id).
 
-    The video's score is the mean over the clips of the main track, which is the one with the lowest number.
-    A frame that several clips used has the mean of its scores. Failed videos get the score 0.5 and no frames
-    ('half'), so that a detector gains nothing by giving up, or are left out ('omit').
+    All rows of a video are of its main person, whom several tracks may follow: one in each shot. The video's
+    score is the mean over all clips of all its tracks. A frame that several clips used has the mean of its
+    scores.
 
     Raises:
-        ValueError: a clip given twice, a video with two labels or identities, a video both scored and failed.
+        FakedetectError: a clip given twice, a video with two identities, a video both scored and failed.
     """
-    if failure_policy not in ("half", "omit"):
-        raise ValueError(f"failure_policy is {failure_policy!r}; it must be 'half' or 'omit'")
     by_video: dict[VideoKey, list[Score]] = {}
     for score in scores:
         by_video.setdefault(score.key, []).append(score)
@@ -135,10 +131,11 @@ def aggregate(
     seen = set(by_video)
     for failure in failures:
         if failure.key in seen:
-            raise ValueError(f"{'/'.join(failure.key)} is listed as failed but was scored or listed before")
+            raise FakedetectError(
+                f"{'/'.join(failure.key)} is listed as failed but was scored or listed before; list it once"
+            )
         seen.add(failure.key)
-        if failure_policy == "half":
-            videos.append(VideoScore(*failure.key, failure.label, 0.5, failure.identity, failed=True))
+        videos.append(VideoScore(*failure.key, failure.label, UNDECIDED, failure.identity, failed=True))
     return sorted(videos, key=lambda video: video.key)
 
 
@@ -161,30 +158,27 @@ def read_csv(path: str | os.PathLike[str]) -> list[Score]:
     """Reads what `write_csv` wrote.
 
     Raises:
-        ValueError: a column is missing or a value is ill-formed; names the file and line.
+        FakedetectError: no table in UTF-8, a column is missing, or a value is ill-formed; names file and line.
     """
     with open(path, encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
-        missing = {column.name for column in fields(Score)} - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(f"{path}: no column {', '.join(sorted(missing))}; is it a scores.csv?")
-        scores = []
-        for row in reader:
-            try:
-                scores.append(_parse(row))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
-    return scores
+        try:
+            missing = {column.name for column in fields(Score)} - set(reader.fieldnames or ())
+            if missing:
+                raise FakedetectError(f"no column {', '.join(sorted(missing))}; is it a scores.csv?")
+            return [_parse(row) for row in reader]
+        except (csv.Error, ValueError) as error:
+            raise FakedetectError(f"{path}, line {reader.line_num}: {error}") from error
 
 
 def _check_video(key: VideoKey, label: int) -> None:
     name = "/".join(key)
     if not all(key):
-        raise ValueError(f"{name!r}: dataset, method and video_id must not be empty")
+        raise FakedetectError(f"{name!r}: dataset, method and video_id must not be empty")
     if label not in (0, 1):
-        raise ValueError(f"{name}: label is {label!r}; it must be 0 (real) or 1 (fake)")
+        raise FakedetectError(f"{name}: label is {label!r}; it must be 0 (real) or 1 (fake)")
     if (label == 0) != (key[1] == REAL):
-        raise ValueError(
+        raise FakedetectError(
             f"{name}: label {label} contradicts method {key[1]!r}; 'real' is label 0, all others 1"
         )
 
@@ -193,12 +187,10 @@ def _video(clips: list[Score]) -> VideoScore:
     first = clips[0]
     name = "/".join(first.key)
     if len({(clip.track, clip.clip) for clip in clips}) < len(clips):
-        raise ValueError(f"{name}: a (track, clip) was given twice; number the clips of a track from 0")
+        raise FakedetectError(f"{name}: a (track, clip) was given twice; number the clips of a track from 0")
     identities = {clip.identity for clip in clips}
     if len(identities) > 1:
-        raise ValueError(f"{name}: several identities for one video: {sorted(identities)}")
-    main = min(clip.track for clip in clips)
-    clips = [clip for clip in clips if clip.track == main]
+        raise FakedetectError(f"{name}: several identities for one video: {sorted(identities)}")
     by_frame: dict[int, list[float]] = {}
     for clip in clips:
         for index, score in zip(clip.frame_index, clip.frame_scores, strict=True):
@@ -219,6 +211,8 @@ def _cell(value: object) -> str:
 
 
 def _parse(row: dict[str, str]) -> Score:
+    if None in row or None in row.values():
+        raise FakedetectError("the row has not as many values as there are columns; make the file anew")
     return Score(
         dataset=row["dataset"],
         method=row["method"],

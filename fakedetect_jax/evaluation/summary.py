@@ -9,33 +9,47 @@ from typing import Any
 
 import numpy as np
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import atomic, bootstrap, metrics
-from fakedetect_jax.evaluation.scores import REAL, Failure, FailurePolicy, Score, VideoScore, aggregate
+from fakedetect_jax.evaluation.scores import REAL, Failure, Score, VideoScore, aggregate
 
-METRICS: dict[str, bootstrap.Metric] = {
-    "auc": metrics.auc,
-    "average_precision": metrics.average_precision,
-    "equal_error_rate": metrics.equal_error_rate,
-    "accuracy": metrics.accuracy,
-    "log_loss": metrics.log_loss,
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric, and what a failed video is to it: undecided (0.5), or as wrong as a score can be."""
+
+    metric: bootstrap.Metric
+    failure_is_wrong: bool = False
+
+
+METRICS = {
+    "auc": Measure(metrics.auc),
+    "auc_worst_case": Measure(metrics.auc, failure_is_wrong=True),
+    "average_precision": Measure(metrics.average_precision),
+    "equal_error_rate": Measure(metrics.equal_error_rate),
+    "accuracy": Measure(metrics.accuracy, failure_is_wrong=True),
+    "log_loss": Measure(metrics.log_loss),
 }
 LEVELS = ("video", "frame")
 CONFIDENCE = 0.95
 
+# Below and above every P(fake): a failed fake loses against every real, and a failed real against every fake.
+_WRONG_FAKE, _WRONG_REAL = -1.0, 2.0
+
 _MEASURED = {
     "label": "1 = fake, 0 = real; score = P(fake)",
-    "video": "one score a video: mean P(fake) over the clips of its main (lowest-numbered) face track",
-    "frame": "P(fake) of each scored frame of the main track, averaged where clips overlap",
+    "video": "one score a video: mean P(fake) over the clips of its main person, in all shots",
+    "frame": "P(fake) of each scored frame of the main person, averaged where clips overlap",
     "method": "the fakes of one method against all reals of the dataset",
     "overall": "all fakes against all reals of the dataset",
     "mean_over_methods": "unweighted mean of the methods' values; all methods share each resample",
     "threshold": 0.5,
-    "interval": "percentile bootstrap of clusters, drawn within clusters that hold the same methods",
+    "failed": "at video level a wrong verdict in the accuracy, ranked as wrongly as can be in the worst-case AUC, "
+    "and the score 0.5 in all other figures; without frames, so not in the frame level",
+    "interval": "percentile bootstrap of clusters, drawn among those with reals only, with fakes only, and with "
+    "both; resamples without a class are rejected; no interval where a class is in fewer than "
+    f"{bootstrap.MIN_CLUSTERS} clusters or all resamples give one value",
     "cluster": "the identity, or the video where no identity is known",
-}
-_POLICY = {
-    "half": "counted with the score 0.5 at video level; without frames, so not in the frame level",
-    "omit": "left out of both levels",
 }
 
 
@@ -47,50 +61,49 @@ class _Items:
     label: np.ndarray
     score: np.ndarray
     cluster: np.ndarray
+    failed: np.ndarray
+
+    def scores_for(self, measure: Measure) -> np.ndarray:
+        """The scores [n] as `measure` takes those of failed videos."""
+        if not measure.failure_is_wrong:
+            return self.score
+        return np.where(self.failed, np.where(self.label == 1, _WRONG_FAKE, _WRONG_REAL), self.score)
 
 
 def summarise(
     scores: Sequence[Score],
     *,
     failures: Sequence[Failure] = (),
-    failure_policy: FailurePolicy = "half",
     seed: int = 0,
     resamples: int = 1000,
 ) -> dict[str, Any]:
     """All figures of an evaluation as a tree that JSON can hold.
 
     `result["datasets"][dataset][level]` has `overall`, `methods[name]` and `mean_over_methods`; each has
-    `metrics[name] = {"value", "low", "high"}` (95 % interval) and the counts behind it. What is undefined is
-    None, with a `reason`. `result["measured"]` says how it was measured, `result["failures"]` lists the
-    videos without a score.
+    `metrics[name] = {"value", "low", "high", "rejected"}` (95 % interval, and how many resamples lacked a class)
+    and the counts behind it. What is undefined is None, with a `reason`. `result["measured"]` says how it was
+    measured, `result["failures"]` lists the videos without a score.
 
     Args:
         scores: rows of all datasets.
         failures: videos that could not be scored.
-        failure_policy: 'half' counts a failed video as 0.5, 'omit' leaves it out.
         seed: of the bootstrap.
         resamples: of the bootstrap.
 
     Raises:
-        ValueError: nothing was scored, or rows contradict each other (see `aggregate`).
+        FakedetectError: nothing was scored, or rows contradict each other (see `aggregate`).
     """
     if not scores:
-        raise ValueError("no scores to summarise: no video was scored; see the failures for why")
-    videos = aggregate(scores, failures=failures, failure_policy=failure_policy)
-    datasets = sorted({video.dataset for video in videos} | {failure.dataset for failure in failures})
-    measured = _MEASURED | {
-        "failure_policy": failure_policy,
-        "failed": _POLICY[failure_policy],
-        "confidence": CONFIDENCE,
-        "resamples": resamples,
-        "seed": seed,
-    }
+        raise FakedetectError("no scores to summarise: no video was scored; see the failures for why")
+    videos = aggregate(scores, failures=failures)
+    datasets = sorted({video.dataset for video in videos})
     return {
-        "measured": measured,
+        "measured": _MEASURED | {"confidence": CONFIDENCE, "resamples": resamples, "seed": seed},
         "datasets": {
             name: {
                 level: _level(
                     _items([video for video in videos if video.dataset == name], level),
+                    level,
                     [failure for failure in failures if failure.dataset == name],
                     seed=seed,
                     resamples=resamples,
@@ -110,21 +123,26 @@ def write_json(path: str | os.PathLike[str], summary: dict[str, Any]) -> Path:
 
 def _items(videos: list[VideoScore], level: str) -> _Items:
     rows = [
-        (video.method, video.label, score, video.cluster)
+        (video.method, video.label, score, video.cluster, video.failed)
         for video in videos
         for score in ((video.score,) if level == "video" else video.frame_scores)
     ]
-    method, label, score, cluster = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return _Items(np.array(method, str), np.array(label, int), np.array(score, float), np.array(cluster, str))
+    method, label, score, cluster, failed = zip(*rows, strict=True) if rows else ((),) * 5
+    return _Items(
+        np.array(method, str),
+        np.array(label, int),
+        np.array(score, float),
+        np.array(cluster, str),
+        np.array(failed, bool),
+    )
 
 
-def _level(items: _Items, failures: list[Failure], *, seed: int, resamples: int) -> dict[str, Any]:
-    drawn: bootstrap.Resamples | str
-    try:
-        drawn = bootstrap.draw(items.cluster, items.method, resamples=resamples, seed=seed)
-    except metrics.UndefinedMetric as error:
-        drawn = str(error)
-
+def _level(
+    items: _Items, level: str, failures: list[Failure], *, seed: int, resamples: int
+) -> dict[str, Any]:
+    drawn = bootstrap.draw(items.cluster, items.label, resamples=resamples, seed=seed)
+    # A failed video has no frames, so frames have no worst case.
+    measures = {name: one for name, one in METRICS.items() if level == "video" or name != "auc_worst_case"}
     failed = [failure.method for failure in failures]
     fakes = sorted({*map(str, items.method), *failed} - {REAL})
     everything = np.ones(items.label.shape, bool)
@@ -132,21 +150,28 @@ def _level(items: _Items, failures: list[Failure], *, seed: int, resamples: int)
     for method in fakes:
         where = np.isin(items.method, (REAL, method))
         n_failed = failed.count(REAL) + failed.count(method)
-        methods[method], values[method] = _subset(items, where, drawn, n_failed)
+        methods[method], values[method] = _subset(items, where, drawn, measures, n_failed)
     return {
-        "overall": _subset(items, everything, drawn, len(failures))[0],
+        "overall": _subset(items, everything, drawn, measures, len(failures))[0],
         "methods": methods,
-        "mean_over_methods": {"n_methods": len(fakes), "metrics": _mean(methods, values)},
+        "mean_over_methods": {
+            "n_methods": len(fakes),
+            "metrics": {name: _mean(name, methods, values) for name in measures},
+        },
     }
 
 
 def _subset(
-    items: _Items, where: np.ndarray, drawn: bootstrap.Resamples | str, n_failed: int
+    items: _Items,
+    where: np.ndarray,
+    drawn: bootstrap.Resamples,
+    measures: dict[str, Measure],
+    n_failed: int,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The summary of the items `where`, and each metric's replicates [r] for the mean over methods."""
     entries, values = {}, {}
-    for name, metric in METRICS.items():
-        entries[name], replicates = _measure(metric, items, where, drawn)
+    for name, measure in measures.items():
+        entries[name], replicates = _measure(measure, items, where, drawn)
         if replicates is not None:
             values[name] = replicates
     return {
@@ -159,33 +184,44 @@ def _subset(
 
 
 def _measure(
-    metric: bootstrap.Metric, items: _Items, where: np.ndarray, drawn: bootstrap.Resamples | str
+    measure: Measure, items: _Items, where: np.ndarray, drawn: bootstrap.Resamples
 ) -> tuple[dict[str, Any], np.ndarray | None]:
+    scores = items.scores_for(measure)
+    value = None
     try:
-        value = float(metric(items.label[where], items.score[where]))
+        value = float(measure.metric(items.label[where], scores[where]))
+        values = bootstrap.replicates(measure.metric, items.label, scores, drawn, where=where)
     except metrics.UndefinedMetric as error:
-        return _undefined(None, str(error)), None
-    if isinstance(drawn, str):
-        return _undefined(value, drawn), None
-    values = bootstrap.replicates(metric, items.label, items.score, drawn, where=where)
-    return asdict(bootstrap.percentile_interval(value, values, confidence=CONFIDENCE)), values
+        return _undefined(value, str(error)), None
+    return _entry(value, values), values
+
+
+def _entry(value: float, values: np.ndarray) -> dict[str, Any]:
+    try:
+        return asdict(bootstrap.percentile_interval(value, values, confidence=CONFIDENCE))
+    except metrics.UndefinedMetric as error:
+        return _undefined(value, str(error))
 
 
 def _undefined(value: float | None, reason: str) -> dict[str, Any]:
     return {"value": value, "low": None, "high": None, "reason": reason}
 
 
-def _mean(methods: dict[str, dict[str, Any]], values: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
-    """Mean over the methods of each metric; undefined as soon as one method's value is."""
-    means = {}
-    for name in METRICS:
-        entries = {method: summary["metrics"][name] for method, summary in methods.items()}
-        known = [entry["value"] for entry in entries.values() if entry["value"] is not None]
-        mean = float(np.mean(known)) if known and len(known) == len(entries) else None
-        reasons = [f"{method}: {entry['reason']}" for method, entry in entries.items() if "reason" in entry]
-        if mean is None or reasons:
-            means[name] = _undefined(mean, "; ".join(reasons) or "there is no fake method")
-        else:
-            spread = np.mean([values[method][name] for method in methods], axis=0)
-            means[name] = asdict(bootstrap.percentile_interval(mean, spread, confidence=CONFIDENCE))
-    return means
+def _mean(
+    name: str, methods: dict[str, dict[str, Any]], values: dict[str, dict[str, np.ndarray]]
+) -> dict[str, Any]:
+    """Mean over the methods of one metric; without a value or an interval as soon as one method lacks it.
+
+    A method whose resamples all give one value has no interval of its own but takes part in that of the mean.
+    """
+    entries = {method: summary["metrics"][name] for method, summary in methods.items()}
+    if not entries:
+        return _undefined(None, "there is no fake method")
+    measured = [entry["value"] for entry in entries.values()]
+    mean = None if None in measured else float(np.mean(measured))
+    reasons = [
+        f"{method}: {entry['reason']}" for method, entry in entries.items() if name not in values[method]
+    ]
+    if mean is None or reasons:
+        return _undefined(mean, "; ".join(reasons))
+    return _entry(mean, np.mean([values[method][name] for method in methods], axis=0))

@@ -1,19 +1,22 @@
 """Metrics against scikit-learn, exact arithmetic and hand-made cases."""
 
 import math
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+import scipy.special
 import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import metrics
 
 RANKING = (metrics.auc, metrics.average_precision, metrics.equal_error_rate)
-ALL = (*RANKING, metrics.accuracy, metrics.log_loss)
+ALL = (*RANKING, metrics.accuracy, metrics.log_loss, metrics.log_loss_from_logits)
 
 
 @st.composite
@@ -143,6 +146,83 @@ def test_log_loss_of_a_coin_and_of_certainty():
     assert metrics.log_loss(labels, np.array([1.0, 0.0])) == pytest.approx(52 * math.log(2), abs=1e-9)
 
 
+def exact_loss(logit, digits=330):
+    """ln(1 + exp(logit)), the loss of a real, and exp(logit) / (1 + exp(logit)), to `digits` digits."""
+    with localcontext(prec=digits):
+        odds = Decimal(logit).exp()
+        return float((1 + odds).ln()), float(odds / (1 + odds))
+
+
+finite_logits = st.floats(-700, 700) | st.floats(-40, 40)
+
+
+@given(finite_logits)
+def test_probability_agrees_with_scipy_and_with_330_digits(logit):
+    found = metrics.probability(np.array([logit]))
+    assert found.dtype == np.float64
+    assert found[0] == pytest.approx(exact_loss(logit)[1], rel=1e-15, abs=1e-307)
+    assert found[0] == pytest.approx(scipy.special.expit(logit), rel=1e-14, abs=1e-307)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_probability_of_any_finite_logit_is_in_range_without_a_warning(dtype):
+    largest = np.finfo(dtype).max
+    logits = np.array([[-largest, -1e3, -800], [800, 1e3, largest]], dtype)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        found = metrics.probability(logits)
+    np.testing.assert_array_equal(found, [[0, 0, 0], [1, 1, 1]])
+
+
+def test_probability_keeps_apart_what_float32_ties():
+    logits = np.arange(17, 36, dtype=np.float32)
+    assert len(np.unique(np.float32(1) / (1 + np.exp(-logits)))) < len(logits)
+    found = metrics.probability(logits)
+    assert (np.diff(found) > 0).all()
+    assert metrics.probability(np.float32(0)) == 0.5
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_logit_that_is_not_finite_is_no_verdict(bad):
+    with pytest.raises(FakedetectError, match=rf"logit {bad} of 4.*not finite"):
+        metrics.probability(np.array([[0.0, 1.0], [bad, 2.0]], np.float32))
+    with pytest.raises(FakedetectError, match=rf"scores\[1\] is {bad}"):
+        metrics.log_loss_from_logits(np.array([0, 1]), np.array([0.0, bad]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), finite_logits, st.integers(0, 3)), min_size=1, max_size=8))
+def test_log_loss_from_logits_agrees_with_330_digits(cases):
+    labels, logits, weights = (np.array(column) for column in zip(*cases, strict=True))
+    weights[0] = 1
+    losses = [exact_loss(-logit if label else logit)[0] for label, logit, _ in cases]
+    found = metrics.log_loss_from_logits(labels, logits, np.stack([weights, np.ones_like(weights)]))
+    expected = [np.average(losses, weights=weights), np.mean(losses)]
+    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-300)
+    assert metrics.log_loss_from_logits(labels, logits) == pytest.approx(np.mean(losses), rel=1e-14)
+
+
+@pytest.mark.parametrize("logit", [1, 20, 40, 400])
+def test_log_loss_from_logits_punishes_both_classes_alike(logit):
+    real = metrics.log_loss_from_logits(np.array([0]), np.array([logit], np.float32))
+    fake = metrics.log_loss_from_logits(np.array([1]), np.array([-logit], np.float32))
+    assert real == fake
+    assert real == pytest.approx(logit + math.log1p(math.exp(-logit)), rel=1e-15)
+
+
+@given(st.floats(-30, 30), st.integers(0, 1))
+def test_log_loss_of_probabilities_is_that_of_logits_but_for_the_bits_lost_near_one(logit, label):
+    labels, logits = np.array([label]), np.array([logit])
+    from_scores = metrics.log_loss(labels, metrics.probability(logits))
+    # P within 1.1e-16 of the truth makes 1 - P, about exp(-|logit|), wrong by that share.
+    slack = 1.2e-16 * math.exp(abs(logit)) + 1e-15
+    assert from_scores == pytest.approx(metrics.log_loss_from_logits(labels, logits), abs=slack, rel=1e-15)
+
+
+@pytest.mark.parametrize("threshold", [math.nan, math.inf])
+def test_a_threshold_that_is_not_finite_gives_no_verdicts(threshold):
+    with pytest.raises(FakedetectError, match=f"threshold is {threshold}"):
+        metrics.accuracy(np.array([0, 1]), np.array([0.1, 0.9]), threshold=threshold)
+
+
 @pytest.mark.parametrize("metric", [*RANKING, metrics.roc_curve])
 @pytest.mark.parametrize(("label", "missing"), [(0, "fake"), (1, "real")])
 def test_one_class_is_undefined(metric, label, missing):
@@ -160,8 +240,8 @@ def test_one_class_has_accuracy_and_log_loss(metric):
     ("labels", "scores", "error", "message"),
     [
         ([], [], metrics.UndefinedMetric, "empty"),
-        ([0, 1], [0.1, math.nan], ValueError, r"scores\[1\] is nan"),
-        ([0, 1], [math.inf, 0.1], ValueError, r"scores\[0\] is inf"),
+        ([0, 1], [0.1, math.nan], FakedetectError, r"scores\[1\] is nan"),
+        ([0, 1], [math.inf, 0.1], FakedetectError, r"scores\[0\] is inf"),
         ([0, 2], [0.1, 0.2], ValueError, "not 2"),
         ([0, 1, 1], [0.1, 0.2], ValueError, "one length"),
     ],
@@ -173,14 +253,23 @@ def test_bad_input_is_named(metric, labels, scores, error, message):
 
 @pytest.mark.parametrize("score", [-0.01, 1.01])
 def test_log_loss_wants_probabilities(score):
-    with pytest.raises(ValueError, match="not a probability"):
+    with pytest.raises(FakedetectError, match="not a probability"):
         metrics.log_loss(np.array([0, 1]), np.array([0.5, score]))
 
 
-@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [math.nan, 1.0]])
-def test_bad_weights(weights):
-    with pytest.raises(ValueError, match="weights"):
-        metrics.auc(np.array([0, 1]), np.array([0.1, 0.2]), np.array(weights))
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0], r"weights \(1,\) must end in the 2"),
+        ([1.0, -1.0], "a weight is -1.0"),
+        ([[1.0, 1.0], [math.nan, 1.0]], "a weight is nan"),
+        ([1.0, math.inf], "a weight is inf"),
+    ],
+)
+@pytest.mark.parametrize("metric", ALL)
+def test_bad_weights(metric, weights, message):
+    with pytest.raises(ValueError, match=message):
+        metric(np.array([0, 1]), np.array([0.1, 0.2]), np.array(weights))
 
 
 def test_a_resample_without_one_class_is_undefined():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose, film_strip
 from fakedetect_jax.evaluation.report import Context, write_report
 from fakedetect_jax.evaluation.scores import Failure, Score, aggregate
@@ -38,8 +39,8 @@ def make_scores(methods, dataset="mini"):
     ]
 
 
-def make_report(folder, scores, *, failures=(), failure_policy="half"):
-    summary = summarise(scores, failures=failures, failure_policy=failure_policy, resamples=50)
+def make_report(folder, scores, *, failures=()):
+    summary = summarise(scores, failures=failures, resamples=50)
     frames = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
     choice = choose(aggregate(scores))
     gallery = [
@@ -112,11 +113,53 @@ def test_every_figure_of_the_summary_is_in_the_tables(report):
         for part in (level["overall"], level["mean_over_methods"], *level["methods"].values()):
             for entry in part["metrics"].values():
                 assert f"{entry['value']:.3f}" in text
-                assert f"{entry['low']:.3f}–{entry['high']:.3f}" in text
+                if "reason" in entry:
+                    assert entry["reason"] in text
+                else:
+                    assert f"{entry['low']:.3f}–{entry['high']:.3f}" in text
     headline = summary["datasets"]["mini"]["video"]["mean_over_methods"]["metrics"]["auc"]["value"]
     assert f"{round(100 * float(f'{headline:.2f}'))} times out of 100" in text
     assert "no face <script>" in text
-    assert "1 of them failed and counted with the score 0.5" in text
+    assert "1 of them failed" in text
+    worst = summary["datasets"]["mini"]["video"]["mean_over_methods"]["metrics"]["auc_worst_case"]["value"]
+    assert f"the AUC is {worst:.3f} if they are ranked as wrongly as can be" in text
+
+
+def table(page, caption):
+    """The cells of each row of one table, by the row's header."""
+    body = page.split(f"<caption>{caption}")[1].split("</table>")[0].split("<tbody")[1]
+    lines = [line.split("</tr>")[0] for line in body.split("<tr ")[1:]]
+    return {
+        line.split('scope="row">')[1].split("</th>")[0]: re.findall(r"<td.*?</td>", line, re.DOTALL)
+        for line in lines
+    }
+
+
+def test_the_worst_case_has_a_column_only_where_videos_failed(tmp_path):
+    failed = [Failure("mini", "swap", "lost", 1, "no face")]
+    with_failure, summary, _ = make_report(tmp_path, make_scores(("swap",)), failures=failed)
+    video, frame = (table(with_failure, f"{level} level") for level in ("Video", "Frame"))
+    assert {len(cells) for cells in video.values()} == {7}
+    assert {len(cells) for cells in frame.values()} == {6}
+    worst = summary["datasets"]["mini"]["video"]["methods"]["swap"]["metrics"]["auc_worst_case"]
+    assert worst["value"] < summary["datasets"]["mini"]["video"]["methods"]["swap"]["metrics"]["auc"]["value"]
+    assert 'data-label="AUC, worst case"' in video["swap"][1]
+    assert f"{worst['value']:.3f}" in video["swap"][1]
+    without_failure, _, _ = make_report(tmp_path, make_scores(("swap",)))
+    assert {len(cells) for cells in table(without_failure, "Video level").values()} == {6}
+
+
+def test_reasons_for_a_missing_interval_stand_below_the_table(tmp_path):
+    scores = [row for row in make_scores(("swap", "mouth")) if row.method != "mouth" or row.identity < "3"]
+    html, _, _ = make_report(tmp_path, scores)
+    assert "no interval" in table(html, "Video level")["mouth"][0]
+    assert "no interval" not in table(html, "Video level")["swap"][0]
+    reason = "the fakes are in 3 independent clusters: an interval needs at least 5"
+    # All metrics have this one reason: it is given once for the method and once for the mean.
+    said = [f"mouth: {reason}", f"mean over methods: mouth: {reason}"]
+    lists = re.findall(r'<ul class="reasons">(.*?)</ul>', html, re.DOTALL)
+    assert [re.findall(r"<li>(.*?)</li>", one) for one in lists] == [said, said]
+    assert f"no interval: mouth: {reason}" in html
 
 
 def test_images_have_alternatives_and_headers_a_scope(report):
@@ -131,16 +174,16 @@ def test_images_have_alternatives_and_headers_a_scope(report):
     assert all(attributes["aria-label"] for attributes in figures)
 
 
-@pytest.mark.parametrize(("methods", "policy"), [((), "half"), (("swap",), "half"), (("swap",), "omit")])
-def test_thin_results_still_make_a_page(tmp_path, methods, policy):
-    failures = [Failure("mini", "gone", "1", 1, "no face")] if policy == "omit" else []
-    html, _, _ = make_report(tmp_path, make_scores(methods), failures=failures, failure_policy=policy)
+@pytest.mark.parametrize(("methods", "gone"), [((), 0), (("swap",), 0), (("swap",), 1)])
+def test_thin_results_still_make_a_page(tmp_path, methods, gone):
+    failures = [Failure("mini", "gone", "1", 1, "no face")] * gone
+    html, _, _ = make_report(tmp_path, make_scores(methods), failures=failures)
     assert Page(html).open == []
-    assert ("no interval: " in html) == (not methods or policy == "omit")
+    assert ("no interval: " in html) == (not methods or gone == 1)
 
 
-@pytest.mark.parametrize("policy", ["half", "omit"])
-def test_area_under_the_drawn_curves_is_the_auc_in_the_tables(tmp_path, monkeypatch, policy):
+@pytest.mark.parametrize("failed", [0, 3])
+def test_area_under_the_drawn_curves_is_the_auc_in_the_tables(tmp_path, monkeypatch, failed):
     drawn = []
 
     def keep(curves, overall):
@@ -150,10 +193,8 @@ def test_area_under_the_drawn_curves_is_the_auc_in_the_tables(tmp_path, monkeypa
         return ""
 
     monkeypatch.setattr("fakedetect_jax.evaluation.figures.roc", keep)
-    failures = [Failure("mini", "real", f"lost{number}", 0, "no face") for number in range(3)]
-    _, summary, _ = make_report(
-        tmp_path, make_scores(("mouth", "swap")), failures=failures, failure_policy=policy
-    )
+    failures = [Failure("mini", "real", f"lost{number}", 0, "no face") for number in range(failed)]
+    _, summary, _ = make_report(tmp_path, make_scores(("mouth", "swap")), failures=failures)
     levels = summary["datasets"]["mini"]
     for areas, level in zip(drawn, (levels["video"], levels["frame"]), strict=True):
         parts = [level["methods"]["mouth"], level["methods"]["swap"], level["overall"]]
@@ -190,6 +231,12 @@ def test_film_strip_shows_first_to_last(length, shown):
     middles = strip[72, 72::144].astype(int)
     expected = levels[np.linspace(0, length - 1, shown).round().astype(int)]
     np.testing.assert_allclose(middles, expected, atol=2)
+
+
+@pytest.mark.parametrize("score", [float("nan"), -0.1, float("inf")])
+def test_gallery_shows_no_verdict_without_a_probability(score):
+    with pytest.raises(FakedetectError, match=f"v7.*{score}"):
+        GalleryItem(np.zeros((1, 4, 4, 3), np.uint8), 1, "swap", score, "v7")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """The tree of metrics.json: subsets, counts, failures, undefined values."""
 
+import dataclasses
 import json
 import math
 
 import numpy as np
 import pytest
 import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fakedetect_jax.evaluation import metrics
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.scores import Failure, Score
 from fakedetect_jax.evaluation.summary import METRICS, summarise, write_json
 
@@ -64,7 +67,7 @@ def test_values_are_those_of_each_subset(scores, summary):
 def test_mean_over_methods_and_its_interval(summary):
     for level in ("video", "frame"):
         part = summary["datasets"]["mini"][level]
-        for name in METRICS:
+        for name in part["overall"]["metrics"]:
             entries = [part["methods"][method]["metrics"][name] for method in ("swap", "mouth")]
             mean = part["mean_over_methods"]["metrics"][name]
             assert mean["value"] == pytest.approx(np.mean([entry["value"] for entry in entries]))
@@ -94,28 +97,130 @@ def test_seed_decides_the_intervals_not_the_values(scores, summary):
     assert (other["low"], other["high"]) != (first["low"], first["high"])
 
 
-def test_failures_count_one_half_or_nothing(scores):
+def value(summary, name, method=None, level="video"):
+    part = summary["datasets"]["mini"][level]
+    part = part["methods"][method] if method else part["overall"]
+    return part["metrics"][name]["value"]
+
+
+def test_failures_count_in_every_figure_as_the_documentation_says(scores):
     failures = [
         Failure("mini", "swap", "90", 1, "no face was found", identity="90"),
         Failure("mini", "real", "91", 0, "the file is truncated", identity="91"),
     ]
-    half = summarise(scores, failures=failures, resamples=50)
-    omit = summarise(scores, failures=failures, failure_policy="omit", resamples=50)
-    for summary, extra in ((half, 1), (omit, 0)):
-        methods = summary["datasets"]["mini"]["video"]["methods"]
-        assert [(methods[name]["n_real"], methods[name]["n_fake"]) for name in ("swap", "mouth")] == [
-            (6 + extra, 6 + extra),
-            (6 + extra, 6),
-        ]
-        assert [methods[name]["n_failed"] for name in ("swap", "mouth")] == [2, 1]
-        assert [failure["video_id"] for failure in summary["failures"]] == ["91", "90"]
-        assert summary["datasets"]["mini"]["frame"]["overall"]["n_fake"] == 36
+    summary = summarise(scores, failures=failures, resamples=50)
+    methods = summary["datasets"]["mini"]["video"]["methods"]
+    assert [(methods[name]["n_real"], methods[name]["n_fake"]) for name in ("swap", "mouth")] == [
+        (7, 7),
+        (7, 6),
+    ]
+    assert [methods[name]["n_failed"] for name in ("swap", "mouth")] == [2, 1]
+    assert [failure["video_id"] for failure in summary["failures"]] == ["91", "90"]
+    assert summary["datasets"]["mini"]["frame"]["overall"]["n_fake"] == 36
+
     rows = [row for row in scores if row.method in ("real", "swap")]
-    expected = metrics.log_loss(
-        np.array([*(row.label for row in rows), 1, 0]), np.array([*(row.score for row in rows), 0.5, 0.5])
+    labels = np.array([*(row.label for row in rows), 1, 0])
+    as_half, as_worst = (
+        np.array([*(row.score for row in rows), *ends]) for ends in ((0.5, 0.5), (-9.0, 9.0))
     )
-    found = half["datasets"]["mini"]["video"]["methods"]["swap"]["metrics"]["log_loss"]["value"]
-    assert found == pytest.approx(expected)
+    for name in ("auc", "average_precision", "equal_error_rate", "log_loss"):
+        assert value(summary, name, "swap") == pytest.approx(METRICS[name].metric(labels, as_half)), name
+    assert value(summary, "auc_worst_case", "swap") == pytest.approx(
+        sklearn.metrics.roc_auc_score(labels, as_worst)
+    )
+    right = sum((row.score >= 0.5) == (row.label == 1) for row in rows)
+    assert value(summary, "accuracy", "swap") == pytest.approx(right / (len(rows) + 2))
+    # What was scored alone decides the frame level: it makes no claim on what failed.
+    assert "auc_worst_case" not in summary["datasets"]["mini"]["frame"]["overall"]["metrics"]
+    assert (
+        summary["datasets"]["mini"]["frame"]["overall"]["metrics"]
+        == (summarise(scores, resamples=50)["datasets"]["mini"]["frame"]["overall"]["metrics"])
+    )
+
+
+def test_giving_up_on_nine_hopeless_fakes_gains_nothing():
+    """Ten reals at 0.2 and ten fakes at 0.1: all verdicts on fakes are wrong, and stay so when nine are given up."""
+    reals = [Score("mini", "real", f"{n}", 0, 0, 0.2) for n in range(10)]
+    fakes = [Score("mini", "swap", f"{n}", 0, 1, 0.1) for n in range(10)]
+    failures = [Failure("mini", "swap", f"{n}", 1, "no face") for n in range(9)]
+    before, after = summarise(reals + fakes), summarise([*reals, fakes[9]], failures=failures)
+    assert (value(before, "accuracy"), value(after, "accuracy")) == (0.5, 0.5)
+    assert (value(before, "auc_worst_case"), value(after, "auc_worst_case")) == (0, 0)
+    # The plain AUC takes a failure for a score in the middle, which is above these reals.
+    assert value(after, "auc") == 0.9
+
+
+video_scores = st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]) | st.floats(0, 1)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["real", "swap", "mouth"]), video_scores), min_size=2, max_size=9),
+    st.data(),
+)
+def test_a_failure_never_does_better_than_the_score_it_replaces(videos, data):
+    rows = [
+        Score("mini", method, f"{n}", 0, int(method != "real"), score)
+        for n, (method, score) in enumerate(videos)
+    ]
+    given_up = data.draw(st.lists(st.sampled_from(rows), min_size=1, max_size=len(rows) - 1, unique=True))
+    *already, last = (Failure(*row.key, row.label, "no face") for row in given_up)
+    with_it = [row for row in rows if row.key not in {failure.key for failure in already}]
+    without = [row for row in with_it if row.key != last.key]
+    before = summarise(with_it, failures=already, resamples=2)["datasets"]["mini"]["video"]
+    after = summarise(without, failures=[*already, last], resamples=2)["datasets"]["mini"]["video"]
+    assert after["methods"].keys() == before["methods"].keys()
+    for name in ("accuracy", "auc_worst_case"):
+        for old, new in zip(_parts(before), _parts(after), strict=True):
+            assert (old[name]["value"] is None) == (new[name]["value"] is None)
+            assert (new[name]["value"] or 0) <= (old[name]["value"] or 0) + 1e-12
+
+
+def _parts(level):
+    parts = (level["overall"], level["mean_over_methods"], *level["methods"].values())
+    return [part["metrics"] for part in parts]
+
+
+def test_without_failures_the_worst_case_is_the_auc(summary):
+    for part in _parts(summary["datasets"]["mini"]["video"]):
+        assert part["auc_worst_case"] == part["auc"]
+
+
+def test_people_who_hold_different_methods_are_one_population():
+    """Fifteen people hold fifteen sets of methods: each is one of the others' kind, and every interval is wide."""
+    methods = ("swap", "mouth", "mesh", "lips")
+    held = {
+        str(person): {"real", *(name for bit, name in enumerate(methods) if person + 1 >> bit & 1)}
+        for person in range(15)
+    }
+    scores = [row for row in make_scores(methods, 15) if row.method in held[row.identity]]
+    video = summarise(scores, resamples=300)["datasets"]["mini"]["video"]
+    assert video["overall"]["n_clusters"] == 15
+    for metrics_of_part in _parts(video):
+        for name, entry in metrics_of_part.items():
+            assert entry["high"] - entry["low"] > 0.02, name
+
+
+def test_a_method_of_few_people_has_a_value_without_an_interval_and_so_has_the_mean(scores):
+    few = [row for row in scores if row.method != "mouth" or row.identity in "0123"]
+    video = summarise(few, resamples=100)["datasets"]["mini"]["video"]
+    mouth, mean = video["methods"]["mouth"]["metrics"]["auc"], video["mean_over_methods"]["metrics"]["auc"]
+    assert mouth["low"] is None
+    assert mouth["reason"] == "the fakes are in 4 independent clusters: an interval needs at least 5"
+    assert mean["low"] is None
+    assert mean["value"] == np.mean([mouth["value"], video["methods"]["swap"]["metrics"]["auc"]["value"]])
+    assert mean["reason"] == f"mouth: {mouth['reason']}"
+    for part in (video["overall"], video["methods"]["swap"]):
+        assert part["metrics"]["auc"]["low"] < part["metrics"]["auc"]["high"]
+
+
+def test_a_perfect_method_has_no_interval_but_does_not_take_the_mean_s():
+    scores = make_scores()
+    perfect = [dataclasses.replace(row, score=1.0) if row.method == "swap" else row for row in scores]
+    video = summarise(perfect, resamples=100)["datasets"]["mini"]["video"]
+    swap, mean = video["methods"]["swap"]["metrics"]["auc"], video["mean_over_methods"]["metrics"]["auc"]
+    assert (swap["value"], swap["low"]) == (1.0, None)
+    assert "all resamples give 1.000" in swap["reason"]
+    assert mean["low"] < mean["value"] < mean["high"]
 
 
 def test_datasets_stay_apart(scores):
@@ -129,12 +234,10 @@ def test_undefined_is_null_with_a_reason_and_json_is_strict(tmp_path, scores):
     failed = Failure("mini", "swap", "90", 1, "no face was found")
     cases = {
         "only reals": summarise(reals, resamples=20),
-        "method whose videos all failed": summarise(
-            reals, failures=[failed], failure_policy="omit", resamples=20
-        ),
+        "method whose videos all failed": summarise(reals, failures=[failed], resamples=20),
         "one identity": summarise([row for row in scores if row.identity == "0"], resamples=20),
         "a dataset of failures": summarise(
-            scores, failures=[Failure("x", "swap", "90", 1, "no face")], failure_policy="omit", resamples=20
+            scores, failures=[Failure("x", "swap", "90", 1, "no face")], resamples=20
         ),
     }
     for name, summary in cases.items():
@@ -148,6 +251,8 @@ def test_undefined_is_null_with_a_reason_and_json_is_strict(tmp_path, scores):
     assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
 
     part = cases["method whose videos all failed"]["datasets"]["mini"]["video"]
+    assert part["methods"]["swap"]["metrics"]["auc_worst_case"]["value"] == 0
+    part = cases["method whose videos all failed"]["datasets"]["mini"]["frame"]
     assert part["methods"]["swap"]["n_failed"] == 1
     assert part["mean_over_methods"]["metrics"]["auc"]["value"] is None
     assert "swap: there is no fake" in part["mean_over_methods"]["metrics"]["auc"]["reason"]
@@ -155,16 +260,15 @@ def test_undefined_is_null_with_a_reason_and_json_is_strict(tmp_path, scores):
     auc = cases["one identity"]["datasets"]["mini"]["video"]["overall"]["metrics"]["auc"]
     assert auc["value"] in (0.0, 0.5, 1.0)
     assert auc["low"] is None
-    assert "at least two" in auc["reason"]
+    assert "the reals are in 1 independent cluster: an interval needs at least 5" in auc["reason"]
 
-    assert (
-        "empty"
-        in cases["a dataset of failures"]["datasets"]["x"]["video"]["overall"]["metrics"]["auc"]["reason"]
-    )
+    dataset = cases["a dataset of failures"]["datasets"]["x"]
+    assert "no real" in dataset["video"]["overall"]["metrics"]["auc"]["reason"]
+    assert "empty" in dataset["frame"]["overall"]["metrics"]["auc"]["reason"]
 
 
 def test_nothing_scored_is_an_error():
-    with pytest.raises(ValueError, match="no video was scored"):
+    with pytest.raises(FakedetectError, match="no video was scored"):
         summarise([])
 
 
