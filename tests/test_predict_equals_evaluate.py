@@ -73,7 +73,7 @@ def evaluated(videos, detector):
 def test_predict_equals_evaluate(paths, tmp_path, flags):
     dataset, report = built(paths, tmp_path, flags)
     videos = select(tmp_path, dataset, "test")
-    assert videos.extraction.flags.split().sort() == flags.split().sort()
+    assert sorted(videos.extraction.flags.split()) == sorted(flags.split())
     detector = tiny_detector(
         ClipSpec(videos.extraction, frames=2, stride=0.08, interval=0.5, size=32, margin=0.1)
     )
