@@ -1,24 +1,65 @@
-"""Frames a second that training batches deliver, against JPEG decoding alone on the same cores.
+"""Frames a second that training batches of long videos deliver, against JPEG decoding alone on the same cores.
 
-    python benchmarks/reading.py --data data --dataset mini_forensics --split train [--frames 8] [--batches 60]
+    python benchmarks/reading.py [--length 500] [--videos 24] [--frames 8] [--batches 60]
 
-Both are measured in turns in one run, on wall time with as many threads as there are cores; the median ratio
-is printed. The bare decoder takes the same JPEG files, already in memory.
+A dataset of videos of the given length is built first, of one real face. Both are then measured in turns in one run, on
+wall time with as many threads as there are cores; the median ratio is printed, and how many bytes were read of the
+records for each byte of the pictures sampled. The bare decoder takes the same JPEG files, already in memory.
 """
 
 import argparse
 import os
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import simplejpeg
+import tensorflow_datasets as tfds
 
+from data_builders.base import FaceSequenceBuilder
+from data_builders.build import prepare
+from data_builders.listing import Listing, VideoItem
+from data_builders.mini_forensics.render import encode
+from fakedetect_jax.data import schema
+from fakedetect_jax.data.clips import ClipSpec, choose_clips
 from fakedetect_jax.data.pipeline import Loading, train_batches
-from fakedetect_jax.data.tracks import Tracks, select
+from fakedetect_jax.data.videos import Videos, select
+from fakedetect_jax.faces.video import open_video
 
+FACE = Path(__file__).parents[1] / "tests" / "fixtures" / "face.mp4"
 BATCH = 16
 ROUNDS = 5
+
+
+class LongVideos(FaceSequenceBuilder):
+    """One video under many names."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, video: Path, count: int, data_dir: Path) -> None:
+        self._video, self._count = video, count
+        super().__init__(data_dir=data_dir)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self, features=schema.features(), metadata=self._metadata(), disable_shuffling=True
+        )
+
+    def listing(self) -> Listing:
+        """Returns the video as often as asked for."""
+        names = [f"v{number}" for number in range(self._count)]
+        return Listing([VideoItem(name, "train", "real", self._video, name) for name in names])
+
+
+def build(folder: Path, length: int, count: int) -> Videos:
+    """Builds `count` videos of `length` frames."""
+    faces = [frame.image for frame in open_video(FACE).frames]
+    cycle = faces + faces[-2:0:-1]
+    encode(np.stack([cycle[place % len(cycle)] for place in range(length)]), 25.0, folder / "long.avi")
+    made, _ = prepare(LongVideos(folder / "long.avi", count, folder / "data"))
+    return select(folder / "data", made.parent.name, "train")
 
 
 def bare(files: list[bytes], threads: int) -> float:
@@ -31,50 +72,54 @@ def bare(files: list[bytes], threads: int) -> float:
     return len(files) / (time.perf_counter() - start)
 
 
-def delivered(tracks: Tracks, options: argparse.Namespace, threads: int, seed: int) -> float:
+def delivered(videos: Videos, spec: ClipSpec, batches: int, threads: int, seed: int) -> float:
     """Frames a second of whole batches; the first, which starts the threads, is not counted."""
-    batches = train_batches(
-        tracks,
-        batch_size=BATCH,
-        steps=options.batches + 1,
-        frames=options.frames,
-        stride=1,
-        seed=seed,
-        loading=Loading(threads=threads, prefetch=threads),
-    )
-    next(batches)
+    loading = Loading(threads=threads, prefetch=threads)
+    stream = train_batches(videos, spec, batch_size=BATCH, steps=batches + 1, seed=seed, loading=loading)
+    next(stream)
     start = time.perf_counter()
-    for _ in batches:
+    for _ in stream:
         pass
-    return options.batches * BATCH * options.frames / (time.perf_counter() - start)
+    return batches * BATCH * spec.frames / (time.perf_counter() - start)
 
 
 def main() -> None:
-    """Print the two rates and their ratio."""
+    """Print the two rates and their ratio, and the bytes read."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", default="data")
-    parser.add_argument("--dataset", default="mini_forensics")
-    parser.add_argument("--split", default="train")
+    parser.add_argument("--length", type=int, default=500)
+    parser.add_argument("--videos", type=int, default=24)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--batches", type=int, default=60)
     options = parser.parse_args()
-    tracks, threads = select(options.data, options.dataset, options.split), os.cpu_count() or 1
-    count = options.batches * BATCH * options.frames
-    rng = np.random.default_rng(0)
-    files: list[bytes] = []
-    while len(files) < count:
-        record = tracks.records[tracks.entries[rng.integers(len(tracks))].position]
-        files += list(record["frames"])[: options.frames]
-    rates = [
-        (bare(files[:count], threads), delivered(tracks, options, threads, seed)) for seed in range(ROUNDS)
-    ]
+    threads = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as folder:
+        videos = build(Path(folder), options.length, options.videos)
+        spec = ClipSpec(videos.extraction, options.frames, 0.16, 5.0, size=224, margin=0.125)
+        files, read = sample(videos, spec, options.batches * BATCH)
+        rates = [
+            (bare(files, threads), delivered(videos, spec, options.batches, threads, seed))
+            for seed in range(ROUNDS)
+        ]
     decode, batches = np.median(rates, axis=0)
-    length = np.mean([entry.frames for entry in tracks.entries])
-    print(f"{len(tracks)} tracks of {length:.0f} frames, {threads} threads")
+    print(f"{options.videos} videos of {options.length} frames, {threads} threads")
     print(f"JPEG decoding alone   {decode:9.0f} frames/s")
     print(f"training batches      {batches:9.0f} frames/s   ratio {np.median([b / d for d, b in rates]):.3f}")
+    print(f"bytes read of records, by those of the pictures sampled: {read / sum(map(len, files)):.3f}")
+
+
+def sample(videos: Videos, spec: ClipSpec, clips: int) -> tuple[list[bytes], int]:
+    """Draws clips as training does, and returns their pictures and the bytes of the records that hold them."""
+    rng, files, read = np.random.default_rng(0), [], 0
+    for _ in range(clips):
+        video = videos.videos[rng.integers(len(videos))]
+        (clip,) = choose_clips(video.times, spec, rng=rng)
+        for position in clip.positions.tolist():
+            record = videos.records[video.tracks[clip.track].first + position]
+            files.append(record["jpeg"])
+            read += record.size
+    return files, read
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import abc
 import collections
 import dataclasses
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +23,10 @@ from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 
 REPORT = "build_report.json"
-KEY_BITS = 128  # of TFDS's keys
+# Of a shard, about: some 200 MB.
+SHARD_FRAMES = 10_000
+
+Shard = Callable[[], Iterator[tuple[int, dict[str, Any]]]]
 
 
 def video_path(item: VideoItem, folder: Path) -> Path:
@@ -31,12 +35,13 @@ def video_path(item: VideoItem, folder: Path) -> Path:
     return Path(item.source)
 
 
-class FaceSequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Turns the videos of a dataset into sharded records of face tracks (schema.features).
 
     A dataset's builder says which videos there are (`listing`) and, if they are not files yet, how one is made
     (`materialise`). `data_builders.build` extracts their faces into a journal; TFDS then writes the records from
-    there. What failed is listed with its reason in build_report.json beside the records.
+    there, in the order of the listing: to sort or shuffle more than a gigabyte, it would need TensorFlow. What failed
+    is listed with its reason in build_report.json beside the records.
 
     Attributes:
       VARIANTS: what the dataset comes in, the default first; empty if there is one only.
@@ -98,7 +103,7 @@ class FaceSequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
         return self.dataset_info_from_configs(
             features=schema.features(),
             metadata=self._metadata(),
-            disable_shuffling=True,  # the frames of a track stay together
+            disable_shuffling=True,
         )
 
     def _metadata(self) -> tfds.core.MetadataDict:
@@ -107,26 +112,35 @@ class FaceSequenceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
             {"format": schema.FORMAT, "variant": self.variant, "extraction": options}
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list[Shard]]:
         del dl_manager
         splits: dict[str, list[VideoItem]] = collections.defaultdict(list)
         for item in self._items:
-            splits[item.split].append(item)
-        self._indexers: dict[str, Indexer] = {}
-        # A split of which no video gave a face has no records, and TFDS no way to store none.
+            # A split of which no video gave a face has no records, and TFDS no way to store none.
+            if self._journal.outcome(item)["tracks"]:
+                splits[item.split].append(item)
+        self._indexers = {split: Indexer() for split in splits}
         return {
-            split: self._generate_examples(split, members)
-            for split, members in splits.items()
-            if any(self._journal.outcome(item)["tracks"] for item in members)
+            split: [functools.partial(self._shard, split, members) for members in self._shards(items)]
+            for split, items in splits.items()
         }
 
-    def _generate_examples(self, split: str, items: list[VideoItem]) -> Iterator[tuple[int, dict]]:
-        total = sum(self._journal.outcome(item)["frames"] for item in items)
-        self._indexers[split] = indexer = Indexer()
+    def _shards(self, items: list[VideoItem]) -> Iterator[list[VideoItem]]:
+        """Parts of a split of about `SHARD_FRAMES` frames, each of whole videos."""
+        members, frames = [], 0
+        for item in items:
+            members.append(item)
+            frames += self._journal.outcome(item)["frames"]
+            if frames >= SHARD_FRAMES:
+                yield members
+                members, frames = [], 0
+        if members:
+            yield members
+
+    def _shard(self, split: str, items: list[VideoItem]) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, record in enumerate(self._records(items)):
-            indexer.add(record)
-            # TFDS sorts records by key, and holds a thousandth of the range of keys in memory.
-            yield (number << KEY_BITS) // total, record
+            self._indexers[split].add(record)
+            yield number, record
 
     def _records(self, items: list[VideoItem]) -> Iterator[dict[str, Any]]:
         for item in items:

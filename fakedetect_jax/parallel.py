@@ -15,14 +15,17 @@ DATA = "data"
 
 
 def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """Returns a mesh of `devices`, or of all of all processes, on one axis over which batches are split.
+    """Returns a mesh of `devices`, or of all of all processes, on one axis over which batches are split."""
+    devices = in_process_order(jax.devices() if devices is None else devices)
+    return Mesh(np.array(devices), (DATA,), axis_types=(AxisType.Auto,))
 
-    Devices stand in the order of their processes, as the rows of a batch do: `jax.make_mesh` would follow the wiring
-    of a TPU slice, and give one process's rows to another one's devices.
+
+def in_process_order(devices: Sequence[Any]) -> list[Any]:
+    """Returns devices in the order of their processes, as the rows of a batch stand.
+
+    `jax.make_mesh` follows the wiring of a TPU slice, and would give one process's rows to another one's devices.
     """
-    devices = jax.devices() if devices is None else devices
-    ordered = sorted(devices, key=lambda device: (device.process_index, device.id))
-    return Mesh(np.array(ordered), (DATA,), axis_types=(AxisType.Auto,))
+    return sorted(devices, key=lambda device: (device.process_index, device.id))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

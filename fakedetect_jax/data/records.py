@@ -22,9 +22,10 @@ class DamagedDataset(FakedetectError):
 
 
 class Record(Mapping[str, Any]):
-    """A stored record by field name: text and files as bytes, numbers as numpy values."""
+    """A stored record by field name: text and files as bytes, numbers as numpy values; `size` bytes in the file."""
 
     def __init__(self, data: bytes, features: tfds.features.FeaturesDict) -> None:
+        self.size = len(data)
         self._values = tf_example_pb2.Example.FromString(data).features.feature  # pyright: ignore[reportAttributeAccessIssue]
         self._features = features
 

@@ -81,7 +81,10 @@ class _Run:
             loading=experiment.make_loading(self.config),
         )
         window = _Window(start)
-        progress = tqdm(batches, initial=start, total=train.steps, desc="train", unit="step")
+        first = jax.process_index() == 0
+        progress = tqdm(
+            batches, initial=start, total=train.steps, desc="train", unit="step", disable=not first
+        )
         for done, batch in enumerate(progress, start + 1):
             window.received_batch()
             self.state, metrics = self.step(self.state, parallel.to_global(batch, self.mesh))
@@ -112,7 +115,8 @@ class _Run:
         )
         values = validate(self.validation_step, self.state, batches, self.mesh)
         self._write(step, "validation", values)
-        tqdm.write(f"step {step}: validation AUC {values['auc']:.3f}, log loss {values['log_loss']:.3f}")
+        if jax.process_index() == 0:
+            tqdm.write(f"step {step}: validation AUC {values['auc']:.3f}, log loss {values['log_loss']:.3f}")
         return values
 
     def _save(self, step: int, metrics: dict[str, float] | None) -> None:

@@ -1,0 +1,211 @@
+"""Built datasets as a reader meets them: whole, of another version, damaged."""
+
+import dataclasses
+import json
+import os
+import re
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+import simplejpeg
+from safetensors.numpy import load_file, save_file
+
+from fakedetect_jax.cli import _parser
+from fakedetect_jax.data import index, videos
+from fakedetect_jax.data.clips import Clip
+from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index, open_split
+from fakedetect_jax.data.records import DamagedDataset
+from fakedetect_jax.data.videos import decode_jpeg, select
+from fakedetect_jax.errors import FakedetectError
+from tests.conftest import make_videos
+from tests.tiny_dataset import build_tiny
+
+
+@pytest.fixture
+def folder(tiny_data, tmp_path):
+    """A copy of the built dataset, to be spoilt."""
+    shutil.copytree(tiny_data, tmp_path / "data")
+    return tmp_path / "data" / "tiny_faces" / "1.0.0"
+
+
+def assert_same(one, other):
+    assert one.entries == other.entries
+    np.testing.assert_array_equal(one.frame_index, other.frame_index)
+    np.testing.assert_array_equal(one.timestamp, other.timestamp)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def of_other_records(path):
+    other = path.with_name("index-validation.safetensors")
+    shutil.copy(other, path)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"{}" * 40),
+        cut,
+        of_other_records,
+        lambda path: save_file(load_file(path), path),
+    ],
+)
+def test_an_index_that_cannot_be_used_is_made_anew_from_the_records(folder, spoil):
+    whole = load_index(folder, "test")
+    path = folder / "index-test.safetensors"
+    spoil(path)
+    assert_same(load_index(folder, "test"), whole)
+    assert_same(index._read(path, {"records": 96, "bytes": _size(folder)}), whole)
+
+
+def _size(folder):
+    info = json.loads((folder / "dataset_info.json").read_text())
+    (size,) = (int(split["numBytes"]) for split in info["splits"] if split["name"] == "test")
+    return size
+
+
+def test_a_dataset_that_must_not_be_written_is_read_all_the_same(folder, monkeypatch):
+    whole = load_index(folder, "test")
+    (folder / "index-test.safetensors").unlink()
+
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", refuse)
+    assert_same(load_index(folder, "test"), whole)
+
+
+def test_folders_that_are_no_version_are_passed_over(folder):
+    shutil.copytree(folder, folder.with_name("1.0.0.bak"))
+    shutil.copytree(folder, folder.with_name("0.9.0"))
+    assert dataset_folder(folder.parents[1], "tiny_faces") == folder
+
+
+def remedy(error):
+    return shlex.split(re.search(r"`(.*?)`", str(error.value)).group(1))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "variant"), [("faceforensics/c23", "c23"), ("celeb_df/v2", "v2"), ("mini_forensics", "")]
+)
+def test_the_remedy_for_what_is_not_built_can_be_typed(tmp_path, dataset, variant):
+    with pytest.raises(DatasetNotBuilt) as error:
+        dataset_folder(tmp_path, dataset)
+    command = remedy(error)
+    assert command[0] == "fakedetect"
+    arguments = _parser().parse_args(command[1:])
+    assert (arguments.name, arguments.variant) == (dataset.split("/")[0], variant)
+
+
+def test_a_build_of_another_version_is_refused_with_the_line_that_renews_it(folder):
+    path = folder / "metadata.json"
+    frames = {"every": 5, "count": 0, "run": 1}
+    extraction = {"size": 320, "margin": 0.3, "quality": 95, "frames": frames, "detect_every": 1}
+    path.write_text(json.dumps({"variant": "c40", "extraction": extraction}))
+    with pytest.raises(DatasetNotBuilt, match="another version") as error:
+        select(folder.parents[1], "tiny_faces", "test")
+    assert remedy(error)[:9] == [
+        "fakedetect",
+        "build",
+        "tiny_faces",
+        "--variant",
+        "c40",
+        "--every",
+        "5",
+        "--size",
+        "320",
+    ]
+
+
+@pytest.mark.parametrize("spoil", [cut, lambda path: path.write_text("[]"), lambda path: path.unlink()])
+def test_a_damaged_description_is_named(folder, spoil):
+    spoil(folder / "metadata.json")
+    with pytest.raises(DamagedDataset, match=r"metadata\.json cannot be read"):
+        select(folder.parents[1], "tiny_faces", "test")
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+def test_a_damaged_folder_of_tfds_is_named(folder, name):
+    cut(folder / name)
+    with pytest.raises(FakedetectError, match=re.escape(str(folder))):
+        select(folder.parents[1], "tiny_faces", "test")
+
+
+def test_a_split_that_there_is_not_is_named(folder):
+    with pytest.raises(FakedetectError, match=r"no split 'dev'.*test.*train.*validation"):
+        load_index(folder, "dev")
+
+
+@pytest.mark.parametrize("change", ["cut", "zeros", "gone"])
+def test_a_damaged_shard_is_named_with_the_record(folder, change):
+    (shard,) = folder.glob("*test.array_record*")
+    data = bytearray(shard.read_bytes())
+    chosen = select(folder.parents[1], "tiny_faces", "test")
+    if change == "cut":
+        shard.write_bytes(data[: len(data) // 2])
+    elif change == "gone":
+        shard.unlink()
+    else:
+        data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 4)
+        shard.write_bytes(data)
+    everything = [(number, Clip(0, np.arange(24), np.ones(24, bool))) for number in range(len(chosen))]
+    with pytest.raises(DamagedDataset, match=r"tiny_faces.*split 'test'.*record \d+ of 96"):
+        chosen.load(everything)
+
+
+@pytest.mark.parametrize(
+    "jpeg",
+    [
+        b"",
+        b"no picture",
+        simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8))[:-40],
+        simplejpeg.encode_jpeg(np.zeros((64, 80, 3), np.uint8)),
+    ],
+)
+def test_a_picture_that_cannot_be_decoded_is_named(jpeg):
+    chosen = make_videos([4, 4])
+    chosen.records[5]["jpeg"] = jpeg
+    with pytest.raises(
+        DamagedDataset, match="memory, split 'train', real/v1, track 0: frame 1 cannot be decoded"
+    ):
+        chosen.load([(1, Clip(0, np.arange(2), np.ones(2, bool)))])
+
+
+def test_a_picture_of_another_size_asks_for_no_memory():
+    giant = bytearray(simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8)))
+    at = giant.index(b"\xff\xc0") + 5
+    giant[at : at + 4] = (57609).to_bytes(2, "big") + (50345).to_bytes(2, "big")
+    with pytest.raises(ValueError, match="50345 x 57609 pixels instead of 64 x 64"):
+        decode_jpeg(bytes(giant), np.empty((64, 64, 3), np.uint8))
+
+
+def test_many_shards_are_read_in_their_order(tmp_path, monkeypatch):
+    monkeypatch.setattr("data_builders.base.SHARD_FRAMES", 40)
+    folder = build_tiny(tmp_path)
+    assert len(list(folder.glob("*test.array_record*"))) == 2
+    found = load_index(folder, "test")
+    (folder / "index-test.safetensors").unlink()
+    assert_same(load_index(folder, "test"), found)
+    records = open_split(folder, "test")
+    assert [int(record["offset"]) for record in records] == [*range(24)] * 4
+    for entry in found.entries:
+        assert records[entry.first + 23]["video_id"].decode() == entry.video_id
+
+
+def test_people_are_known_by_their_names_across_datasets_where_these_are_known():
+    (entry,) = make_videos([1]).videos[0].tracks
+    assert videos.person_of(entry) == "memory/p0"
+    assert videos.person_of(dataclasses.replace(entry, identity="")) == "memory/real/v0"
+    assert videos.source_person_of(entry) == ""
+    assert videos.source_person_of(dataclasses.replace(entry, source_identity="p7")) == "memory/p7"
+
+
+def test_the_limit_counts_videos_and_not_tracks(folder):
+    assert len(select(folder.parents[1], "tiny_faces", "test", limit=3)) == 3
+    assert os.listdir(folder)
