@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.evaluation import bootstrap, metrics
 from fakedetect_jax.evaluation.scores import Failure, Score
 from fakedetect_jax.evaluation.summary import METRICS, summarise, write_json
 
@@ -75,6 +76,18 @@ def test_mean_over_methods_and_its_interval(summary):
             # Averaging cannot widen: at most the mean of the widths, up to quantile noise.
             widths = [entry["high"] - entry["low"] for entry in entries]
             assert mean["high"] - mean["low"] <= 1.1 * np.mean(widths)
+
+
+def test_the_mean_of_two_equal_methods_has_their_interval():
+    """Methods that share each resample vary together; with resamples of their own the mean would be too sure."""
+    scores = make_scores(("swap",), 12)
+    twins = [dataclasses.replace(row, method="mouth") for row in scores if row.method == "swap"]
+    for level in summarise([*scores, *twins], resamples=200)["datasets"]["mini"].values():
+        for name, mean in level["mean_over_methods"]["metrics"].items():
+            swap = level["methods"]["swap"]["metrics"][name]
+            assert [mean[key] for key in ("value", "low", "high")] == pytest.approx(
+                [swap[key] for key in ("value", "low", "high")], abs=1e-12
+            )
 
 
 def test_counts(summary):
@@ -198,6 +211,26 @@ def test_people_who_hold_different_methods_are_one_population():
     for metrics_of_part in _parts(video):
         for name, entry in metrics_of_part.items():
             assert entry["high"] - entry["low"] > 0.02, name
+
+
+def test_clusters_are_drawn_by_class_and_identity():
+    """Reals of 12 people, fakes of 12 others: the interval is that of the two classes drawn each by itself."""
+    scores = [row for row in make_scores(identities=24) if (row.label == 0) == (int(row.identity) % 2 == 0)]
+    assert len({row.identity for row in scores}) == 24
+    overall = summarise(scores, seed=3, resamples=200)["datasets"]["mini"]["video"]["overall"]["metrics"][
+        "auc"
+    ]
+    # In the order of the summary: the draws go to the clusters in the order of their names.
+    rows = sorted(scores, key=lambda row: row.key)
+    expected = bootstrap.bootstrap(
+        metrics.auc,
+        np.array([row.label for row in rows]),
+        np.array([row.score for row in rows]),
+        groups=[f"identity {row.identity}" for row in rows],
+        resamples=200,
+        seed=3,
+    )
+    assert overall == dataclasses.asdict(expected)
 
 
 def test_a_method_of_few_people_has_a_value_without_an_interval_and_so_has_the_mean(scores):
