@@ -82,8 +82,8 @@ def test_the_mask_tells_which_of_two_faces_is_manipulated(faceforensics, tmp_pat
     # Both people are in both videos; the larger one is at the left.
     assert main["real", "001"]["box"][:, 2].max() < clips.size[0]
     assert main["Deepfakes", "001_000"]["box"][:, 0].min() > clips.size[0]
-    assert main["Deepfakes", "001_000"]["identity"] == b"001"
-    assert main["Deepfakes", "001_000"]["source_identity"] == b"000"
+    assert main["Deepfakes", "001_000"]["identity"] == b"youtube-001"
+    assert main["Deepfakes", "001_000"]["source_identity"] == b"youtube-000"
 
 
 def test_a_check_says_what_is_there_without_decoding(faceforensics, monkeypatch):
