@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import os
+from pathlib import Path
 
-from data_builders.execution import Execution, Work
+from data_builders.execution import Done, Execution, Work
+from data_builders.journal import Journal
 from data_builders.listing import VideoItem
+from data_builders.trouble import Trouble
 from fakedetect_jax.errors import FakedetectError
 
 _RUNNERS = {
@@ -14,10 +18,11 @@ _RUNNERS = {
     "spark": "SparkRunner",
     "dataflow": "DataflowRunner",
 }
+_TROUBLES = "troubles"
 
 
-def extract_all(items: list[VideoItem], work: Work, execution: Execution) -> Iterator[VideoItem]:
-    """Runs the pipeline to its end, then yields the items.
+def extract_all(items: list[VideoItem], work: Work, journal: Journal, execution: Execution) -> Done:
+    """Runs the pipeline to its end, then yields the items with their troubles.
 
     Raises:
       FakedetectError: an unknown runner, or Beam is not installed.
@@ -26,6 +31,7 @@ def extract_all(items: list[VideoItem], work: Work, execution: Execution) -> Ite
         raise FakedetectError(f"runner {execution.runner!r} is not known; there are {sorted(_RUNNERS)}")
     try:
         import apache_beam as beam
+        from apache_beam.io import WriteToText
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
         raise FakedetectError("a runner needs Beam: pip install 'fakedetect_jax[beam]'") from error
@@ -33,13 +39,23 @@ def extract_all(items: list[VideoItem], work: Work, execution: Execution) -> Ite
     if execution.runner == "direct":
         # Threads would share one decoder's lock; processes do not.
         options += [f"--direct_num_workers={execution.workers}", "--direct_running_mode=multi_processing"]
-    with beam.Pipeline(options=PipelineOptions(options)) as pipeline:
-        # Reshuffled, or a runner may fuse creation and work into one bundle on one worker.
-        _ = (
-            pipeline
-            | "Videos" >> beam.Create(items)
-            | "Spread" >> beam.Reshuffle()
-            | "Extract" >> beam.Map(lambda item: work(item)["tracks"])
-            | "Count" >> beam.CombineGlobally(sum)
-        )
-    yield from items
+    with journal.scratch() as folder:
+        with beam.Pipeline(options=PipelineOptions(options)) as pipeline:
+            # Reshuffled, or a runner may fuse creation and work into one bundle on one worker.
+            _ = (
+                pipeline
+                | "Videos" >> beam.Create(items)
+                | "Spread" >> beam.Reshuffle()
+                | "Extract" >> beam.Map(work)
+                | "Troubles" >> beam.Filter(lambda trouble: trouble is not None)
+                | "As text" >> beam.Map(json.dumps)
+                | "Collect" >> WriteToText(os.fspath(folder / _TROUBLES))
+            )
+        troubles = _read_troubles(folder)
+    for item in items:
+        yield item, troubles.get(item.key)
+
+
+def _read_troubles(folder: Path) -> dict[str, Trouble]:
+    lines = [line for path in folder.glob(f"{_TROUBLES}*") for line in path.read_text().splitlines()]
+    return {trouble.key: trouble for line in lines for trouble in [Trouble(*json.loads(line))]}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import errno
 import functools
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,11 +19,13 @@ import cv2
 from data_builders.journal import Journal
 from data_builders.listing import SourceError, VideoItem
 from data_builders.manipulated import main_person
+from data_builders.trouble import Trouble
 from fakedetect_jax.faces import Extraction, FaceSequence, VideoError, extract
 
 # (item, empty folder of its own) -> a video, or a folder of frames
 Materialise = Callable[[VideoItem, Path], Path]
-Work = Callable[[VideoItem], dict[str, Any]]
+Work = Callable[[VideoItem], Trouble | None]
+Done = Iterator[tuple[VideoItem, Trouble | None]]
 
 # Enough to keep every worker busy, few enough that a crash leaves few under suspicion.
 _QUEUED_PER_WORKER = 2
@@ -45,29 +48,47 @@ class Execution:
 
 def extract_item(
     item: VideoItem, *, journal: Journal, extraction: Extraction, materialise: Materialise
-) -> dict[str, Any]:
-    """Does one video, unless the journal has it, and returns what came out.
+) -> Trouble | None:
+    """Does one video, unless the journal has it, and writes to the journal what came out.
+
+    What came out is `tracks` and `frames`, of all people; `seen`, the video's frames that were to be kept, and
+    `missed`, those of them without the main person; `main` (its number, -1 if there is none), `main_by` ('mask', 'size'
+    or ''), and `failure`: why the video itself gives no face, or ''.
 
     Returns:
-      `tracks` and `frames`, of all people; `seen`, the video's frames that were to be kept, and `missed`, those of
-      them without the main person; `main` (its number, -1 if there is none), `main_by` ('mask', 'size' or ''), and
-      `failure`, the reason or ''.
-
-    Raises:
-      OSError: no room on the disk, which is not the video's fault.
+      None, or what kept the video from being done though it is not to blame: the journal then knows nothing of it.
     """
-    if journal.has(item):
-        return journal.outcome(item)
+    try:
+        if not journal.has(item):
+            _extract_item(item, journal, extraction, materialise)
+    except Exception as error:
+        return Trouble.of(item, error)
+    return None
+
+
+def _extract_item(
+    item: VideoItem, journal: Journal, extraction: Extraction, materialise: Materialise
+) -> None:
     with journal.scratch() as folder:
         try:
             tracks = extract(materialise(item, folder), spool=folder, **vars(extraction))
             outcome = describe(item, tracks)
-        except (VideoError, SourceError, OSError, cv2.error) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
+        except (VideoError, SourceError, cv2.error) as error:
+            _check_blame(item, error, folder)
             tracks, outcome = [], failed(f"{type(error).__name__}: {error}")
         journal.write(item, outcome, tracks)
-    return outcome
+
+
+def _check_blame(item: VideoItem, error: Exception, folder: Path) -> None:
+    """Raises what an error that seems to be the video's fault hides: OpenCV gives few reasons."""
+    if isinstance(error, cv2.error) and getattr(error, "code", None) == cv2.Error.StsNoMem:
+        raise error
+    # A build that took over from this one's dead parent sweeps the folder away.
+    folder.stat()
+    if isinstance(item.source, Path) and item.source.is_file():
+        with item.source.open("rb") as file:
+            while file.read(1 << 20):
+                pass
 
 
 def describe(item: VideoItem, tracks: list[FaceSequence]) -> dict[str, Any]:
@@ -93,51 +114,38 @@ def failed(reason: str) -> dict[str, Any]:
     return nothing | {"main": -1, "main_by": "", "failure": reason}
 
 
-def extract_all(
-    items: list[VideoItem], work: Work, journal: Journal, execution: Execution
-) -> Iterator[VideoItem]:
-    """Yields the items as they are done, in any order; `work` is `extract_item` with its options.
+def extract_all(items: list[VideoItem], work: Work, journal: Journal, execution: Execution) -> Done:
+    """Yields the items as they are done, in any order, each with what `work` returned.
 
-    Raises:
-      OSError: no room on the disk; what was done stays done.
+    `work` is `extract_item` with its options. A video whose process dies with it is done: it has failed.
     """
     if execution.runner is not None:
         from data_builders import beam_execution
 
-        return beam_execution.extract_all(items, work, execution)
+        return beam_execution.extract_all(items, work, journal, execution)
     if execution.workers == 1:
-        return _in_this_process(items, work)
+        return ((item, work(item)) for item in items)
     return _in_processes(items, work, journal, execution.workers)
 
 
-def _in_this_process(items: list[VideoItem], work: Work) -> Iterator[VideoItem]:
-    for item in items:
-        work(item)
-        yield item
-
-
-def _in_processes(items: list[VideoItem], work: Work, journal: Journal, workers: int) -> Iterator[VideoItem]:
+def _in_processes(items: list[VideoItem], work: Work, journal: Journal, workers: int) -> Done:
     waiting = collections.deque(items)
     while waiting:
         suspects: list[VideoItem] = []
         try:
-            for item in _with_pool(waiting, suspects, work, workers):
-                yield item
+            yield from _with_pool(waiting, suspects, work, workers)
         except BrokenProcessPool:
             # A decoder took its process down. Each video that was under way is tried again on its own.
             for item in suspects:
-                _alone(item, work, journal)
-                yield item
+                yield item, _alone(item, work, journal)
 
 
 def _with_pool(
     waiting: collections.deque[VideoItem], under_way: list[VideoItem], work: Work, workers: int
-) -> Iterator[VideoItem]:
+) -> Done:
     """Takes from `waiting` and yields what is done; `under_way` holds what was taken and is not."""
     window = workers * (1 + _QUEUED_PER_WORKER)
-    # OpenCV can deadlock after a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_use_one_thread) as pool:
+    with _pool(workers) as pool:
         pending: collections.deque = collections.deque()
         try:
             while waiting or pending:
@@ -146,29 +154,43 @@ def _with_pool(
                     under_way.append(item)
                     pending.append((item, pool.submit(work, item)))
                 item, future = pending.popleft()
-                future.result()
+                trouble = future.result()
                 under_way.remove(item)
-                yield item
+                yield item, trouble
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _alone(item: VideoItem, work: Work, journal: Journal) -> None:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, initializer=_use_one_thread) as pool:
+def _alone(item: VideoItem, work: Work, journal: Journal) -> Trouble | None:
+    with _pool(1) as pool:
         # A process that dies without a video, for want of a module or of memory, is no video's fault.
         pool.submit(callable, work).result()
         try:
-            pool.submit(work, item).result()
-            return
+            return pool.submit(work, item).result()
         except BrokenProcessPool:
             pass
     journal.write(item, failed("the process that decoded it died: the file crashes the decoder"), [])
+    return None
 
 
-def _use_one_thread() -> None:
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # OpenCV can deadlock after a fork.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, initializer=_start_worker)
+
+
+def _start_worker() -> None:
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the build's ends, which a killed one cannot ask for."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def make_work(journal: Journal, extraction: Extraction, materialise: Materialise) -> Work:

@@ -20,6 +20,9 @@ class Builder(FaceSequenceBuilder):
         "https://github.com/EndlessSora/DeeperForensics-1.0 sends a link after its form, with FaceForensics++ linked "
         "as ffpp/ inside"
     )
+    # Videos cut from one on YouTube (faceforensics/youtube.py) may be in two of the official splits; a note of the
+    # listing names them. That no video itself and no actor is in two, the reader of the split lists checks.
+    SHARED_IDENTITIES = frozenset({("train", "validation"), ("train", "test"), ("validation", "test")})
 
     def listing(self) -> Listing:
         """Returns the videos of the chosen folder of fakes and protocol."""

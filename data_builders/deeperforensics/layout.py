@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_builders.deeperforensics.splits import parse_fake, read_splits
+from data_builders.faceforensics.youtube import shared_notes, youtube_identity
 from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, require
 from fakedetect_jax.data.schema import REAL
 
@@ -50,7 +51,8 @@ def list_videos(source: Path, variant: str) -> Listing:
         published |= {(split, REAL): count for split, count in PUBLISHED.items()}
     else:
         reals, more = _recordings(source, splits)
-    return Listing(reals + fakes, notes + more, published)
+    targets = {stem.split("_")[0]: split for split, stems in splits.items() for stem in stems}
+    return Listing(reals + fakes, notes + shared_notes(targets) + more, published)
 
 
 def _fakes(source: Path, method: str, splits: dict[str, list[str]]) -> tuple[list[VideoItem], list[str]]:
@@ -60,7 +62,7 @@ def _fakes(source: Path, method: str, splits: dict[str, list[str]]) -> tuple[lis
         remedy="download its archive and unpack it with the publisher's unzip.sh",
     )
     items = [
-        VideoItem(stem, split, method, folder / f"{stem}.mp4", *people)
+        VideoItem(stem, split, method, folder / f"{stem}.mp4", youtube_identity(people[0]), people[1])
         for split, stems in splits.items()
         for stem in stems
         if (people := parse_fake(stem))
@@ -83,7 +85,7 @@ def _targets(source: Path, method: str, splits: dict[str, list[str]]) -> tuple[l
         ),
     )
     items = [
-        VideoItem(target, split, REAL, folder / f"{target}.mp4", identity=target)
+        VideoItem(target, split, REAL, folder / f"{target}.mp4", identity=youtube_identity(target))
         for split, stems in splits.items()
         for target in dict.fromkeys(stem.split("_")[0] for stem in stems)
     ]

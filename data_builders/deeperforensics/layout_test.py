@@ -1,5 +1,6 @@
 """Split lists, folders and the two protocols of DeeperForensics-1.0, with the traps planted."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -8,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_builders.deeperforensics import layout, splits
+from data_builders.deeperforensics.deeperforensics_dataset_builder import Builder
+from data_builders.faceforensics import layout as faceforensics
 from data_builders.listing import SourceError
+from data_builders.splits import check_disjoint
 
 LISTS = {
     "train": ["000_M101", "002_M101", "010_W006", "012_W006"],
@@ -99,8 +103,8 @@ def test_a_fake_is_the_videos_person_with_the_actors_face(tree):
     items = {item.key: item for item in layout.list_videos(tree, "end_to_end").items}
     assert len(items) == 14
     fake, real = items["end_to_end/010_W006"], items["real/010"]
-    assert (fake.identity, fake.source_identity) == ("010", "W006")
-    assert (real.identity, real.source_identity) == ("010", "")
+    assert (fake.identity, fake.source_identity) == ("youtube-010", "W006")
+    assert (real.identity, real.source_identity) == ("youtube-010", "")
     assert fake.source == tree / "manipulated_videos/end_to_end/010_W006.mp4"
     assert real.source == tree / "ffpp/original_sequences/youtube/c23/videos/010.mp4"
 
@@ -112,6 +116,31 @@ def test_splits_share_neither_videos_nor_actors(tree, variant):
         for person in {item.identity, item.source_identity} - {""}:
             where.setdefault(person, set()).add(item.split)
     assert {len(found) for found in where.values()} == {1}
+
+
+def test_its_people_are_called_as_in_faceforensics(tree):
+    ffpp = tree / "ffpp"
+    for name in ("train", "val", "test"):
+        pairs = [["000", "001"]] if name == "train" else []
+        (ffpp / f"{name}.json").write_text(json.dumps(pairs))
+    theirs = {item.video_id: item.identity for item in faceforensics.list_videos(ffpp, "c23").items}
+    ours = {item.video_id: item.identity for item in layout.list_videos(tree, "end_to_end").items}
+    assert theirs["000"] == ours["000"] == ours["000_M101"]
+    assert theirs["001"] == ours["001"] != ours["000"]
+
+
+def test_splits_that_share_a_youtube_video_are_kept_and_named(tree):
+    write_lists(tree, train=["755_M101"], test=["756_W101"])
+    for number in ("755", "756"):
+        (tree / f"ffpp/original_sequences/youtube/c23/videos/{number}.mp4").touch()
+    listing = layout.list_videos(tree, "end_to_end")
+    assert any("755 (train) and 756 (test)" in note for note in listing.notes)
+    check_disjoint(listing.items, dataset="deeperforensics", shared=Builder.SHARED_IDENTITIES)
+    check_disjoint(
+        layout.list_videos(tree, "end_to_end__source_videos").items,
+        dataset="d",
+        shared=Builder.SHARED_IDENTITIES,
+    )
 
 
 def test_recordings_follow_the_fakes_of_their_actor(tree):

@@ -53,7 +53,8 @@ def list_videos(source: Path, variant: str) -> Listing:
     notes = [
         "DFDC names no forgery method: every fake has the method 'fake'.",
         "Some videos show several people, of whom one may be forged; DFDC does not say which.",
-        "DFDC names no actors: identity is the original video, and empty for the test videos.",
+        "DFDC names no actors: identity is the original video, and empty for the test videos. Whether its splits share "
+        "people is not known, and not checked.",
     ]
     items = _train_items(parts, notes) + _test_items(source, labels, variant, notes)
     published = _PUBLISHED if variant == FULL and labels is not None else {}

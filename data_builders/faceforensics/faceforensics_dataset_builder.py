@@ -19,6 +19,9 @@ class Builder(FaceSequenceBuilder):
         "the folder that holds original_sequences/ and manipulated_sequences/, fetched with the download script that "
         "https://github.com/ondyari/FaceForensics sends after its form, plus that repository's dataset/splits"
     )
+    # Seven YouTube videos were cut in two, and the halves are in two of the official splits; a note of the listing
+    # names them. That no video itself is in two splits, the reader of the split files checks.
+    SHARED_IDENTITIES = frozenset({("train", "validation"), ("train", "test")})
 
     def listing(self) -> Listing:
         """Returns the videos of the chosen compression or of DeepFakeDetection."""

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from data_builders.faceforensics.splits import Pair, read_splits
+from data_builders.faceforensics.youtube import shared_notes, youtube_identity
 from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, require
 from fakedetect_jax.data.schema import REAL
 
@@ -50,7 +51,7 @@ def parse_actors(stem: str) -> tuple[str, str] | None:
 
 
 def _actor(number: str) -> str:
-    # Numbers also name the YouTube videos; the prefix keeps actor 28 apart from them where datasets are joined.
+    # Other datasets number their people too; the prefix keeps actor 28 apart from them where datasets are joined.
     return f"actor-{number}"
 
 
@@ -58,10 +59,20 @@ def _list_youtube(source: Path, compression: str) -> Listing:
     splits = read_splits(source)
     reals = _real_folder(source, "youtube", "original", compression)
     methods, notes = _present(source, METHODS, compression)
+    notes += shared_notes(
+        {video: split for split, pairs in splits.items() for pair in pairs for video in pair}
+    )
     items: list[VideoItem] = []
     for split, pairs in splits.items():
         items += [
-            VideoItem(video, split, REAL, reals / f"{video}.mp4", identity=video, compression=compression)
+            VideoItem(
+                video,
+                split,
+                REAL,
+                reals / f"{video}.mp4",
+                identity=youtube_identity(video),
+                compression=compression,
+            )
             for pair in pairs
             for video in pair
         ]
@@ -86,8 +97,8 @@ def _fakes_of_pairs(
             split,
             method,
             _fakes(source, method, compression) / f"{target}_{donor}.mp4",
-            identity=target,
-            source_identity=donor,
+            identity=youtube_identity(target),
+            source_identity=youtube_identity(donor),
             compression=compression,
             mask=masks.get(f"{target}_{donor}"),
         )

@@ -10,7 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_builders.faceforensics import layout, splits
+from data_builders.faceforensics.faceforensics_dataset_builder import Builder
+from data_builders.faceforensics.youtube import youtube_identity
 from data_builders.listing import SourceError
+from data_builders.splits import check_disjoint
+from fakedetect_jax.errors import FakedetectError
 
 # As the publisher splits them: (953, 974) and (012, 026) are test pairs.
 PAIRS = {
@@ -64,11 +68,11 @@ def test_a_pair_gives_two_reals_and_two_fakes_of_each_method(tree):
 def test_a_fake_is_its_target_with_its_sources_face(tree):
     items = by_key(layout.list_videos(tree, "c23"))
     fake = items["Face2Face/026_012"]
-    assert (fake.split, fake.identity, fake.source_identity) == ("test", "026", "012")
+    assert (fake.split, fake.identity, fake.source_identity) == ("test", "youtube-026", "youtube-012")
     assert fake.compression == "c23"
     assert fake.source == tree / "manipulated_sequences/Face2Face/c23/videos/026_012.mp4"
     real = items["real/720"]
-    assert (real.split, real.identity, real.source_identity) == ("validation", "720", "")
+    assert (real.split, real.identity, real.source_identity) == ("validation", "youtube-720", "")
     assert real.source == tree / "original_sequences/youtube/c23/videos/720.mp4"
 
 
@@ -77,7 +81,46 @@ def test_no_person_is_in_two_splits(tree):
     for item in layout.list_videos(tree, "c23").items:
         for person in (item.identity, item.source_identity):
             where.setdefault(person, set()).add(item.split)
-    assert {len(where[video]) for video in IDS} == {1}
+    # 974 was cut from the same YouTube video as 973, which is not here.
+    named = {video: f"youtube-{video}" for video in IDS} | {"974": "youtube-973"}
+    assert {len(where[person]) for person in named.values()} == {1}
+
+
+def test_977_youtube_videos_as_the_publisher_counts_them():
+    people = {youtube_identity(f"{number:03d}") for number in range(1000)}
+    assert len(people) == 977
+    assert youtube_identity("687") == youtube_identity("686") == youtube_identity("685") == "youtube-685"
+    assert youtube_identity("000") == "youtube-000"
+
+
+# The pairs of the publisher's splits that hold one of these, and who shares a YouTube video with whom.
+CROSSING = {
+    "train": ["605", "639", "838", "876", "983", "756", "954"],
+    "val": ["606", "640", "837", "875", "982"],
+    "test": ["755", "955"],
+}
+
+
+def test_official_splits_that_share_a_youtube_video_are_kept_and_named(tree):
+    write_splits(
+        tree / "splits", {name: [[video, f"{n:03d}"] for n, video in enumerate(videos, start)]
+                          for start, (name, videos) in zip((0, 10, 20), CROSSING.items(), strict=True)}
+    )  # fmt: skip
+    listing = layout.list_videos(tree, "c23")
+    splits_of: dict[str, set[str]] = {}
+    for item in listing.items:
+        splits_of.setdefault(item.identity, set()).add(item.split)
+    shared = {person for person, found in splits_of.items() if len(found) > 1}
+    assert shared == {f"youtube-{video}" for video in ("605", "639", "837", "875", "982", "755", "954")}
+    (note,) = [note for note in listing.notes if "YouTube" in note]
+    assert "share 7 people" in note
+    for video in (video for videos in CROSSING.values() for video in videos):
+        assert video in note
+    assert "755 (test) and 756 (train)" in note
+    # What the builder allows is what there is.
+    check_disjoint(listing.items, dataset="faceforensics", shared=Builder.SHARED_IDENTITIES)
+    with pytest.raises(FakedetectError, match="youtube-"):
+        check_disjoint(listing.items, dataset="faceforensics")
 
 
 def test_published_counts(tree):

@@ -55,7 +55,7 @@ def encode(frames: UInt8[np.ndarray, "t h w 3"], fps: float, path: Path) -> None
     """Write BGR frames as motion JPEG.
 
     Raises:
-        FakedetectError: the file cannot be written.
+        FakedetectError: the file cannot be written, or not to its end.
     """
     height, width = frames.shape[1:3]
     writer = cv2.VideoWriter(
@@ -69,6 +69,12 @@ def encode(frames: UInt8[np.ndarray, "t h w 3"], fps: float, path: Path) -> None
     for frame in frames:
         writer.write(frame)
     writer.release()
+    # The writer does not say that the disk is full; the index, which it writes last, tells.
+    written = int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT))
+    if written != len(frames):
+        raise FakedetectError(
+            f"{path}: {written} of {len(frames)} frames could be written; is there room on the disk?"
+        )
 
 
 def main() -> None:

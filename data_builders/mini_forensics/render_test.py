@@ -1,5 +1,7 @@
 """Rendering is repeatable, and nothing but the face tells a fake from its real twin."""
 
+import resource
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from data_builders.mini_forensics import footage, landmarks, render
+from fakedetect_jax.errors import FakedetectError
 
 PLAN = footage.plan()
 
@@ -106,6 +109,19 @@ def test_border_and_file_do_not_tell_the_label(pairs):
 def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match="nowhere"):
         render.render(PLAN[0], tmp_path / "nowhere")
+
+
+def test_a_file_that_the_disk_cuts_short_is_refused(tmp_path):
+    # OpenCV's writer does not say when it cannot write.
+    frames = np.random.default_rng(0).integers(0, 255, (24, 64, 64, 3), dtype=np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(FakedetectError, match=r"short\.avi: .* of 24 frames .*room on the disk"):
+            render.encode(frames, 25, tmp_path / "short.avi")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    render.encode(frames, 25, tmp_path / "short.avi")
 
 
 def test_a_clip_without_a_face_is_refused():

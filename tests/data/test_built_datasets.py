@@ -203,6 +203,7 @@ def test_people_are_known_by_their_names_across_datasets_where_these_are_known()
     assert videos.person_of(entry) == "memory/p0"
     assert videos.person_of(dataclasses.replace(entry, identity="")) == "memory/real/v0"
     assert videos.source_person_of(entry) == ""
+    assert videos.person_of(dataclasses.replace(entry, identity="youtube-755")) == "youtube-755"
     assert videos.source_person_of(dataclasses.replace(entry, source_identity="p7")) == "memory/p7"
 
 

@@ -7,20 +7,22 @@ import pytest
 
 from data_builders.splits import check_disjoint
 from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index, open_split
-from fakedetect_jax.data.schema import to_record
-from fakedetect_jax.data.tracks import select
+from fakedetect_jax.data.schema import to_records
+from fakedetect_jax.data.videos import select
 from fakedetect_jax.faces import extract
 from tests.tiny_dataset import FACE, build_tiny
 
 
 def test_records_hold_what_extraction_gave(tiny_data):
     folder = dataset_folder(tiny_data, "tiny_faces")
-    record = open_split(folder, "validation")[0]
+    records = list(open_split(folder, "validation"))
     (sequence,) = extract(FACE)
-    assert list(record["frames"]) == sequence.frames
+    assert [record["jpeg"] for record in records] == sequence.frames
+    assert [int(record["offset"]) for record in records] == list(range(24))
     for name in ("frame_index", "timestamp", "box", "landmarks", "confidence", "affine"):
-        np.testing.assert_array_equal(record[name], getattr(sequence, name), strict=True)
-    assert tuple(record["frame_size"]) == sequence.frame_size
+        stored = np.stack([record[name] for record in records])
+        np.testing.assert_array_equal(stored, getattr(sequence, name), strict=True)
+    assert {tuple(record["frame_size"]) for record in records} == {sequence.frame_size}
 
 
 def test_every_video_is_accounted_for(tiny_data):
@@ -34,8 +36,9 @@ def test_every_video_is_accounted_for(tiny_data):
 
 
 def test_selection_by_method_and_limit(tiny_data):
-    assert {entry.method for entry in select(tiny_data, "tiny_faces", "test").entries} == {"real", "swap"}
-    assert [entry.label for entry in select(tiny_data, "tiny_faces", "test", ("swap",)).entries] == [1, 1]
+    everything, swaps = (select(tiny_data, "tiny_faces", "test", methods) for methods in ((), ("swap",)))
+    assert {video.about.method for video in everything.videos} == {"real", "swap"}
+    assert [video.about.label for video in swaps.videos] == [1, 1]
     assert len(select(tiny_data, "tiny_faces", "test", limit=3)) == 3
 
 
@@ -67,7 +70,7 @@ def test_two_builds_are_identical(tiny_data, tmp_path):
 
 def test_an_identity_in_two_splits_is_an_error_that_names_it(tiny_data):
     folder = dataset_folder(tiny_data, "tiny_faces")
-    train, test = load_index(folder, "train"), load_index(folder, "test")
+    train, test = load_index(folder, "train").entries, load_index(folder, "test").entries
     check_disjoint([*train, *test], dataset="d")
     stranger = dataclasses.replace(test[0], source_identity="train0")
     with pytest.raises(ValueError, match=r"identity 'train0' is in split 'train'.*and in split 'test'"):
@@ -80,7 +83,7 @@ def test_an_identity_in_two_splits_is_an_error_that_names_it(tiny_data):
 def test_label_and_method_must_agree():
     (sequence,) = extract(FACE)
     with pytest.raises(ValueError, match="label=0 with method='swap'"):
-        to_record(sequence, video_id="v", dataset="d", split="test", method="swap", label=0, main=True)
+        next(to_records(sequence, video_id="v", dataset="d", split="test", method="swap", label=0, main=True))
 
 
 def test_tensorflow_is_not_needed(tiny_data):

@@ -1,37 +1,29 @@
 """Builds as users start them, stop them and start them again."""
 
 import dataclasses
-import errno
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import data_builders.execution
 from data_builders.build import TooManyFailures, build, check, create_builder, prepare
-from data_builders.execution import Execution, extract_item
-from data_builders.journal import Journal
-from data_builders.listing import Listing, SourceError, VideoItem
+from data_builders.execution import Execution
+from data_builders.listing import Listing, SourceError
 from fakedetect_jax.data.index import dataset_folder, load_index
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.faces.choice import FrameChoice
-from tests.tiny_dataset import FACE, TinyFaces, build_tiny
+from tests.data_builders import slow_builds
+from tests.tiny_dataset import TinyFaces, build_tiny
 
 
 def records(folder):
     """Everything that a built version holds, by file."""
     files = [path for path in folder.iterdir() if "array_record" in path.name or "build_report" in path.name]
     return {path.name: path.read_bytes() for path in files}
-
-
-def finished_videos(journal):
-    # Not rglob: folders that vanish while it looks are an error to it.
-    return sum("outcome.json" in files for _, _, files in os.walk(journal))
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +35,15 @@ def whole(tiny_data):
 
 @pytest.mark.parametrize("finished", [1, 5])
 def test_a_killed_build_goes_on_and_equals_an_uninterrupted_one(tmp_path, whole, finished):
-    command = [sys.executable, "-m", "tests.data_builders.tiny_build", str(tmp_path), "0.2"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    journal = tmp_path / ".unfinished"
-    while finished_videos(journal) < finished and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert finished <= finished_videos(journal) < 9
+    with slow_builds.started(tmp_path, seconds=0.2) as process:
+        assert slow_builds.wait_for(lambda: slow_builds.finished_videos(tmp_path) >= finished)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert finished <= slow_builds.finished_videos(tmp_path) < 9
 
     folder = build_tiny(tmp_path)
     assert records(folder) == whole
-    assert not list(journal.rglob("*.*"))
+    assert not (tmp_path / ".unfinished").exists()
 
 
 def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
@@ -121,23 +109,29 @@ def test_too_many_failures_stop_the_build_and_keep_what_is_done(tmp_path):
     assert sum(bool(video["failure"]) for video in report["videos"]) == 2
 
 
-def test_a_full_disk_is_not_the_videos_fault(tmp_path, monkeypatch):
-    def full(*arguments, **options):
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_failures_of_an_earlier_start_count(tmp_path, monkeypatch):
+    def stop(item, folder):
+        if item.video_id == "validation0_real":
+            raise KeyboardInterrupt
+        return Path(item.source)
 
-    monkeypatch.setattr(data_builders.execution, "extract", full)
-    journal = Journal(tmp_path, {})
-    video = VideoItem("v", "train", "real", FACE, "p")
-    with pytest.raises(OSError, match="No space"):
-        extract_item(video, journal=journal, extraction=Extraction(), materialise=lambda item, _: item.source)
-    assert not journal.has(video)
+    monkeypatch.setattr(TinyFaces, "materialise", staticmethod(stop))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(TinyFaces(data_dir=tmp_path), max_failures=1)
+    monkeypatch.undo()
+    # One failed before the stop, and one of those that are left fails.
+    with pytest.raises(TooManyFailures, match=r"2 videos failed.*swap/test2_swap.*README\.md"):
+        prepare(TinyFaces(data_dir=tmp_path), max_failures=1)
+    with pytest.raises(TooManyFailures, match="2 videos failed"):
+        prepare(TinyFaces(data_dir=tmp_path), max_failures=0)
+    prepare(TinyFaces(data_dir=tmp_path), max_failures=2)
 
 
 def test_options_are_part_of_the_name_and_of_the_metadata(tmp_path):
     extraction = Extraction(size=64, frames=FrameChoice(count=2, run=3))
     folder, _ = prepare(TinyFaces(data_dir=tmp_path, extraction=extraction))
     assert folder.relative_to(tmp_path) == Path("tiny_faces/2x3-size64/1.0.0")
-    assert {entry.frames for entry in load_index(folder, "test")} == {6}
+    assert {entry.frames for entry in load_index(folder, "test").entries} == {6}
     metadata = json.loads((folder / "metadata.json").read_text())
     assert metadata["extraction"]["frames"] == {"every": 1, "count": 2, "run": 3}
     assert (folder / "build_report.txt").read_text().count("failed: ") == 2
@@ -165,3 +159,28 @@ def test_a_missing_source_is_named_with_its_place(tmp_path):
         build("faceforensics", tmp_path, source=tmp_path, variant="c24")
     with pytest.raises(ValueError, match="unknown dataset 'faceforensic'; there are"):
         build("faceforensic", tmp_path)
+
+
+def test_a_name_may_have_its_variant_behind_a_slash(tmp_path):
+    def named(*arguments, **options):
+        return create_builder(*arguments, data_dir=tmp_path, **options)
+
+    assert named("faceforensics/c40").variant == "c40"
+    assert named("faceforensics/c40").data_dir == named("faceforensics", variant="c40").data_dir
+    assert named("faceforensics/c40", variant="c40").variant == "c40"
+    with pytest.raises(FakedetectError, match=r"no variant 'c24'; there are \['c23'.*'dfd_raw'\]"):
+        named("faceforensics/c24")
+    with pytest.raises(FakedetectError, match=r"'c23' behind the name and --variant c40; give one"):
+        named("faceforensics/c23", variant="c40")
+    with pytest.raises(FakedetectError, match=r"video_folder: no variant 'c23'; it has none"):
+        named("video_folder/c23")
+    with pytest.raises(FakedetectError, match=r"unknown dataset 'faceforensic'; there are \['celeb_df'"):
+        named("faceforensic/c23")
+
+
+def test_the_options_in_the_name_of_a_built_dataset_are_no_variant(tmp_path):
+    # What `no built dataset 'faceforensics/c40-size64'` tells its reader to type.
+    with pytest.raises(FakedetectError, match=r"'size64'.*--size.*`fakedetect build faceforensics/c40`"):
+        create_builder("faceforensics/c40-size64", tmp_path)
+    with pytest.raises(FakedetectError, match=r"'every5'.*--every.*`fakedetect build video_folder`"):
+        create_builder("video_folder/every5", tmp_path)

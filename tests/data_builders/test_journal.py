@@ -17,6 +17,8 @@ def sequence(length, track=0):
     rng = np.random.default_rng(length)
     return FaceSequence(
         track=track,
+        person=track,
+        video_frames=2 * length,
         fps=29.97,
         frame_size=(480, 640),
         frames=[rng.bytes(int(rng.integers(1, 50))) for _ in range(length)],
@@ -41,18 +43,21 @@ def test_what_is_written_is_read(tmp_path):
     journal.write(item(), {"tracks": 2}, tracks)
     assert journal.has(item())
     assert journal.outcome(item()) == {"tracks": 2}
-    for got, expected in zip(journal.tracks(item()), tracks, strict=True):
+    for (offset, got), expected in zip(journal.parts(item()), tracks, strict=True):
+        assert offset == 0
         assert_equal(got, expected)
 
 
 def test_a_long_track_is_stored_in_parts(tmp_path):
     journal, track = Journal(tmp_path, {}), sequence(2 * PART_FRAMES + 5)
-    journal.write(item(), {}, [track])
-    parts = list(journal.tracks(item()))
-    assert [len(part) for part in parts] == [PART_FRAMES, PART_FRAMES, 5]
-    assert [frame for part in parts for frame in part.frames] == list(track.frames)
-    np.testing.assert_array_equal(np.concatenate([part.landmarks for part in parts]), track.landmarks)
-    assert {part.track for part in parts} == {0}
+    journal.write(item(), {}, [track, sequence(3, track=1)])
+    offsets, parts = zip(*journal.parts(item()), strict=True)
+    assert offsets == (0, PART_FRAMES, 2 * PART_FRAMES, 0)
+    assert [len(part) for part in parts] == [PART_FRAMES, PART_FRAMES, 5, 3]
+    assert [frame for part in parts[:3] for frame in part.frames] == list(track.frames)
+    np.testing.assert_array_equal(np.concatenate([part.landmarks for part in parts[:3]]), track.landmarks)
+    assert [part.track for part in parts] == [0, 0, 0, 1]
+    assert [part.person for part in parts] == [0, 0, 0, 1]
 
 
 def test_entries_of_other_settings_methods_splits_or_files_are_not_seen(tmp_path):
@@ -72,7 +77,7 @@ def test_a_second_writer_of_the_same_video_is_no_error(tmp_path):
     journal = Journal(tmp_path, {})
     journal.write(item(), {"tracks": 1}, [sequence(2)])
     journal.write(item(), {"tracks": 1}, [sequence(2)])
-    assert len(list(journal.tracks(item()))) == 1
+    assert len(list(journal.parts(item()))) == 1
 
 
 def test_an_entry_that_cannot_be_finished_leaves_none(tmp_path):

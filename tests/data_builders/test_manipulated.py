@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from data_builders.manipulated import main_track
+from data_builders.manipulated import main_person
 from tests.data_builders.test_journal import sequence
 
 
@@ -21,13 +21,13 @@ def people(tmp_path):
 
 def test_the_masked_face_is_the_main_one(tmp_path):
     tracks, mask = people(tmp_path)
-    assert main_track(tracks, mask) == (1, "mask")
+    assert main_person(tracks, mask) == (1, "mask")
 
 
 def test_without_a_readable_mask_the_first_is(tmp_path):
     tracks, _ = people(tmp_path)
-    assert main_track(tracks, None) == (0, "size")
-    assert main_track(tracks, tmp_path / "none.avi") == (0, "size")
+    assert main_person(tracks, None) == (0, "size")
+    assert main_person(tracks, tmp_path / "none.avi") == (0, "size")
     black = tmp_path / "black.png"
     cv2.imwrite(str(black), np.zeros((64, 120, 3), np.uint8))
-    assert main_track(tracks, black) == (0, "size")
+    assert main_person(tracks, black) == (0, "size")

@@ -1,19 +1,28 @@
-"""Builds the tiny dataset slowly, in a process of its own that a test can kill: python -m ... FOLDER SECONDS."""
+"""Builds the tiny dataset slowly, in a process that a test can kill: python -m ... FOLDER SECONDS WORKERS."""
 
+import os
 import sys
 import time
 from pathlib import Path
 
-import data_builders.execution
-from tests.tiny_dataset import build_tiny
+from data_builders.build import prepare
+from data_builders.execution import Execution
+from fakedetect_jax.errors import FakedetectError
+from tests.tiny_dataset import TinyFaces
+
+SECONDS = "TINY_BUILD_SECONDS"
+
+
+def slow_path(item, folder):
+    time.sleep(float(os.environ[SECONDS]))
+    return Path(item.source)
+
 
 if __name__ == "__main__":
-    folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
-    extract = data_builders.execution.extract
-
-    def slow(*arguments, **options):
-        time.sleep(seconds)
-        return extract(*arguments, **options)
-
-    data_builders.execution.extract = slow
-    build_tiny(folder)
+    folder, seconds, workers = sys.argv[1:]
+    os.environ[SECONDS] = seconds  # the workers inherit it
+    TinyFaces.materialise = staticmethod(slow_path)
+    try:
+        prepare(TinyFaces(data_dir=folder), execution=Execution(workers=int(workers)))
+    except FakedetectError as error:
+        sys.exit(str(error))

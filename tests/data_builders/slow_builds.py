@@ -1,0 +1,48 @@
+"""Slow builds of the tiny dataset in processes of their own, for tests that kill them or start two."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def started(folder: Path, *, seconds: float, workers: int = 1) -> Iterator[subprocess.Popen]:
+    """A build under way that spends so many seconds on each video; killed at the end if it still runs."""
+    arguments = [str(folder), str(seconds), str(workers)]
+    # Into a file: a pipe stays open for as long as any worker of a killed build lives.
+    with (folder / f"stderr{seconds}.txt").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.data_builders.tiny_build", *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def said(folder: Path, *, seconds: float) -> str:
+    """What such a build wrote to stderr."""
+    return (folder / f"stderr{seconds}.txt").read_text()
+
+
+def finished_videos(folder: Path) -> int:
+    """How many videos the journal of a folder has."""
+    # Not rglob: folders that vanish while it looks are an error to it.
+    return sum("outcome.json" in files for _, _, files in os.walk(folder / ".unfinished"))
+
+
+def wait_for(condition: Callable[[], bool], *, seconds: float = 120) -> bool:
+    """Waits until a condition holds, and returns whether it came to hold."""
+    deadline = time.monotonic() + seconds
+    while not (holds := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return holds
