@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import pytest
-from data_builders.extraction import Extraction
 
 import data_builders.execution
 from data_builders.build import TooManyFailures, prepare
@@ -16,7 +15,7 @@ from data_builders.execution import Execution, extract_item
 from data_builders.journal import Journal
 from data_builders.listing import VideoItem
 from data_builders.trouble import NoRoom, VideosUndone
-from fakedetect_jax.faces import VideoError
+from fakedetect_jax.faces import Extraction, VideoError
 from tests.tiny_dataset import BROKEN, FACE, TinyFaces, build_tiny
 
 VICTIM = "test0_real"
