@@ -16,9 +16,9 @@ def is_pointer(path: Path) -> bool:
     return start.startswith(_START) and len(start) <= _LONGEST
 
 
-def explanation(path: Path) -> str:
+def explanation(where: str | Path) -> str:
     """What to tell the user of a pointer: what it is, and how the file itself is fetched."""
     return (
-        f"{path}: is a Git LFS pointer, a note of where the file is and not the file itself. Remedy: run 'git lfs "
-        f"install' and 'git lfs pull' in the clone, or download {path.name} through the publisher's web page"
+        f"{where}: is a Git LFS pointer, a note of where the file is and not the file itself. Remedy: run 'git lfs "
+        "install' and 'git lfs pull' in the clone, or download the file through the publisher's web page"
     )
