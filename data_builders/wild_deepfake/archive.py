@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from data_builders.listing import SourceError
+from data_builders.wild_deepfake.tar_stream import Member, Readable, TarFault, read_members
+from fakedetect_jax import git_lfs
 from fakedetect_jax.faces import VideoError
 from fakedetect_jax.faces.video import IMAGE_SUFFIXES
 
 _BLOCK = 1 << 20
+_LONGEST_NAME = 255
+# What a system says of a path; any other error of it is the moment's and not the archive's.
+_OF_THE_PATH = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 
 
 class Limits(NamedTuple):
@@ -43,71 +51,112 @@ def read_images(path: Path, limits: Limits = LIMITS) -> Iterator[Image]:
     Raises:
       SourceError: a member that could harm (a path that leads outside, a link, a device) or more data than
         `limits` allow; nothing of that member was read.
-      VideoError: the archive is damaged or cut short.
+      VideoError: the archive is damaged or cut short, or no file that can be opened.
+      OSError: the disk or the network failed, which is not the archive's fault.
     """
+    where = as_text(path)
     try:
-        yield from _read(path, limits)
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise VideoError(f"{path}: the archive is damaged ({error}); fetch it again") from error
+        if path.exists() and not path.is_file():
+            raise VideoError(f"{where}: is not a file; fetch the archive again")
+        if git_lfs.is_pointer(path):
+            raise VideoError(git_lfs.explanation(where))
+        yield from _read(path, where, limits)
+    except (TarFault, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise VideoError(f"{where}: the archive is damaged ({error}); fetch it again") from error
+    except OSError as error:
+        if error.errno not in _OF_THE_PATH:
+            raise
+        raise VideoError(f"{where}: the archive cannot be opened ({error.strerror})") from error
 
 
-def _read(path: Path, limits: Limits) -> Iterator[Image]:
-    count = total = 0
-    with (
-        gzip.open(path) as stream,
-        tarfile.open(fileobj=stream, mode="r|", tarinfo=_bounded_headers(path, limits)) as archive,
-    ):
-        for member in archive:
-            count, total = count + 1, total + member.size
-            _refuse_harm(path, member)
-            if count > limits.members or member.size > limits.member_bytes or total > limits.total_bytes:
-                raise _too_large(path, member.name, limits)
-            # A long archive would else keep every header in memory.
-            archive.members = []  # pyright: ignore[reportAttributeAccessIssue]
+def as_text(path: Path | str) -> str:
+    """A path for messages and names: what is no UTF-8 in it, which could not be written, as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sorts names with digits compared as numbers, the rest as text."""
+    # Not isdigit: there are digits, as the superscript 2, that are no number.
+    return [
+        (int(part), "") if part.isascii() and part.isdigit() else (-1, part)
+        for part in re.split(r"([0-9]+)", name)
+    ]
+
+
+def _read(path: Path, where: str, limits: Limits) -> Iterator[Image]:
+    with gzip.open(path) as unpacked:
+        stream = _Bounded(unpacked, where, limits)
+        check = _MemberCheck(where, limits)
+        for member, data in read_members(stream, check):
             name = PurePosixPath(member.name)
-            # Names with a leading dot are what a Mac adds to an archive.
-            if member.isreg() and name.suffix.lower() in IMAGE_SUFFIXES and not name.name.startswith("."):
-                data = archive.extractfile(member)
-                assert data is not None
-                yield Image(str(name.parent), name.name, data.read())
+            yield Image(str(name.parent), name.name, data)
         # Damage within the archive can look like its end: only the checksum behind the last byte tells.
-        while block := stream.read(_BLOCK):
-            total += len(block)
-            if total > limits.total_bytes:
-                raise _too_large(path, "what follows the last member", limits)
+        while stream.read(_BLOCK):
+            pass
 
 
-def _bounded_headers(path: Path, limits: Limits) -> type[tarfile.TarInfo]:
-    """tarfile reads long names and extended headers whole: their size must be refused before that."""
+class _Bounded:
+    """The unpacked bytes, as long as they are not too many: members, headers, and what follows them."""
 
-    class BoundedTarInfo(tarfile.TarInfo):
-        @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-            info = super().frombuf(buf, encoding, errors)
-            if info.size > limits.member_bytes:
-                raise _too_large(path, info.name, limits)
-            return info
+    def __init__(self, stream: Readable, where: str, limits: Limits) -> None:
+        self._stream, self._where, self._limits = stream, where, limits
+        self._total = 0
 
-    return BoundedTarInfo
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self._total += len(data)
+        if self._total > self._limits.total_bytes:
+            raise _too_large(self._where, f"byte {self._total:,}", self._limits)
+        return data
 
 
-def _refuse_harm(path: Path, member: tarfile.TarInfo) -> None:
+class _MemberCheck:
+    """Whether a member is an image that is wanted; raises for one that could harm."""
+
+    def __init__(self, where: str, limits: Limits) -> None:
+        self._where, self._limits = where, limits
+        self._count = 0
+        self._seen: set[PurePosixPath] = set()
+
+    def __call__(self, member: Member) -> bool:
+        self._count += 1
+        _refuse_harm(self._where, member)
+        if self._count > self._limits.members or member.size > self._limits.member_bytes:
+            raise _too_large(self._where, f"member {_shown(member.name)}", self._limits)
+        name = PurePosixPath(member.name)
+        # Names with a leading dot are what a Mac adds to an archive.
+        if not member.is_file or name.suffix.lower() not in IMAGE_SUFFIXES or name.name.startswith("."):
+            return False
+        if name in self._seen:
+            raise TarFault(f"it holds {_shown(member.name)} twice")
+        self._seen.add(name)
+        return True
+
+
+def _refuse_harm(where: str, member: Member) -> None:
     name = member.name
     if name.startswith("/") or PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts:
         raise SourceError(
-            f"{path}: member {name!r} leads outside the archive's folder; this is not the published archive, "
+            f"{where}: member {_shown(name)} leads outside the archive's folder; this is not the published archive, "
             "remove it and fetch it again"
         )
-    if not (member.isreg() or member.isdir()):
+    if member.other:
         raise SourceError(
-            f"{path}: member {name!r} is a link or a device, not an image or a folder; this is not the "
+            f"{where}: member {_shown(name)} is a link or a device, not an image or a folder; this is not the "
             "published archive, remove it and fetch it again"
         )
+    # Names become those of videos: they are written into records, reports and the terminal.
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise TarFault(f"the name {_shown(name)} is no text of at most {_LONGEST_NAME} characters")
 
 
-def _too_large(path: Path, name: str, limits: Limits) -> SourceError:
+def _shown(name: str) -> str:
+    return ascii(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
+
+
+def _too_large(where: str, place: str, limits: Limits) -> SourceError:
     return SourceError(
-        f"{path}: at member {name!r} the archive passes the limits of {limits.members:,} members, "
+        f"{where}: at {place} the archive passes the limits of {limits.members:,} members, "
         f"{limits.member_bytes:,} bytes for one and {limits.total_bytes:,} bytes for all; this is not the published "
         "archive, remove it and fetch it again"
     )

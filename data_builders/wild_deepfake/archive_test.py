@@ -94,14 +94,14 @@ def test_a_long_name_or_extended_header_cannot_be_the_bomb(tmp_path, kind):
     info.type, info.size = kind, 10**12
     path = tmp_path / "bomb.tar.gz"
     path.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT)))
-    with pytest.raises(SourceError, match=r"bomb\.tar\.gz"):
+    with pytest.raises(VideoError, match=r"bomb\.tar\.gz.*1000000000000 bytes; the limits are"):
         list(read_images(path))
 
 
 def test_data_behind_the_end_counts(tmp_path):
     path = pack(tmp_path / "tail.tar.gz", [member("1/1.png")])
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(5_000_000)))
-    with pytest.raises(SourceError, match=r"tail\.tar\.gz.*behind|follows"):
+    with pytest.raises(SourceError, match=r"tail\.tar\.gz: at byte 1,0.*limits"):
         list(read_images(path, Limits(total_bytes=1_000_000)))
 
 

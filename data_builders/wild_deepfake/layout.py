@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path, PurePosixPath
 
 from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, cut_validation
+from data_builders.wild_deepfake.archive import as_text, natural_key
 from data_builders.wild_deepfake.sequences import FaceSequenceSource, find_sequences
 from fakedetect_jax.data import schema
 
@@ -65,12 +65,12 @@ def find_archives(root: Path, method: str, split: str) -> list[Path]:
         raise SourceError(
             f"{there[0]}: there is also {there[1].name!r}; keep one, or move all archives into one"
         )
-    return sorted(there[0].glob("*.tar.gz"), key=lambda path: _natural(path.name)) if there else []
+    return sorted(there[0].glob("*.tar.gz"), key=lambda path: natural_key(path.name)) if there else []
 
 
 def archive_number(archive: Path) -> str:
-    """Returns the N of N.tar.gz."""
-    return archive.name.removesuffix(".tar.gz")
+    """Returns the N of N.tar.gz, as text that can be written anywhere: a file's name may be of any bytes."""
+    return as_text(archive.name).removesuffix(".tar.gz")
 
 
 def sequence_names(folders: list[str]) -> list[str]:
@@ -119,14 +119,10 @@ def _archive_items(
 
 def _note_trouble(archive: Path, method: str, sequences: list[FaceSequenceSource], notes: list[str]) -> None:
     other = FAKE if method == schema.REAL else schema.REAL
-    place = f"{archive.parent.name}/{archive.name}"
+    place = f"{archive.parent.name}/{archive_number(archive)}.tar.gz"
     notes += [f"{place} cannot be read: {sequence.damage}." for sequence in sequences if sequence.damage]
     odd = [sequence.folder for sequence in sequences if other in PurePosixPath(sequence.folder).parts]
     if odd:
         notes.append(
             f"{place}: {len(odd)} sequences lie in a folder {other!r}, and count as {method}: {odd[0]}."
         )
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name)]

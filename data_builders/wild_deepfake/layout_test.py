@@ -43,7 +43,7 @@ def test_the_sequences_of_a_download(download):
     item = items["fake/train-7-12"]
     assert (item.label, item.identity, item.source_identity) == (1, "fake-train-7", "")
     assert item.source.archive == download / "deepfake_in_the_wild" / "fake_train" / "7.tar.gz"
-    assert (item.source.folder, item.source.images) == ("7/fake/12", 2)
+    assert item.source.folder == "7/fake/12"
     assert items["real/test-0-5"].split == "test"
     assert (
         items["real/test-0-5"].identity != items["fake/test-0-5"].identity != items["fake/train-0-3"].identity

@@ -9,11 +9,17 @@ import cv2
 import numpy as np
 
 from data_builders.listing import VideoItem
-from data_builders.wild_deepfake.archive import read_images
+from data_builders.wild_deepfake.archive import as_text, read_images
+from data_builders.wild_deepfake.image_size import stated_size
+from data_builders.wild_deepfake.plain_copy import open_copy
 from fakedetect_jax.faces import VideoError
 
 # Of the image's own height and width, on each side; what it is good for was measured, see README.md.
 BORDER = 0.4
+# The published images have 224; four times as many pixels are asked for with the border, and more by the detector.
+MOST_PIXELS_A_SIDE = 2048
+
+_COPIES = "archives"
 
 
 class FaceSequenceSource(NamedTuple):
@@ -21,14 +27,14 @@ class FaceSequenceSource(NamedTuple):
 
     Attributes:
       archive: the tar.gz.
+      stamp: the archive's size and time, which tell whether it is still the one that was listed.
       folder: the sequence's folder in it.
-      images: how many it holds.
       damage: why the archive cannot be read, '' if it can; no sequence of a damaged one is used.
     """
 
     archive: Path
+    stamp: str
     folder: str
-    images: int
     damage: str = ""
 
 
@@ -40,40 +46,43 @@ def find_sequences(archive: Path) -> list[FaceSequenceSource]:
     Raises:
       SourceError: an archive that must not be unpacked (read_images).
     """
-    images: dict[str, int] = {}
+    stamp = _stamp(archive)
+    folders: dict[str, None] = {}
     try:
         for image in read_images(archive):
-            images[image.folder] = images.get(image.folder, 0) + 1
+            folders[image.folder] = None
     except VideoError as error:
-        return [FaceSequenceSource(archive, "", 0, str(error))]
-    if not images:
-        return [FaceSequenceSource(archive, "", 0, f"{archive}: the archive holds no image; fetch it again")]
-    return [FaceSequenceSource(archive, folder, count) for folder, count in images.items()]
+        return [FaceSequenceSource(archive, stamp, "", str(error))]
+    if not folders:
+        damage = f"{as_text(archive)}: the archive holds no image; fetch it again"
+        return [FaceSequenceSource(archive, stamp, "", damage)]
+    return [FaceSequenceSource(archive, stamp, folder) for folder in folders]
 
 
 def write_frames(item: VideoItem, folder: Path) -> Path:
-    """Writes the images of a sequence, each with a border, into `folder` and returns it.
+    """Writes the images of a sequence, each with a border, into an empty folder that lies beside those of others.
 
-    Names stay as they are: the frame numbers that put them in order.
+    The archive is decompressed for the first of its sequences; the copy that the others are read from is kept beside
+    `folder` (plain_copy.py).
+
+    Returns:
+      `folder`; its files are numbered in the natural order of the images' names.
 
     Raises:
-      VideoError: the archive is damaged, or is not the one that was listed.
+      VideoError: the archive is damaged, or is not the one that was listed, or an image cannot be used.
     """
     source: FaceSequenceSource = item.source
     if source.damage:
         raise VideoError(source.damage)
-    written = 0
-    for image in read_images(source.archive):
-        if image.folder != source.folder:
-            continue
-        _write_bordered(image.data, folder / image.name, f"{source.archive}: {image.folder}/{image.name}")
-        written += 1
-        if written == source.images:
-            return folder
-    raise VideoError(
-        f"{source.archive}: {written} images in {source.folder!r}, {source.images} when it was listed; "
-        "the archive has changed, build again"
-    )
+    if _stamp(source.archive) != source.stamp:
+        raise VideoError(
+            f"{as_text(source.archive)}: the archive has changed since it was listed; build again"
+        )
+    with open_copy(source.archive, folder.parent / _COPIES) as copy:
+        for number, (name, data) in enumerate(copy.images(source.folder)):
+            origin = f"{as_text(source.archive)}: {source.folder}/{name}"
+            (folder / f"{number:06d}.png").write_bytes(_bordered(data, origin))
+    return folder
 
 
 def add_border(image: np.ndarray) -> np.ndarray:
@@ -82,12 +91,31 @@ def add_border(image: np.ndarray) -> np.ndarray:
     return cv2.copyMakeBorder(image, height, height, width, width, cv2.BORDER_REPLICATE)
 
 
-def _write_bordered(data: bytes, path: Path, origin: str) -> None:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise VideoError(f"{origin}: not an image that OpenCV can decode; fetch the archive again")
-    # Lossless, as JPEG would lay its own traces over a forger's; fast, as the files live for seconds.
-    encoded, png = cv2.imencode(".png", add_border(image), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not encoded:
-        raise VideoError(f"{origin}: OpenCV could not encode the image with its border")
-    path.with_suffix(".png").write_bytes(png.tobytes())
+def _bordered(data: bytes, origin: str) -> bytes:
+    size = stated_size(data)
+    if size is None:
+        raise VideoError(f"{origin}: not an image in PNG or JPEG; fetch the archive again")
+    if max(size) > MOST_PIXELS_A_SIDE:
+        raise VideoError(
+            f"{origin}: states {size[0]} x {size[1]} pixels, and a face has at most {MOST_PIXELS_A_SIDE} a side; fetch "
+            "the archive again"
+        )
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise VideoError(f"{origin}: not an image that OpenCV can decode; fetch the archive again")
+        # Lossless, as JPEG would lay its own traces over a forger's; fast, as the files live for seconds.
+        _, png = cv2.imencode(".png", add_border(image), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    except cv2.error as error:
+        raise VideoError(
+            f"{origin}: OpenCV cannot decode it ({error.err}); fetch the archive again"
+        ) from error
+    return png.tobytes()
+
+
+def _stamp(archive: Path) -> str:
+    """Size and time of the file, '' if there is none."""
+    if not archive.exists():
+        return ""
+    status = archive.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"

@@ -61,7 +61,7 @@ def written(item: VideoItem, folder: Path) -> Path:
 def test_only_the_images_of_the_sequence_are_written_and_come_in_natural_order(items, tmp_path, crops):
     folder = written(items["test-3-6"], tmp_path / "frames")
     assert folder == tmp_path / "frames"
-    assert {path.name for path in folder.iterdir()} == {f"{5 * frame}.png" for frame in range(FRAMES)}
+    assert {path.name for path in folder.iterdir()} == {f"{frame:06d}.png" for frame in range(FRAMES)}
     for frame, crop in zip(open_video(folder).frames, crops, strict=True):
         height, width = frame.image.shape[:2]
         inner = frame.image[(height - 224) // 2 :, (width - 224) // 2 :][:224, :224]
@@ -86,7 +86,7 @@ def test_the_face_of_a_tight_crop_is_found_in_every_frame(items, tmp_path, monke
 
 def test_an_archive_that_changed_after_the_listing(items, tmp_path, crops):
     pack(tmp_path / "real_test" / "3.tar.gz", {"./3/real/6/0.png": png(crops[0])})
-    with pytest.raises(VideoError, match=r"3\.tar\.gz: 1 images in '3/real/6', 12"):
+    with pytest.raises(VideoError, match=r"3\.tar\.gz: the archive has changed"):
         written(items["test-3-6"], tmp_path / "frames")
 
 

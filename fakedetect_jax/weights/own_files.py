@@ -11,8 +11,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from safetensors.numpy import save_file
 
+from fakedetect_jax.tensor_file import write_tensors
 from fakedetect_jax.weights.importing import Report, load_into
 from fakedetect_jax.weights.naming import flat_leaves, same_names
 from fakedetect_jax.weights.reading import read_metadata, read_tensors
@@ -39,7 +39,7 @@ def save(path: str | Path, variables: Any, origin: Origin) -> Path:
     """Write the arrays of `variables`, leaving out what is only a shape. The file appears whole or not at all."""
     path = Path(path)
     arrays = {
-        name: np.ascontiguousarray(leaf)
+        name: np.asarray(leaf)
         for name, leaf in flat_leaves(variables).items()
         if not isinstance(leaf, jax.ShapeDtypeStruct)
     }
@@ -49,7 +49,7 @@ def save(path: str | Path, variables: Any, origin: Origin) -> Path:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    save_file(arrays, partial, metadata=metadata)
+    write_tensors(partial, arrays, metadata)
     os.replace(partial, path)
     return path
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from fakedetect_jax.weights.errors import WeightsError
+from fakedetect_jax.weights.limits import brief
 
 T = TypeVar("T")
 
@@ -54,4 +55,7 @@ def strip_prefixes(state: Mapping[str, T]) -> dict[str, T]:
 def _shown(tree: Any) -> str:
     if not isinstance(tree, Mapping):
         return f"a {type(tree).__name__}"
-    return f"the entries {', '.join(map(str, list(tree)[:12])) or '(none)'}"
+    shown = [
+        brief(key) if isinstance(key, str | int) else f"a {type(key).__name__}" for key in list(tree)[:12]
+    ]
+    return f"the entries {', '.join(shown) or '(none)'}"

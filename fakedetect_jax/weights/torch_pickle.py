@@ -1,24 +1,24 @@
-"""The pickle inside a PyTorch file, read without running any code that is in it.
+"""The pickle inside a PyTorch file, read without Python's own reader and without running any code that is in it.
 
-A pickle may name any function and have it called. The reader here gives it stand-ins for the few names that describe
-tensors and refuses every other. The stand-ins only write down where a tensor lies (`TensorPlan`); what they wrote is
-checked before a byte of it is read, because a pickle can change what it is given.
+A pickle is a program for a small machine with a stack. Python's machine calls whatever the program names and lets it
+change the objects that it made. The machine here knows the operations that torch.save writes, makes plain containers
+and a `TensorPlan` for each tensor, and calls nothing: a name is only looked up in the tables below.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-import math
-import pickle
+import pickletools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
 
 from fakedetect_jax.weights.errors import WeightsError
+from fakedetect_jax.weights.limits import brief
+from fakedetect_jax.weights.tensor_plan import StoragePlan, TensorPlan
 
 DTYPES: dict[str, np.dtype] = {
     "FloatStorage": np.dtype(np.float32),
@@ -32,7 +32,7 @@ DTYPES: dict[str, np.dtype] = {
     "ByteStorage": np.dtype(np.uint8),
     "BoolStorage": np.dtype(np.bool_),
 }
-# What training scripts save beside the weights: each becomes an empty object.
+# What training scripts save beside the weights: each becomes an object that says nothing.
 HARMLESS = {
     ("argparse", "Namespace"),
     ("torch", "Size"),
@@ -49,112 +49,199 @@ REMEDY = (
     "where you trust the file, load it with PyTorch and save its state_dict() alone with torch.save, "
     "or as safetensors"
 )
+_ORDERED_DICT = ("collections", "OrderedDict")
+_TENSORS = {("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v2")}
+_PARAMETER = ("torch._utils", "_rebuild_parameter")
+_KNOWN = {_ORDERED_DICT, _PARAMETER, *_TENSORS, *HARMLESS, *(("torch", name) for name in DTYPES)}
+
+# A thousand times those of a large network with its optimiser; each may make an object.
+_MOST_OPERATIONS = 10_000_000
+# The operations of pickletools.opcodes, by what they do here.
+_VALUES = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
+}
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": list}
+_SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
+_GETS = {"GET", "BINGET", "LONG_BINGET"}
+_NOTHING = {"PROTO", "FRAME"}
 
 
-@dataclasses.dataclass
-class StoragePlan:
-    """A run of numbers in the file: its key there, their type and how many."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Name:
+    """A name of the tables, as it lies on the stack."""
 
-    key: Any
-    dtype: Any
-    count: Any
+    module: str
+    name: str
 
-
-@dataclasses.dataclass
-class TensorPlan:
-    """A tensor as a view of a storage, in elements; nothing of it is checked or read yet."""
-
-    storage: Any
-    offset: Any
-    shape: Any
-    strides: Any
-
-    def fault(self) -> str | None:
-        """What makes it no view of its storage, or None."""
-        storage = self.storage
-        if not isinstance(storage, StoragePlan) or not isinstance(storage.dtype, np.dtype):
-            return "its storage is not one"
-        numbers = (storage.count, self.offset, *_tuple(self.shape), *_tuple(self.strides))
-        if len(_tuple(self.shape)) != len(_tuple(self.strides)) or len(self.shape) > 32:
-            return "shape and strides do not fit each other"
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            return "a size is not a whole number"
-        if 0 in self.shape:
-            return None
-        last = self.offset + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
-        if last >= storage.count or math.prod(self.shape) > storage.count:
-            return f"shape {self.shape} does not fit into its {storage.count} numbers"
-        return None
-
-    def view(self, numbers: np.ndarray) -> np.ndarray:
-        """The tensor, copied from its storage's numbers; only for a plan without fault."""
-        strides = [step * numbers.itemsize for step in self.strides]
-        return np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, strides).copy()
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.module, self.name
 
 
-class TensorUnpickler(pickle.Unpickler):
-    """Reads one pickle to plain containers with a `TensorPlan` for each tensor."""
+class _Ignored:
+    """What a harmless name made."""
 
-    def __init__(self, stream: BinaryIO, path: Path) -> None:
-        super().__init__(stream, encoding="utf-8")
-        self._path = path
+    __slots__ = ()
+
+
+class TensorPickle:
+    """Reads pickles to plain containers with a `TensorPlan` for each tensor; `storages` are those that they named."""
+
+    def __init__(self, path: Path) -> None:
         self.storages: dict[str, StoragePlan] = {}
-        self._stand_ins = _stand_ins()
+        self._path = path
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+        self._operations: dict[str, Callable[[], Any]] = {
+            "APPEND": lambda: self._extend([self._stack.pop()]),
+            "APPENDS": lambda: self._extend(self._since_mark()),
+            "ADDITEMS": lambda: self._extend(self._since_mark()),
+            "SETITEM": lambda: self._set(self._last(2)),
+            "SETITEMS": lambda: self._set(self._since_mark()),
+            "TUPLE": lambda: self._push(tuple(self._since_mark())),
+            "LIST": lambda: self._push(self._since_mark()),
+            "FROZENSET": lambda: self._push(self._since_mark()),
+            "DICT": self._dict,
+            "MARK": lambda: self._marks.append(len(self._stack)),
+            "POP": lambda: self._last(1),
+            "POP_MARK": self._since_mark,
+            "DUP": lambda: self._push(self._stack[-1]),
+            "MEMOIZE": lambda: self._memo.update({len(self._memo): self._stack[-1]}),
+            "STACK_GLOBAL": lambda: self._name(*self._last(2)),
+            "REDUCE": lambda: self._make(*self._last(2)),
+            "NEWOBJ": lambda: self._make(*self._last(2)),
+            "NEWOBJ_EX": lambda: self._make(*self._last(3)[:2]),
+            "BUILD": lambda: self._build(self._stack.pop()),
+            "BINPERSID": lambda: self._push(self._storage(self._stack.pop())),
+        }
 
-    def find_class(self, module: str, name: str) -> Any:
-        """The stand-in for a name; WeightsError for any that is not on the list."""
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if module == "torch" and name in DTYPES:
-            return DTYPES[name]
-        if (module, name) not in self._stand_ins:
-            raise WeightsError(
-                f"{self._path}: holds {module}.{name}, which is code and not a tensor; nothing of it was run. "
-                f"Remedy: {REMEDY}"
-            )
-        return self._stand_ins[module, name]
+    def load(self, stream: IO[bytes]) -> Any:
+        """What the next pickle of the stream holds; WeightsError for anything that is no plain data or tensor."""
+        self._stack, self._marks, self._memo = [], [], {}
+        for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
+            if count == _MOST_OPERATIONS:
+                raise self._refusal(f"has more than {count:,} operations before its end")
+            self._do(operation.name, argument)
+        return self._last(1)[0]
 
-    def persistent_load(self, pid: Any) -> StoragePlan:
-        """The storage that the pickle refers to."""
-        kind, dtype, key, _, count, *view = pid
-        if (
-            kind != "storage"
-            or not isinstance(dtype, np.dtype)
-            or type(key) is not str
-            or view not in ([], [None])
-        ):
-            raise WeightsError(f"{self._path}: refers to a {kind!r} of an unknown form. Remedy: {REMEDY}")
-        return self.storages.setdefault(key, StoragePlan(key, dtype, count))
+    def _do(self, operation: str, argument: Any) -> None:
+        if operation in _VALUES:
+            self._push(argument)
+        elif operation in _CONSTANTS:
+            self._push(_CONSTANTS[operation])
+        elif operation in _EMPTY:
+            self._push(_EMPTY[operation]())
+        elif operation in _SHORT_TUPLES:
+            self._push(tuple(self._last(_SHORT_TUPLES[operation])))
+        elif operation in _PUTS:
+            self._memo[argument] = self._stack[-1]
+        elif operation in _GETS:
+            self._push(self._memo[argument])
+        elif operation == "GLOBAL":
+            self._name(*argument.split(" ", 1))
+        elif operation in self._operations:
+            self._operations[operation]()
+        elif operation not in _NOTHING and operation != "STOP":
+            raise self._refusal(f"uses the pickle operation {operation}, which torch.save does not")
 
+    def _push(self, value: Any) -> None:
+        self._stack.append(value)
 
-def _stand_ins() -> dict[tuple[str, str], Any]:
-    """Made anew for each file, because a pickle can set attributes on what it is given."""
+    def _last(self, count: int) -> list[Any]:
+        if len(self._stack) < count:
+            raise self._refusal("is a broken pickle, whose stack runs empty")
+        values = self._stack[-count:]
+        del self._stack[-count:]
+        return values
 
-    class Ignored:
-        """Takes any arguments and state, and keeps none."""
+    def _since_mark(self) -> list[Any]:
+        start = self._marks.pop()
+        values = self._stack[start:]
+        del self._stack[start:]
+        return values
 
-        def __new__(cls, *_: Any) -> Any:
-            return super().__new__(cls)
+    def _extend(self, values: list[Any]) -> None:
+        target = self._stack[-1]
+        if type(target) is not list:
+            raise self._refusal(f"appends to a {_kind(target)}")
+        target.extend(values)
 
-        def __init__(self, *_: Any) -> None: ...
+    def _dict(self) -> None:
+        values = self._since_mark()
+        self._push({})
+        self._set(values)
 
-        def __setstate__(self, _: Any) -> None: ...
+    def _set(self, values: list[Any]) -> None:
+        target = self._stack[-1]
+        if type(target) is not dict:
+            raise self._refusal(f"sets an item of a {_kind(target)}")
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            # The hash of a deeply nested key would overflow the stack of the process.
+            if isinstance(key, list | dict) or (type(key) is tuple and any(map(_is_container, key))):
+                raise self._refusal(f"has a {_kind(key)} of containers as a key")
+            target[key] = value
 
-    def tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> TensorPlan:
-        return TensorPlan(storage, offset, shape, strides)
+    def _name(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str:
+            raise self._refusal(f"names something by a {_kind(module)} and a {_kind(name)}")
+        if (module, name) not in _KNOWN:
+            what = f"{brief(module)}.{brief(name)}"
+            raise self._refusal(f"holds {what}, which is code and not a tensor; nothing of it was run")
+        self._push(_Name(module, name))
 
-    def parameter(plan: Any, *_: Any) -> Any:
+    def _make(self, name: Any, arguments: Any) -> None:
+        place = name.place if type(name) is _Name else None
+        if type(arguments) is not tuple:
+            raise self._refusal(f"calls something with a {_kind(arguments)}")
+        if place in HARMLESS:
+            self._push(_Ignored())
+        elif place == _ORDERED_DICT:
+            self._push({})
+            # Python 2 gave the pairs here and not one by one.
+            for pair in arguments[0] if arguments else ():
+                self._set(list(pair) if type(pair) is list and len(pair) == 2 else [None])
+        elif place in _TENSORS and len(arguments) >= 4:
+            self._push(TensorPlan(*arguments[:4]))
+        elif place == _PARAMETER and arguments:
+            self._push(arguments[0])
+        else:
+            raise self._refusal(f"calls a {_kind(name)} that makes no tensor of {len(arguments)} arguments")
+
+    def _build(self, _: Any) -> None:
+        """Attributes of a dict (torch notes versions there) and of what is ignored are dropped."""
+        target = self._stack[-1]
+        if type(target) not in (dict, _Ignored):
+            raise self._refusal(f"changes a {_kind(target)} after it was made (pickle operation BUILD)")
+
+    def _storage(self, pid: Any) -> StoragePlan:
+        kind, dtype, key, _, count, *view = pid if type(pid) is tuple and len(pid) >= 5 else (None,) * 5
+        stored = DTYPES.get(dtype.name) if type(dtype) is _Name and dtype.module == "torch" else None
+        if type(kind) is not str or kind != "storage" or stored is None or type(key) is not str:
+            raise self._refusal(f"refers to a {_kind(kind)} of an unknown form")
+        if len(view) > 1 or any(part is not None for part in view):
+            raise self._refusal("refers to a part of a storage, as PyTorch has not for long,")
+        if type(count) is not int:
+            raise self._refusal(f"has a storage whose length is a {_kind(count)} and not a whole number")
+        plan = self.storages.setdefault(key, StoragePlan(key, stored, count))
+        if (plan.dtype, plan.count) != (stored, count):
+            raise self._refusal(f"gives storage {brief(key)} two types or two lengths")
         return plan
 
-    rebuild: dict[str, Callable] = {
-        "_rebuild_tensor": tensor,
-        "_rebuild_tensor_v2": tensor,
-        "_rebuild_parameter": parameter,
-    }
-    return {("torch._utils", name): function for name, function in rebuild.items()} | dict.fromkeys(
-        HARMLESS, Ignored
+    def _refusal(self, what: str) -> WeightsError:
+        return WeightsError(f"{self._path}: {what}. Remedy: {REMEDY}")
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, tuple | list | dict)
+
+
+def _kind(value: Any) -> str:
+    """What a value is, for a message; never the value, which may be nested without end."""
+    return {TensorPlan: "tensor", StoragePlan: "storage", _Name: "name"}.get(
+        type(value), type(value).__name__
     )
-
-
-def _tuple(value: Any) -> tuple:
-    return value if isinstance(value, tuple) else (None,)
