@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -119,7 +120,7 @@ class Converter:
         self._weights.append(pads)
         self._node("Pad", [self._name(source), pads.name], operator)
 
-    def _node(self, kind: str, inputs: list[str], operator: tflite.Operator, **attributes: object) -> None:
+    def _node(self, kind: str, inputs: list[str], operator: tflite.Operator, **attributes: Any) -> None:
         output = self._name(operator.Outputs(0))
         self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
 
@@ -146,7 +147,7 @@ class Converter:
     def _kind(self, operator: tflite.Operator) -> str:
         return _OPERATORS[self._model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()]
 
-    def _options(self, operator: tflite.Operator, kind: type) -> object:
+    def _options(self, operator: tflite.Operator, kind: type) -> Any:
         table, options = operator.BuiltinOptions(), kind()
         options.Init(table.Bytes, table.Pos)
         return options
@@ -165,7 +166,7 @@ class Converter:
         return helper.make_tensor_value_info(self._name(tensor), TensorProto.FLOAT, shape)
 
 
-def _without_activation(options: object) -> None:
+def _without_activation(options: Any) -> None:
     if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
         raise NotImplementedError("this net has no fused activations")
 
