@@ -128,7 +128,11 @@ def _add_import(weights: argparse.ArgumentParser) -> None:
         "--out", type=_path, required=True, metavar="FILE", help="the safetensors file to write"
     )
     weights.add_argument(
-        "--allow-missing", nargs="+", default=[], metavar="MODULE", help="that may stay as it is, e.g. head"
+        "--allow-missing",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="MODULE[,MODULE]",
+        help="that may stay as they are, e.g. head",
     )
     weights.add_argument(
         "--into", metavar="MODULE", help="that is meant, where the model has several, e.g. spatial"
@@ -192,12 +196,12 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     from fakedetect_jax.inference import load_detector
-    from fakedetect_jax.timeline import draw_timeline, write_json
+    from fakedetect_jax.timeline import TIMELINE_TRACKS, VERDICT, check_free, draw_timeline, write_json
 
     out = Path(arguments.out or f"{Path(arguments.video).stem}.fakedetect")
+    check_free(out, arguments.video)
     verdicts = load_detector(arguments.detector).predict(arguments.video)
-    out.mkdir(parents=True, exist_ok=True)
-    document = write_json(out / "verdict.json", arguments.video, arguments.detector, verdicts)
+    document = write_json(out / VERDICT, arguments.video, arguments.detector, verdicts)
     if not verdicts:
         print(f"{arguments.video}: no face found; nothing was scored ({document})")
         return
@@ -208,7 +212,9 @@ def _predict(arguments: argparse.Namespace) -> None:
             f"({seconds[0]:.1f} s to {seconds[-1]:.1f} s, {len(verdict.frame_index)} of {len(seconds)} frames "
             f"looked at, {len(verdict.clip_scores)} clips)"
         )
-    print(f"written: {document}, {draw_timeline(out / 'timeline.png', arguments.video, verdicts)}")
+    picture = draw_timeline(out / "timeline.png", arguments.video, verdicts)
+    shown = f" (the first {TIMELINE_TRACKS} tracks)" if len(verdicts) > TIMELINE_TRACKS else ""
+    print(f"written: {document}, {picture}{shown}")
 
 
 def _models(arguments: argparse.Namespace) -> None:
