@@ -31,7 +31,7 @@ _MODE = flags.DEFINE_enum("mode", "train", ["train", "export", "evaluate"], "Wha
 
 def main(config: Any, workdir: Path) -> None:
     """Does what --mode says; imports late, because a wrong config should fail before the seconds that these take."""
-    logging.set_verbosity(logging.ERROR)  # orbax and TFDS tell of every step that they take
+    logging.set_verbosity(logging.FATAL)  # orbax logs every step, and each error that it raises as well
     if _MODE.value == "train":
         from fakedetect_jax.training.loop import train
 
