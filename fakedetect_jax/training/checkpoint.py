@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_args, checkpoint_managers
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.training.digests import DIGESTS, check_digests, write_digests
+from fakedetect_jax.training.digests import DIGESTS, ChangedFile, check_digests, write_digests
 from fakedetect_jax.training.state import TrainState
 
 # What orbax puts behind the name of a folder that is not whole yet.
@@ -42,12 +42,13 @@ class Checkpoints:
     it is written whole: a kill in the middle of a save leaves the one before. What such a save left behind is removed,
     but not if `read_only`: another process may be saving. The digests of the files lie beside them, and what is read
     is held against them.
+
+    Raises:
+      DamagedCheckpoint: a file of any checkpoint was changed, cut or lost; names it and the remedy.
     """
 
     def __init__(self, folder: str | Path, *, metric: str, read_only: bool = False) -> None:
         self._folder = Path(folder).absolute()
-        self._metric = metric
-        self._checked: set[int] = set()
         keep = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(1),
@@ -56,18 +57,10 @@ class Checkpoints:
                 ),
             ]
         )
-        try:
-            self._manager = self._open(keep, read_only=read_only)
-        except Exception:
-            # Orbax reads the metrics of all checkpoints here: one that is damaged stops it.
-            for step in _steps(self._folder):
-                with self._reading(step):
-                    self._check(step)
-            raise
-
-    def _open(self, keep: Any, *, read_only: bool) -> ocp.CheckpointManager:
-        metric = self._metric
-        return ocp.CheckpointManager(
+        # Before orbax looks at any: it chooses the best by the metrics of all.
+        for step in _steps(self._folder):
+            self._check(step)
+        self._manager = ocp.CheckpointManager(
             self._folder,
             item_handlers={"state": _StateHandler(), "about": ocp.JsonCheckpointHandler()},
             options=ocp.CheckpointManagerOptions(
@@ -147,19 +140,19 @@ class Checkpoints:
         self._manager.close()
 
     def _check(self, step: int) -> None:
-        if step in self._checked:
-            return
-        if not check_digests(self._folder / f"step_{step}"):
+        try:
+            checked = check_digests(self._folder / f"step_{step}")
+        except ChangedFile as error:
+            raise self._damaged(step, error) from error
+        if not checked:
             print(
                 f"{self._folder}, step {step}: has no {DIGESTS}; a changed number in it cannot be found out"
             )
-        self._checked.add(step)
 
     @contextlib.contextmanager
     def _reading(self, step: int) -> Iterator[None]:
-        """Checks a checkpoint's files, and names it in whatever reading raises: each library has errors of its own."""
+        """Names the checkpoint in whatever reading it raises: each library has errors of its own."""
         try:
-            self._check(step)
             yield
         except (PermissionError, MemoryError):
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -30,6 +31,8 @@ class MetricsLog:
             self._lines.write(json.dumps({"step": step, "part": part, **values}) + "\n")
             self._lines.flush()
         except OSError as error:  # which does not say for which file there was no room
+            with contextlib.suppress(OSError):
+                self._lines.close()  # or what is left in its buffer would fail once more at the end
             raise OSError(error.errno, error.strerror, self._lines.name) from error
         for name, value in values.items():
             self._board.add_scalar(f"{part}/{name}", value, step)
