@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import platform
 import signal
@@ -38,7 +39,7 @@ def run_program(name: str, work: Callable[[], None]) -> NoReturn:
     """Runs `work` and exits with one of `EXIT_CODES`; `name` begins every line that is said about an error."""
     # A file name need not be UTF-8; to print one must not end the program.
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         work()

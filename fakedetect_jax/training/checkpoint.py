@@ -230,14 +230,15 @@ def _steps(folder: Path) -> list[int]:
     return sorted(int(name[1]) for name in names if name)
 
 
-def _is_full(error: BaseException) -> bool:
-    full = (errno.ENOSPC, errno.EDQUOT)
-    words = ("RESOURCE_EXHAUSTED", "No space left", "Disk quota")
-    chain: list[BaseException] = []
-    while error is not None and error not in chain:
-        chain.append(error)
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, is that there is no room."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "No space left", "Disk quota")):
+            return True
         error = error.__cause__ or error.__context__
-    return any(getattr(e, "errno", None) in full or any(word in str(e) for word in words) for e in chain)
+    return False
 
 
 def _signatures(tree: Any) -> dict[str, str]:
