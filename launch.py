@@ -2,31 +2,36 @@
 
 python launch.py --config configs/demo.py --workdir runs/demo --mode train
 python launch.py --config configs/demo.py --workdir runs/demo --mode train --config.train.steps=200
+python launch.py --config configs/demo.py --workdir runs/demo --mode train --config.model.options.dropout=0.1
 python launch.py --config configs/demo.py --workdir runs/demo --mode export
 python launch.py --config configs/demo.py --workdir runs/demo --mode evaluate
+
+Exit codes: 0 done; 1 an error that the last line names, with its remedy; 2 a wrong command line or config; 70 a bug,
+whose traceback is shown; 130 stopped by Ctrl-C; 143 stopped by SIGTERM, as Slurm and spot machines send it. Training
+that was stopped, or killed, goes on when the same line is started again.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from pathlib import Path
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from configs import base
-from fakedetect_jax import config as configuration
+from fakedetect_jax.program import run_program
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, logs, detector, evaluation.")
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "export", "evaluate"], "What to do.")
 
 
-def main(_: list[str]) -> None:
-    """Checks the config and does what --mode says."""
-    config, workdir = _CONFIG.value, _WORKDIR.value
-    configuration.validate(config, base.get_config())
-    # Imported late: a wrong config should fail before the seconds that these take.
+def main(config: Any, workdir: Path) -> None:
+    """Does what --mode says; imports late, because a wrong config should fail before the seconds that these take."""
+    logging.set_verbosity(logging.FATAL)  # orbax logs every step, and each error that it raises as well
     if _MODE.value == "train":
         from fakedetect_jax.training.loop import train
 
@@ -39,28 +44,64 @@ def main(_: list[str]) -> None:
         from fakedetect_jax.evaluation.evaluate import evaluate
         from fakedetect_jax.export import FOLDER
 
-        print(f"report: {evaluate(config, workdir, detector_folder=Path(workdir) / FOLDER)}")
+        print(f"report: {evaluate(config, workdir, detector_folder=workdir / FOLDER)}")
 
 
-def parse_flags(arguments: list[str]) -> list[str]:
-    """Parses the command line; an override of a field that does not exist is told which ones do."""
+def parse(arguments: list[str]) -> tuple[Any, Path]:
+    """Returns the config, overridden and checked, and the folder of the run; a wrong command line ends the program."""
+    from configs import base
+    from fakedetect_jax import model_options
+    from fakedetect_jax.config import validate
+    from fakedetect_jax.errors import ConfigError
+
     try:
-        return app.parse_flags_with_usage(arguments)
-    except AttributeError as error:
+        others, options = model_options.split(arguments)
+        sys.argv = others  # where config_flags looks for the overrides of fields
+        _parse_flags(others, base.get_config())
+        config = _CONFIG.value
+        if options:
+            changed = model_options.override(config.model.name, config.model.options.to_dict(), options)
+            with config.unlocked():
+                config.model.options = changed
+        validate(config, base.get_config())
+    except ConfigError as error:
+        _refuse(str(error))
+    config.data.folder = os.path.expanduser(config.data.folder)
+    return config, Path(_WORKDIR.value).expanduser()
+
+
+def _parse_flags(arguments: list[str], reference: Any) -> None:
+    from fakedetect_jax.config import known_fields
+
+    try:
+        left = flags.FLAGS(arguments)
+        _CONFIG.value.lock()  # raises what config_flags has kept to itself: that there is no such file
+    except OSError as error:
+        _refuse(f"the config file cannot be read: {' '.join(str(error).split())}")
+    except flags.Error as error:
+        _refuse(f"{error}\n--help tells what there is")
+    except Exception as error:  # whatever the code of a config file raises
         overrides = [argument for argument in arguments if argument.startswith("--config.")]
-        known = [configuration.known_fields(override, base.get_config()) for override in overrides]
-        sys.exit(f"launch.py: unknown field: {error}\n" + "\n".join(filter(None, known)))
+        known = [words for override in overrides if (words := known_fields(override, reference))]
+        if not known:
+            traceback.print_exc()
+            _refuse("the config file fails, as shown above")
+        _refuse("\n".join([f"unknown field: {error}", *known]))
+    if len(left) > 1:
+        _refuse(f"{left[1]!r} is not known: every argument begins with --, and --help tells what there is")
 
 
-def run(arguments: list[str]) -> None:
-    """Runs main; a mistake of the user's gets a sentence, not a traceback."""
-    logging.set_verbosity(logging.ERROR)  # orbax and TFDS tell of every step that they take
-    try:
-        main(arguments)
-    except (ValueError, FloatingPointError) as error:
-        sys.exit(f"launch.py: {error}")
+def _refuse(message: str) -> NoReturn:
+    print(f"launch.py: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def launch() -> None:
+    """Runs the command line."""
+    app.define_help_flags()
+    main(*parse(sys.argv))
 
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(run, flags_parser=parse_flags)
+    run_program("launch.py", launch)

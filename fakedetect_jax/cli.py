@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fakedetect_jax.program import EXIT_CODES, run_program
 
 if TYPE_CHECKING:
     from data_builders.execution import Execution
@@ -14,29 +15,22 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Runs a subcommand; a mistake of the user's, or a full disk, gets one line and not a traceback."""
+    """Runs a subcommand, and exits with one of the codes of fakedetect_jax/program.py."""
+    run_program("fakedetect", _run)
+
+
+def _run() -> None:
     arguments = _parser().parse_args()
-    try:
-        arguments.run(arguments)
-    except (ValueError, OSError) as error:
-        sys.exit(f"fakedetect: {error}")
+    arguments.run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fakedetect", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fakedetect", description=__doc__, epilog=EXIT_CODES)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _add_build(commands.add_parser("build", help="turn a dataset's videos into records of face tracks"))
     _add_inspect(commands.add_parser("inspect", help="show a built dataset's tracks on an HTML page"))
-
-    predict = commands.add_parser("predict", help="score the faces of a video")
-    predict.add_argument("video", help="a video file, an image, or a folder of frames")
-    predict.add_argument("--detector", required=True, help="folder that launch.py --mode=export wrote")
-    predict.add_argument(
-        "--out", help="folder of the JSON and the picture (default: beside the video's name)"
-    )
-    predict.add_argument("--face-crops", action="store_true", help="the pictures are face crops already")
-    predict.set_defaults(run=_predict)
+    _add_predict(commands.add_parser("predict", help="score the faces of a video"))
 
     models = commands.add_parser("models", help="list the models with parameters, FLOPs and source")
     models.set_defaults(run=_models)
@@ -46,10 +40,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _path(text: str) -> str:
+    """A name of a file or folder; a shell leaves the ~ of --out=~/data as it is."""
+    return os.path.expanduser(text)
+
+
+def _add_predict(predict: argparse.ArgumentParser) -> None:
+    predict.add_argument("video", type=_path, help="a video file, an image, or a folder of frames")
+    predict.add_argument(
+        "--detector", type=_path, required=True, help="folder that launch.py --mode=export wrote"
+    )
+    predict.add_argument(
+        "--out", type=_path, help="folder of the JSON and the picture (default: beside the video's name)"
+    )
+    predict.add_argument("--face-crops", action="store_true", help="the pictures are face crops already")
+    predict.set_defaults(run=_predict)
+
+
 def _add_build(build: argparse.ArgumentParser) -> None:
     build.add_argument("name", help="a folder of data_builders, e.g. faceforensics")
-    build.add_argument("--source", metavar="DIR", help="the download, as its publisher lays it out")
-    build.add_argument("--out", default="data", help="where built datasets lie (default: data)")
+    build.add_argument(
+        "--source", type=_path, metavar="DIR", help="the download, as its publisher lays it out"
+    )
+    build.add_argument("--out", type=_path, default="data", help="where built datasets lie (default: data)")
     build.add_argument(
         "--variant", default="", help="e.g. c40 for faceforensics (default: the dataset's first)"
     )
@@ -84,8 +97,10 @@ def _add_build(build: argparse.ArgumentParser) -> None:
 
 def _add_inspect(inspect: argparse.ArgumentParser) -> None:
     inspect.add_argument("dataset", help="a built dataset: its name, or name/config")
-    inspect.add_argument("--data", default="data", help="where built datasets lie (default: data)")
-    inspect.add_argument("--out", metavar="FILE", help="the page (default: DATASET.inspect.html)")
+    inspect.add_argument(
+        "--data", type=_path, default="data", help="where built datasets lie (default: data)"
+    )
+    inspect.add_argument("--out", type=_path, metavar="FILE", help="the page (default: DATASET.inspect.html)")
     inspect.add_argument(
         "--tracks", type=int, default=6, help="shown per split and method, and per measure (default: 6)"
     )
@@ -102,16 +117,24 @@ def _add_import(weights: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="timm, torchvision, transformers, convnext, efficientnet-pytorch, sbi, m2tr or mesonet",
     )
-    weights.add_argument("file", help="safetensors, .pth, .pt, .tar, .bin or .h5; or hf:owner/name[:file]")
+    weights.add_argument(
+        "file", type=_path, help="safetensors, .pth, .pt, .tar, .bin or .h5; or hf:owner/name[:file]"
+    )
     weights.add_argument(
         "--model",
         required=True,
         help="of `fakedetect models`, or a backbone alone: efficientnet, resnet, ...",
     )
     weights.add_argument("--options", default="{}", metavar="JSON", help="of the model (default: none)")
-    weights.add_argument("--out", required=True, metavar="FILE", help="the safetensors file to write")
     weights.add_argument(
-        "--allow-missing", nargs="+", default=[], metavar="MODULE", help="that may stay as it is, e.g. head"
+        "--out", type=_path, required=True, metavar="FILE", help="the safetensors file to write"
+    )
+    weights.add_argument(
+        "--allow-missing",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="MODULE[,MODULE]",
+        help="that may stay as they are, e.g. head",
     )
     weights.add_argument(
         "--into", metavar="MODULE", help="that is meant, where the model has several, e.g. spatial"
@@ -176,12 +199,12 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     from fakedetect_jax.inference import load_detector
-    from fakedetect_jax.timeline import draw_timeline, write_json
+    from fakedetect_jax.timeline import TIMELINE_PEOPLE, VERDICT, check_free, draw_timeline, write_json
 
     out = Path(arguments.out or f"{Path(arguments.video).stem}.fakedetect")
+    check_free(out, arguments.video)
     verdicts = load_detector(arguments.detector).predict(arguments.video, face_crops=arguments.face_crops)
-    out.mkdir(parents=True, exist_ok=True)
-    document = write_json(out / "verdict.json", arguments.video, arguments.detector, verdicts)
+    document = write_json(out / VERDICT, arguments.video, arguments.detector, verdicts)
     if not verdicts:
         print(f"{arguments.video}: no face found; nothing was scored ({document})")
         return
@@ -193,7 +216,9 @@ def _predict(arguments: argparse.Namespace) -> None:
             f"({first:.1f} s to {last:.1f} s in {len(verdict.tracks)} tracks, {len(verdict.frame_index)} of {frames} "
             f"frames looked at, {len(verdict.clip_scores)} clips)"
         )
-    print(f"written: {document}, {draw_timeline(out / 'timeline.png', arguments.video, verdicts)}")
+    picture = draw_timeline(out / "timeline.png", arguments.video, verdicts)
+    shown = f" (the first {TIMELINE_PEOPLE} people)" if len(verdicts) > TIMELINE_PEOPLE else ""
+    print(f"written: {document}, {picture}{shown}")
 
 
 def _models(arguments: argparse.Namespace) -> None:

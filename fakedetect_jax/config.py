@@ -6,37 +6,19 @@ from typing import Any, TypeAlias
 
 from ml_collections import ConfigDict
 
-from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax import model_options
+from fakedetect_jax.augment import SelfBlendRecipe
+from fakedetect_jax.config_ranges import FIELDS, SOURCE, Range
+from fakedetect_jax.errors import ConfigError, FakedetectError
 
 # An ml_collections.ConfigDict. Its own annotations give every field the union of all types, of no use to a checker.
 Config: TypeAlias = Any
 
 # Whose keys the experiment chooses, and what each value must look like.
 _SOURCE = {"dataset": "", "split": "", "methods": (), "limit": 0, "shared_people": ""}
-_SOURCES = ("data.train", "validation.sources", "evaluation.sources")
+SOURCES = ("data.train", "validation.sources", "evaluation.sources")
 # Checked by the model that takes them.
-_OPEN = ("model.options",)
-_CHOICES = {
-    "input.fakes": ("self_blend", "recorded"),
-    "validation.fakes": ("self_blend", "recorded"),
-}
-_AT_LEAST_ONE = (
-    "data.threads",
-    "clip.frames",
-    "clip.size",
-    "train.steps",
-    "train.log_every",
-    "train.checkpoint_every",
-    "train.batch_size",
-    "validation.every",
-    "validation.batch_size",
-    "evaluation.batch_size",
-    "evaluation.resamples",
-)
-
-
-class ConfigError(FakedetectError):
-    """A field that does not exist, or a value that it cannot have."""
+OPEN = ("model.options",)
 
 
 def validate(config: Config, reference: Config) -> None:
@@ -45,17 +27,14 @@ def validate(config: Config, reference: Config) -> None:
     Raises:
       ConfigError: names the field, its value, and what is known or allowed.
     """
-    _check_mapping(config.to_dict(), reference.to_dict(), "")
-    for field, choices in _CHOICES.items():
-        if (value := _get(config, field)) not in choices:
-            raise ConfigError(f"config.{field}={value!r}; it must be one of {choices}")
-    for field in _AT_LEAST_ONE:
-        if (value := _get(config, field)) < 1:
-            raise ConfigError(f"config.{field}={value}; it must be at least 1")
-    if not config.data.train:
-        raise ConfigError("config.data.train is empty; name at least one source (configs/base.py)")
-    if not config.validation.sources:
-        raise ConfigError("config.validation.sources is empty; the best checkpoint is chosen on it")
+    given = config.to_dict()
+    _check_mapping(given, reference.to_dict(), "")
+    _check_ranges(leaves(given), FIELDS, "")
+    for field in SOURCES:
+        for key, entry in _get(given, field).items():
+            _check_ranges(entry, SOURCE, f"{field}.{key}.")
+    _check_together(given)
+    model_options.check(given["model"]["name"], given["model"]["options"])
 
 
 def known_fields(override: str, reference: Config) -> str:
@@ -83,6 +62,17 @@ def differences(saved: dict[str, Any], current: dict[str, Any], prefix: str = ""
     return rows
 
 
+def leaves(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Lists the fields of a config as `section.field: value`, but for those whose keys the experiment chooses."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        field = f"{prefix}{name}"
+        if field in (*SOURCES, *OPEN):
+            continue
+        found |= leaves(value, f"{field}.") if isinstance(value, dict) else {field: value}
+    return found
+
+
 def _check_mapping(given: dict[str, Any], reference: dict[str, Any], prefix: str) -> None:
     unknown, missing = sorted(given.keys() - reference.keys()), sorted(reference.keys() - given.keys())
     where = f"config.{prefix}".rstrip(".")
@@ -92,17 +82,56 @@ def _check_mapping(given: dict[str, Any], reference: dict[str, Any], prefix: str
         raise ConfigError(f"{where} lacks {missing}; start from configs/base.py")
     for name, default in reference.items():
         field, value = f"{prefix}{name}", given[name]
-        if field in _OPEN:
+        if isinstance(default, dict) and not isinstance(value, dict):
+            raise ConfigError(f"config.{field}={value!r}; it must have the fields {sorted(default)}")
+        if field in OPEN:
             continue
-        if field in _SOURCES:
+        if field in SOURCES:
             for key, entry in value.items():
+                if not isinstance(entry, dict):
+                    raise ConfigError(
+                        f"config.{field}.{key}={entry!r}; it must have the fields {sorted(_SOURCE)}"
+                    )
                 _check_mapping(entry, _SOURCE, f"{field}.{key}.")
         elif isinstance(default, dict):
-            if not isinstance(value, dict):
-                raise ConfigError(f"config.{field}={value!r}; it must have the fields {sorted(default)}")
             _check_mapping(value, default, f"{field}.")
         elif not _same_kind(value, default):
             raise ConfigError(f"config.{field}={value!r}; it must be of type {type(default).__name__}")
+
+
+def _check_ranges(given: dict[str, Any], ranges: dict[str, Range], prefix: str) -> None:
+    for field, value in given.items():
+        if not ranges[field].allows(value):
+            raise ConfigError(f"config.{prefix}{field}={value!r}; it must be {ranges[field].words}")
+
+
+def _check_together(given: dict[str, Any]) -> None:
+    """Checks what takes several fields."""
+    for field in ("data.train", "validation.sources"):
+        if not _get(given, field):
+            raise ConfigError(f"config.{field} is empty; name at least one source (configs/base.py)")
+    warmup, steps = given["optimizer"]["warmup_steps"], given["train"]["steps"]
+    if warmup >= steps:
+        raise ConfigError(
+            f"config.optimizer.warmup_steps={warmup}; it must be below config.train.steps={steps}"
+        )
+    if given["model"]["init_source"] and not given["model"]["init_from"]:
+        raise ConfigError(
+            f"config.model.init_source={given['model']['init_source']!r} says whose names a file has, but"
+            " config.model.init_from names no file; set both or neither"
+        )
+    from fakedetect_jax.weights.families import SOURCES as NAMINGS
+
+    if given["model"]["init_source"] not in ("", *NAMINGS):
+        raise ConfigError(
+            f"config.model.init_source={given['model']['init_source']!r}; it must be one of {', '.join(NAMINGS)}, or ''"
+            " for a file of `fakedetect weights import`"
+        )
+    recipe = given["input"]["recipe"]
+    try:
+        SelfBlendRecipe(**{n: tuple(v) if isinstance(v, list) else v for n, v in recipe.items()})
+    except FakedetectError as error:
+        raise ConfigError(f"config.input.recipe: {error}") from error
 
 
 def _same_kind(value: Any, default: Any) -> bool:
@@ -120,7 +149,7 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def _get(config: Config, field: str) -> Any:
+def _get(config: Config | dict[str, Any], field: str) -> Any:
     value: Any = config
     for name in field.split("."):
         value = value[name]

@@ -119,7 +119,7 @@ def make_state(config: Config, model: nn.Module, optimizer: optax.GradientTransf
     Raises:
       WeightsError: the weights do not fit, or cannot be had; names what and the remedy.
     """
-    state = create_state(model, optimizer, seed=config.seed, frames=config.clip.frames, size=config.clip.size)
+    state = _drawn_state(config, model, optimizer)
     if not config.model.init_from:
         return state
     variables, report = start_from(state.evaluated, config.model.init_from, config.model.init_source)
@@ -127,6 +127,18 @@ def make_state(config: Config, model: nn.Module, optimizer: optax.GradientTransf
     params, average = (jax.tree.map(jnp.array, variables["params"]) for _ in range(2))
     statistics = jax.tree.map(jnp.array, variables.get("batch_stats", {}))
     return state.replace(params=params, average=average, statistics=statistics)
+
+
+def make_template(
+    config: Config, model: nn.Module, optimizer: optax.GradientTransformation, sharding: jax.sharding.Sharding
+) -> TrainState:
+    """Returns the shapes of `make_state`, to restore a state onto; needs neither weights nor time."""
+    shapes = jax.eval_shape(lambda: _drawn_state(config, model, optimizer))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes)
+
+
+def _drawn_state(config: Config, model: nn.Module, optimizer: optax.GradientTransformation) -> TrainState:
+    return create_state(model, optimizer, seed=config.seed, frames=config.clip.frames, size=config.clip.size)
 
 
 def make_clip_spec(config: Config, extraction: Extraction) -> ClipSpec:

@@ -23,7 +23,6 @@ from fakedetect_jax.model_card import model_card
 from fakedetect_jax.training.checkpoint import Checkpoints
 from fakedetect_jax.training.loop import CHECKPOINTS
 from fakedetect_jax.training.provenance import check_same_config
-from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.validation import SELECTION_METRIC
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -53,10 +52,8 @@ def export(config: Config, workdir: str | Path) -> Path:
     trained = ConfigDict(about["config"])
     clip = ClipSpec.parse(about["clip"])
     model = experiment.make_model(trained)
-    state = create_state(
-        model, experiment.make_optimizer(trained), seed=trained.seed, frames=clip.frames, size=clip.size
-    )
-    template = jax.device_put(state, parallel.replicated(parallel.make_mesh()))
+    whole = parallel.replicated(parallel.make_mesh())
+    template = experiment.make_template(trained, model, experiment.make_optimizer(trained), whole)
     variables = jax.device_get(checkpoints.restore(step, template).evaluated)
     spec = {
         "format": FORMAT,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,36 +15,98 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.inference import THRESHOLD, PersonVerdict
 
 # Told apart by people of all kinds of colour vision.
 _REAL, _FAKE, _LINE = "#0072b2", "#d55e00", "#444444"
 _FACES = 8
+VERDICT = "verdict.json"
+TIMELINE_PEOPLE = 20
+
+
+def check_free(folder: Path, video: str) -> None:
+    """Checks that `folder` has no verdict on another video; files of the same name in two folders are two videos.
+
+    Raises:
+      FakedetectError: names the other video.
+    """
+    document = folder / VERDICT
+    try:
+        other = _whole_name(json.loads(document.read_bytes())["video"])
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        raise FakedetectError(
+            f"{document} is there and cannot be read as a verdict; remove it, or give another folder as --out"
+        ) from None
+    if other != _whole_name(video):
+        raise FakedetectError(
+            f"{document} is of another video, {other}; give another folder as --out, or remove it"
+        )
 
 
 def write_json(path: Path, video: str, detector: str, verdicts: Sequence[PersonVerdict]) -> Path:
-    """Writes the verdicts with all that is needed to draw them on the video again."""
+    """Writes the verdicts with all that is needed to draw them on the video again; makes the folder.
+
+    Raises:
+      FakedetectError: a score is not a number between 0 and 1; names the person.
+    """
+    for verdict in verdicts:
+        scores = np.array([verdict.score, *verdict.clip_scores, *verdict.frame_scores])
+        if wrong := scores[~((scores >= 0) & (scores <= 1))].tolist():
+            raise FakedetectError(
+                f"{video}: the detector {detector} gives person {verdict.person} a P(fake) of {wrong[0]}; its weights "
+                "or its detector.json are damaged: export it again"
+            )
     document = {
-        "video": video,
+        "video": _whole_name(video),
         "detector": detector,
         "aggregation": "a person's score is the mean P(fake) of the clips of all of its tracks",
         "threshold": THRESHOLD,
         "people": [_describe(verdict) for verdict in verdicts],
     }
-    path.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    return path
+    return _write(path, json.dumps(document, indent=1, allow_nan=False).encode())
 
 
 def draw_timeline(path: Path, video: str, verdicts: Sequence[PersonVerdict]) -> Path:
-    """Draws P(fake) of the frames over time, a panel a person, under faces of it, as PNG."""
-    figure = Figure(figsize=(10, 3.4 * len(verdicts) + 0.5), layout="constrained")
+    """Draws P(fake) of the frames over time, a panel a person, under faces of it, as PNG.
+
+    Only the first `TIMELINE_PEOPLE` are drawn: a picture of hundreds takes minutes and nobody can look at it.
+    """
+    drawn = verdicts[:TIMELINE_PEOPLE]
+    height = 3.6 * len(drawn) + 0.9
+    figure = Figure(figsize=(10, height))
     FigureCanvasAgg(figure)
-    figure.suptitle(Path(video).name)
-    panels = figure.subplots(2 * len(verdicts), 1, squeeze=False, height_ratios=[1, 2] * len(verdicts))[:, 0]
-    for number, verdict in enumerate(verdicts):
+    # Set by hand, in inches: matplotlib's solver needs longer for the places than for the drawing.
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.5 / height, top=1 - 0.65 / height, hspace=0.45)
+    name = os.fsencode(Path(video).name).decode(errors="replace")
+    shown = f", the first {len(drawn)} of {len(verdicts)} people" if len(drawn) < len(verdicts) else ""
+    figure.suptitle(name + shown, y=1 - 0.1 / height, va="top", parse_math=False)
+    panels = figure.subplots(2 * len(drawn), 1, squeeze=False, height_ratios=[1, 2] * len(drawn))[:, 0]
+    for number, verdict in enumerate(drawn):
         _draw_faces(panels[2 * number], verdict)
         _draw_scores(panels[2 * number + 1], verdict)
-    figure.savefig(path, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    return _write(path, picture.getvalue())
+
+
+def _whole_name(video: str) -> str:
+    return os.path.abspath(video)
+
+
+def _write(path: Path, data: bytes) -> Path:
+    """Writes a file that is there whole or not at all, whatever happens meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        # The system does not say for which file there was no room.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     return path
 
 

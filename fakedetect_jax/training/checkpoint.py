@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import errno
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
+from orbax.checkpoint import checkpoint_args, checkpoint_managers
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.training.digests import DIGESTS, ChangedFile, check_digests, write_digests
 from fakedetect_jax.training.state import TrainState
+
+# What orbax puts behind the name of a folder that is not whole yet.
+_UNFINISHED = ".orbax-checkpoint-tmp"
 
 
 class CheckpointMismatch(FakedetectError):
     """A checkpoint that does not fit the run that would go on from it."""
+
+
+class DamagedCheckpoint(FakedetectError):
+    """A checkpoint whose files are not what was written: cut, changed, or missing."""
+
+
+class CheckpointNotWritten(FakedetectError):
+    """A checkpoint that the disk did not take."""
 
 
 class Checkpoints:
@@ -23,12 +40,15 @@ class Checkpoints:
     Each holds the train state and a JSON document `about` (config, place in the data, versions). The newest is
     kept, to go on from, and the one with the highest validation metric, to use. A checkpoint counts only when
     it is written whole: a kill in the middle of a save leaves the one before. What such a save left behind is removed,
-    but not if `read_only`: another process may be saving.
+    but not if `read_only`: another process may be saving. The digests of the files lie beside them, and what is read
+    is held against them.
+
+    Raises:
+      DamagedCheckpoint: a file of any checkpoint was changed, cut or lost; names it and the remedy.
     """
 
     def __init__(self, folder: str | Path, *, metric: str, read_only: bool = False) -> None:
         self._folder = Path(folder).absolute()
-        self._metric = metric
         keep = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(1),
@@ -37,9 +57,12 @@ class Checkpoints:
                 ),
             ]
         )
+        # Before orbax looks at any: it chooses the best by the metrics of all.
+        for step in _steps(self._folder):
+            self._check(step)
         self._manager = ocp.CheckpointManager(
             self._folder,
-            item_handlers={"state": _state_handler(), "about": ocp.JsonCheckpointHandler()},
+            item_handlers={"state": _StateHandler(), "about": ocp.JsonCheckpointHandler()},
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
                 best_fn=lambda metrics: metrics[metric],
@@ -69,48 +92,126 @@ class Checkpoints:
     def save(
         self, step: int, state: TrainState, about: dict[str, Any], metrics: dict[str, float] | None
     ) -> None:
-        """Starts to write a checkpoint; the device goes on computing meanwhile."""
-        items = ocp.args.Composite(state=ocp.args.PyTreeSave(state), about=ocp.args.JsonSave(about))
-        self._manager.save(step, args=items, metrics=metrics, force=True)
+        """Starts to write a checkpoint; the device goes on computing meanwhile.
+
+        Raises:
+          CheckpointNotWritten: the disk did not take this one or the one before; says what is safe.
+        """
+        items = ocp.args.Composite(state=_SaveState(state), about=ocp.args.JsonSave(about))
+        with self._writing():
+            self._manager.save(step, args=items, metrics=metrics, force=True)
 
     def about(self, step: int) -> dict[str, Any]:
-        """Returns the JSON document of a checkpoint."""
-        restored = self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))
-        return restored["about"]
+        """Returns the JSON document of a checkpoint.
+
+        Raises:
+          DamagedCheckpoint: it is not there, or is not JSON.
+        """
+        with self._reading(step):
+            return self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))["about"]
 
     def metrics(self, step: int) -> dict[str, float]:
         """Returns the validation metrics of a checkpoint."""
-        return {str(name): float(value) for name, value in (self._manager.metrics(step) or {}).items()}
+        with self._reading(step):
+            return {str(name): float(value) for name, value in (self._manager.metrics(step) or {}).items()}
 
     def restore(self, step: int, template: TrainState) -> TrainState:
-        """Reads a state onto the shardings of `template`.
+        """Reads a state onto the shardings of `template`, whose leaves may be arrays or jax.ShapeDtypeStruct.
 
         Raises:
           CheckpointMismatch: a leaf is missing, left over, or of another shape or dtype; names it.
+          DamagedCheckpoint: a file is cut or missing, or a number is not the one that was written.
         """
-        stored = self._manager.item_metadata(step)["state"]
+        with self._reading(step):
+            stored = self._manager.item_metadata(step)["state"]
         _check_same_leaves(template, stored, f"{self._folder}, step {step}")
-        restore = ocp.args.PyTreeRestore(
-            template, restore_args=ocp.checkpoint_utils.construct_restore_args(template)
-        )
-        return self._manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
+        restore = _RestoreState(template, restore_args=ocp.checkpoint_utils.construct_restore_args(template))
+        with self._reading(step):
+            return self._manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
 
     def close(self) -> None:
-        """Waits until all is written."""
-        self._manager.wait_until_finished()
+        """Waits until all is written.
+
+        Raises:
+          CheckpointNotWritten: the disk did not take the last one; says what is safe.
+        """
+        with self._writing():
+            self._manager.wait_until_finished()
         self._manager.close()
 
+    def _check(self, step: int) -> None:
+        try:
+            checked = check_digests(self._folder / f"step_{step}")
+        except ChangedFile as error:
+            raise self._damaged(step, error) from error
+        if not checked:
+            print(
+                f"{self._folder}, step {step}: has no {DIGESTS}; a changed number in it cannot be found out"
+            )
 
-def _state_handler() -> ocp.PyTreeCheckpointHandler:
-    """Writes each array from the first device that holds it.
+    @contextlib.contextmanager
+    def _reading(self, step: int) -> Iterator[None]:
+        """Names the checkpoint in whatever reading it raises: each library has errors of its own."""
+        try:
+            yield
+        except (PermissionError, MemoryError):
+            raise
+        except Exception as error:
+            raise self._damaged(step, error) from error
+
+    def _damaged(self, step: int, error: Exception) -> DamagedCheckpoint:
+        others = [other for other in _steps(self._folder) if other != step]
+        remedy = f"to go on from step {max(others)}" if others else "to begin anew"
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return DamagedCheckpoint(
+            f"{self._folder}: the checkpoint of step {step} is damaged ({what[:200]}). Remove the folder"
+            f" {self._folder / f'step_{step}'} {remedy}"
+        )
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns a full disk into an error that says what is safe; orbax wraps the system's words in its own."""
+        try:
+            yield
+        except Exception as error:
+            if not _is_full(error):
+                raise
+            whole = _steps(self._folder)
+            safe = f"the one of step {max(whole)} is whole" if whole else "none is whole yet"
+            raise CheckpointNotWritten(
+                f"{self._folder}: no room on the disk for the checkpoint; {safe}. Make room, and start the same line"
+                " again to go on from there"
+            ) from error
+
+
+class _StateHandler(ocp.PyTreeCheckpointHandler):
+    """Writes each array from the first device that holds it, and the digests of all files when they are whole.
 
     Orbax would have every device write a slice of every replicated array, and compiles a program for each shape and
     place of a slice at the first save (google/orbax issue 2934): longer than the writing saves.
     """
-    arrays = ocp.type_handlers.ArrayHandler(use_replica_parallel=False)
-    return ocp.PyTreeCheckpointHandler(
-        type_handler_registry=ocp.type_handlers.create_type_handler_registry((jax.Array, arrays))
-    )
+
+    def __init__(self) -> None:
+        arrays = ocp.type_handlers.ArrayHandler(use_replica_parallel=False)
+        registry = ocp.type_handlers.create_type_handler_registry((jax.Array, arrays))
+        super().__init__(type_handler_registry=registry)
+
+    def finalize(self, directory: Any) -> None:
+        """Is called in the background, on one process, before the checkpoint gets the name under which it counts."""
+        super().finalize(directory)
+        write_digests(Path(directory).parent, unfinished=_UNFINISHED)
+
+
+@checkpoint_args.register_with_handler(_StateHandler, for_save=True)
+@dataclasses.dataclass
+class _SaveState(ocp.args.PyTreeSave):
+    """What orbax wants to know of a handler of ours."""
+
+
+@checkpoint_args.register_with_handler(_StateHandler, for_restore=True)
+@dataclasses.dataclass
+class _RestoreState(ocp.args.PyTreeRestore):
+    """What orbax wants to know of a handler of ours."""
 
 
 def _check_same_leaves(template: TrainState, stored: Any, where: str) -> None:
@@ -121,6 +222,23 @@ def _check_same_leaves(template: TrainState, stored: Any, where: str) -> None:
                 f"{where}: {name} is {found.get(name, 'missing')} in the checkpoint and "
                 f"{wanted.get(name, 'absent')} in this run; use the config that wrote it, or a new --workdir"
             )
+
+
+def _steps(folder: Path) -> list[int]:
+    """The steps of the checkpoints that count: what is not whole has another name."""
+    names = (re.fullmatch(r"step_(\d+)", path.name) for path in folder.glob("step_*"))
+    return sorted(int(name[1]) for name in names if name)
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came from, is that there is no room."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(words in str(error) for words in ("RESOURCE_EXHAUSTED", "No space left", "Disk quota")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _signatures(tree: Any) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from tqdm import tqdm
 from fakedetect_jax import experiment, parallel
 from fakedetect_jax.config import Config
 from fakedetect_jax.data.pipeline import evaluation_batches, train_batches
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.training.checkpoint import Checkpoints
+from fakedetect_jax.training.interruption import Interruption
 from fakedetect_jax.training.metrics_log import MetricsLog
 from fakedetect_jax.training.provenance import check_same_run, describe_run
 from fakedetect_jax.training.state import TrainState
 from fakedetect_jax.training.step import compile_step
 from fakedetect_jax.training.validation import SELECTION_METRIC, make_validation_step, validate
+from fakedetect_jax.training.workdir import reserved
 
 CHECKPOINTS = "checkpoints"
 
@@ -31,14 +35,24 @@ def train(config: Config, workdir: str | Path) -> Path:
 
     Raises:
       CheckpointMismatch: `workdir` holds a run of another config or other data; names the difference.
-      FloatingPointError: the loss or the gradient is not finite; names the step.
+      DamagedCheckpoint, CheckpointNotWritten: the files of a checkpoint; names the remedy.
+      LossNotFinite: the loss or the gradient is not finite; names the step.
+      Stopped: Ctrl-C or SIGTERM asked for it; the step that was reached is saved.
+      WorkdirInUse: another process trains in `workdir`.
     """
-    run = _Run(config, Path(workdir))
-    try:
-        run.go()
-    finally:
-        run.close()
+    workdir = Path(workdir)
+    alone = reserved(workdir) if jax.process_index() == 0 else contextlib.nullcontext()
+    with Interruption() as interruption, alone:
+        run = _Run(config, workdir)
+        try:
+            run.go(interruption)
+        finally:
+            run.close()
     return run.folder
+
+
+class LossNotFinite(FakedetectError):
+    """Training that has diverged."""
 
 
 class _Run:
@@ -64,7 +78,7 @@ class _Run:
         self.state = self._first_or_saved_state(optimizer)
         self.log = MetricsLog(workdir, step=int(self.state.step)) if jax.process_index() == 0 else None
 
-    def go(self) -> None:
+    def go(self, interruption: Interruption) -> None:
         """Takes the steps that are left."""
         train, start = self.config.train, int(self.state.step)
         if start >= train.steps:
@@ -81,6 +95,7 @@ class _Run:
             loading=experiment.make_loading(self.config),
         )
         window = _Window(start)
+        interruption.counted = True
         first = jax.process_index() == 0
         progress = tqdm(
             batches, initial=start, total=train.steps, desc="train", unit="step", disable=not first
@@ -90,7 +105,8 @@ class _Run:
             self.state, metrics = self.step(self.state, parallel.to_global(batch, self.mesh))
             window.add(metrics)
             last, validating = done == train.steps, done % self.config.validation.every == 0
-            saving = last or validating or done % train.checkpoint_every == 0
+            stopping = interruption.asked(done)
+            saving = last or validating or stopping or done % train.checkpoint_every == 0
             if saving or done % train.log_every == 0:
                 values = window.close(examples=train.batch_size)
                 self._write(done, "train", values)
@@ -98,6 +114,9 @@ class _Run:
             if saving:
                 self._save(done, self._validate(done) if last or validating else None)
                 window = _Window(done)  # what validation and saving took is not the steps' time
+            if stopping and not last:
+                progress.close()
+                raise interruption.stop(done)
 
     def close(self) -> None:
         """Waits for what is being written."""
@@ -130,14 +149,14 @@ class _Run:
         return describe_run(self.config, self.spec, self.videos, self.held_out)
 
     def _first_or_saved_state(self, optimizer: Any) -> TrainState:
-        state = experiment.make_state(self.config, self.model, optimizer)
-        state = jax.device_put(state, parallel.replicated(self.mesh))
-        step = self.checkpoints.latest_step()
+        step, whole = self.checkpoints.latest_step(), parallel.replicated(self.mesh)
         if step is None:
-            return state
+            return jax.device_put(experiment.make_state(self.config, self.model, optimizer), whole)
         where = f"{self.folder}, step {step}"
         check_same_run(self.checkpoints.about(step), self._about(), self.config, where=where)
-        return self.checkpoints.restore(step, state)
+        return self.checkpoints.restore(
+            step, experiment.make_template(self.config, self.model, optimizer, whole)
+        )
 
 
 class _Window:
@@ -165,13 +184,13 @@ class _Window:
         """Returns the means since the last call, and the speed; begins anew.
 
         Raises:
-          FloatingPointError: a step's loss or gradient norm is not finite; names the first such step.
+          LossNotFinite: a step's loss or gradient norm is not finite; names the first such step.
         """
         rows = jax.device_get(self._metrics)
         for step, row in enumerate(rows, self._first):
             for name in ("loss", "gradient_norm"):
                 if not np.isfinite(row[name]):
-                    raise FloatingPointError(
+                    raise LossNotFinite(
                         f"{name} is {row[name]} at step {step}; nothing since the last checkpoint was saved. "
                         "Lower config.optimizer.learning_rate, or look at the batch of that step"
                     )

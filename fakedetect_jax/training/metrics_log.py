@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -26,8 +27,13 @@ class MetricsLog:
 
     def write(self, step: int, part: str, values: dict[str, float]) -> None:
         """Logs `values` of `part` ('train', 'validation') at `step`."""
-        self._lines.write(json.dumps({"step": step, "part": part, **values}) + "\n")
-        self._lines.flush()
+        try:
+            self._lines.write(json.dumps({"step": step, "part": part, **values}) + "\n")
+            self._lines.flush()
+        except OSError as error:  # which does not say for which file there was no room
+            with contextlib.suppress(OSError):
+                self._lines.close()  # or what is left in its buffer would fail once more at the end
+            raise OSError(error.errno, error.strerror, self._lines.name) from error
         for name, value in values.items():
             self._board.add_scalar(f"{part}/{name}", value, step)
 
@@ -38,14 +44,20 @@ class MetricsLog:
 
 
 def _keep_until(path: Path, step: int) -> None:
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:  # the half line of a killed run; the steps after it are taken again
-            break
-        if row["step"] <= step:
-            kept.append(line + "\n")
+    rows = [(line, _step_of(line)) for line in path.read_bytes().splitlines()]
+    # A killed run leaves half a line at the end, of a step that is taken again.
+    if lost := sum(place is None for _, place in rows[:-1]):
+        print(f"{path}: {lost} lines cannot be read and are left out")
+    kept = b"".join(line + b"\n" for line, place in rows if place is not None and place <= step)
     partial = path.with_suffix(".tmp")
-    partial.write_text("".join(kept), encoding="utf-8")
+    partial.write_bytes(kept)
     os.replace(partial, path)
+
+
+def _step_of(line: bytes) -> int | None:
+    """The step that a line is of; None where it is not one of ours."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return step if isinstance(step, int) else None

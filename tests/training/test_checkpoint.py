@@ -1,10 +1,22 @@
+import errno
+import hashlib
+import json
+import random
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from fakedetect_jax import parallel
-from fakedetect_jax.training.checkpoint import CheckpointMismatch, Checkpoints
+from fakedetect_jax.training.checkpoint import (
+    CheckpointMismatch,
+    CheckpointNotWritten,
+    Checkpoints,
+    DamagedCheckpoint,
+)
 
 
 def test_a_state_on_eight_devices_is_saved_without_compiling_and_restored_on_one(tmp_path):
@@ -54,3 +66,161 @@ def test_a_folder_without_checkpoints_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(CheckpointMismatch, match="nothing: no validated checkpoint; train first"):
         Checkpoints(tmp_path / "nothing", metric="auc", read_only=True).best_step()
     assert not (tmp_path / "nothing").exists()
+
+
+STATE = {"a": jnp.arange(3000.0), "b": {"c": jnp.full((40, 50), 0.3)}, "step": jnp.asarray(7)}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A folder with the best checkpoint, of step 3, and the newest, of step 7."""
+    folder = tmp_path_factory.mktemp("two")
+    checkpoints = Checkpoints(folder, metric="auc")
+    checkpoints.save(3, STATE, {"config": {"x": 1}}, {"auc": 0.9})
+    checkpoints.save(7, STATE, {"config": {"x": 1}}, {"auc": 0.5})
+    checkpoints.close()
+    return folder
+
+
+@pytest.fixture
+def copied(two, tmp_path):
+    return shutil.copytree(two, tmp_path / "copy")
+
+
+def read(folder):
+    """Does all that a run does that goes on, and an export."""
+    checkpoints = Checkpoints(folder, metric="auc", read_only=True)
+    checkpoints.best_step()
+    step = checkpoints.latest_step()
+    assert checkpoints.about(step) == {"config": {"x": 1}}
+    checkpoints.metrics(step)
+    state = checkpoints.restore(step, STATE)
+    checkpoints.close()
+    jax.tree.map(lambda left, right: np.testing.assert_array_equal(left, right, strict=True), state, STATE)
+    return step
+
+
+# Orbax's own notes on times and on being done; no number follows from them.
+NOTES = ("_CHECKPOINT_METADATA", "commit_success.txt", "sha256.json")
+
+
+def test_the_digests_are_of_all_files_of_a_checkpoint(two):
+    step = two / "step_7"
+    files = {path.relative_to(step).as_posix(): path for path in step.rglob("*") if path.is_file()}
+    digests = json.loads(files["sha256.json"].read_text())
+    assert digests == {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in files.items()
+        if path.name not in NOTES
+    }
+    assert {"about/metadata", "metrics/metrics", "state/_METADATA"} < set(digests)
+
+
+def cut(path, data):
+    path.write_bytes(data[: len(data) // 2])
+
+
+def flip(path, data):
+    place = random.Random(path.name + str(len(data))).randrange(8 * len(data))
+    changed = bytearray(data)
+    changed[place // 8] ^= 1 << place % 8
+    path.write_bytes(changed)
+
+
+DAMAGE = {
+    "removed": lambda path, data: path.unlink(),
+    "emptied": lambda path, data: path.write_bytes(b""),
+    "cut": cut,
+    "zeroed": lambda path, data: path.write_bytes(bytes(len(data))),
+    "flipped": flip,
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_file_is_found_and_the_remedy_works(how, two, tmp_path):
+    names = json.loads((two / "step_7" / "sha256.json").read_text())
+    assert len(names) > 5
+    for number, name in enumerate(names):
+        folder = shutil.copytree(two, tmp_path / f"{number}")
+        path = folder / "step_7" / name
+        DAMAGE[how](path, path.read_bytes())
+        message = rf"{folder}: the checkpoint of step 7 is damaged \({name} .*"
+        message += rf"Remove the folder {folder}/step_7 to go on from step 3"
+        with pytest.raises(DamagedCheckpoint, match=message):
+            read(folder)
+        shutil.rmtree(folder / "step_7")
+        assert read(folder) == 3
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_what_is_no_part_of_the_numbers_may_be_lost(name, copied, capsys):
+    (copied / "step_7" / name).unlink()
+    assert read(copied) == 7
+    assert ("a changed number in it cannot be found out" in capsys.readouterr().out) == (
+        name == "sha256.json"
+    )
+
+
+@pytest.mark.parametrize("inside", [".", "about", "state", "metrics"])
+def test_an_empty_folder_of_a_step_is_no_checkpoint(inside, copied):
+    (copied / "step_999" / inside).mkdir(parents=True)
+    with pytest.raises(DamagedCheckpoint, match=r"step 999 is damaged .*step_999 to go on from step 7"):
+        read(copied)
+
+
+def test_without_another_checkpoint_the_remedy_is_to_begin_anew(copied):
+    shutil.rmtree(copied / "step_3")
+    (copied / "step_7" / "about" / "metadata").write_text("")
+    with pytest.raises(DamagedCheckpoint, match=r"Remove the folder .*step_7 to begin anew"):
+        read(copied)
+
+
+def test_a_file_that_may_not_be_read_is_no_damage(copied, monkeypatch):
+    def forbidden(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", "file")
+
+    monkeypatch.setattr("fakedetect_jax.training.checkpoint.check_digests", forbidden)
+    with pytest.raises(PermissionError):
+        read(copied)
+
+
+def test_what_else_lies_in_the_folder_is_left_alone(copied):
+    (copied / "notes.txt").write_text("mine")
+    shutil.copytree(copied / "step_7", copied / "step_7.bak")
+    assert read(copied) == 7
+
+
+FULL = [
+    ValueError("RESOURCE_EXHAUSTED: Error writing: No space left on device"),
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+]
+
+
+@pytest.mark.parametrize("error", FULL)
+@pytest.mark.parametrize("method", ["save", "wait_until_finished"])
+def test_a_full_disk_is_one_error_that_says_what_is_safe(method, error, copied, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("of orbax") from error
+
+    monkeypatch.setattr(ocp.CheckpointManager, method, full)
+    with pytest.raises(
+        CheckpointNotWritten, match=r"no room .* the one of step 7 is whole. Make room, and start"
+    ):
+        save_and_close(copied)
+
+
+def save_and_close(folder):
+    checkpoints = Checkpoints(folder, metric="auc")
+    checkpoints.save(8, STATE, {}, None)
+    checkpoints.close()
+
+
+def test_another_failure_of_a_save_stays_what_it_is(copied, monkeypatch):
+    def fails(*_, **__):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(ocp.CheckpointManager, "save", fails)
+    with pytest.raises(ValueError, match="a bug") as raised:
+        Checkpoints(copied, metric="auc").save(8, STATE, {}, None)
+    assert type(raised.value) is ValueError

@@ -15,7 +15,7 @@ import pytest
 
 from fakedetect_jax import experiment
 from fakedetect_jax.training.checkpoint import CheckpointMismatch, Checkpoints
-from fakedetect_jax.training.loop import train
+from fakedetect_jax.training.loop import LossNotFinite, train
 from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.validation import SELECTION_METRIC
 from tests import tiny_config
@@ -133,6 +133,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_
     config.input.fakes = config.validation.fakes = "recorded"
     config.optimizer.learning_rate = 1e30
     config.optimizer.warmup_steps = 0
-    with pytest.raises(FloatingPointError, match=r"is (nan|inf) at step \d+"):
+    with pytest.raises(LossNotFinite, match=r"is (nan|inf) at step \d+"):
         train(config, tmp_path)
     assert saved(tmp_path).latest_step() is None

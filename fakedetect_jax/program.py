@@ -1,0 +1,87 @@
+"""How a program ends: one line for what a user can mend, a traceback for a bug, and an exit code for scripts."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import platform
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import fakedetect_jax
+from fakedetect_jax.errors import FakedetectError
+
+EXIT_CODES = """Exit codes: 0 done; 1 an error that the last line names, with its remedy; 2 a wrong command line;
+70 a bug, whose traceback is shown; 130 stopped by Ctrl-C; 143 stopped by SIGTERM."""
+
+_DONE, _NAMED, _BUG = 0, 1, 70
+# Trouble with a file that its owner or the machine's can end. Any other number is a bug that happened to meet a file.
+_FILE_TROUBLE = {
+    errno.EACCES: "permission denied",
+    errno.EDQUOT: "your quota of disk space is used up; free some, and start the same line again",
+    errno.EEXIST: "exists already",
+    errno.EIO: "the disk cannot read or write it (input/output error)",
+    errno.EISDIR: "is a folder, where a file is wanted",
+    errno.ENAMETOOLONG: "the name is too long for this file system",
+    errno.ENOENT: "no such file or folder",
+    errno.ENOSPC: "no room is left on the disk; free some, and start the same line again",
+    errno.ENOTDIR: "is not a folder, or lies below a file",
+    errno.EPERM: "the system does not permit it",
+    errno.EROFS: "lies on a disk that can only be read",
+}
+
+
+def run_program(name: str, work: Callable[[], None]) -> NoReturn:
+    """Runs `work` and exits with one of `EXIT_CODES`; `name` begins every line that is said about an error."""
+    # A file name need not be UTF-8; to print one must not end the program.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        work()
+        sys.stdout.flush()
+    except FakedetectError as error:
+        _end(name, str(error), _NAMED)
+    except KeyboardInterrupt as error:
+        _end(name, str(error) or "stopped", 128 + getattr(error, "number", signal.SIGINT))
+    except BrokenPipeError:
+        # Our reader has gone, as in `fakedetect models | head`. Python's own flush at the end must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_DONE)
+    except Exception as error:
+        if line := _trouble(error):
+            _end(name, line, _NAMED)
+        traceback.print_exc()
+        _end(name, f"{type(error).__name__}: {_bug_line()}", _BUG)
+    sys.exit(_DONE)
+
+
+def _trouble(error: Exception) -> str:
+    """Says in one line what is wrong with a file or the memory; '' where the error is a bug."""
+    if isinstance(error, OSError) and error.errno in _FILE_TROUBLE:
+        what = _FILE_TROUBLE[error.errno]
+        return what if error.filename is None else f"{os.fsdecode(error.filename)}: {what}"
+    # XLA's error of a device, whose class is a plain RuntimeError's.
+    if isinstance(error, RuntimeError) and str(error).startswith("RESOURCE_EXHAUSTED"):
+        return (
+            f"the device has too little memory; lower the batch size ({str(error).splitlines()[0].strip()})"
+        )
+    return ""
+
+
+def _bug_line() -> str:
+    versions = f"fakedetect_jax {fakedetect_jax.__version__}, Python {platform.python_version()}"
+    return (
+        "this is a bug of fakedetect_jax, not a mistake of yours. Please report it to the project's issues, with your"
+        f" command, the traceback above and the versions ({versions}, {platform.platform()})"
+    )
+
+
+def _end(name: str, line: str, code: int) -> NoReturn:
+    sys.stdout.flush()
+    print(f"{name}: {line}", file=sys.stderr, flush=True)
+    sys.exit(code)

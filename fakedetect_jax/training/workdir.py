@@ -1,0 +1,60 @@
+"""One run in a folder at a time: two would remove each other's checkpoints."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from fakedetect_jax.errors import FakedetectError
+
+LOCK = "training.lock"
+# Some network file systems have no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class WorkdirInUse(FakedetectError):
+    """A folder in which another process trains."""
+
+
+@contextlib.contextmanager
+def reserved(workdir: Path) -> Iterator[None]:
+    """Keeps other processes from training in `workdir`, on this machine and on those that share its file system.
+
+    The system itself lets go of the lock when the process ends, however that happens: a killed run leaves nothing that
+    would keep it from going on, on the same machine or another.
+
+    Raises:
+      WorkdirInUse: names the process that trains there.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    path = workdir / LOCK
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                print(f"{workdir}: its file system has no locks; see to it that nobody else trains there")
+            elif error.errno in (errno.EACCES, errno.EAGAIN):
+                raise WorkdirInUse(
+                    f"{workdir}: {_holder(path)} trains here; wait for its end, or give another --workdir"
+                ) from None
+            else:
+                raise OSError(error.errno, error.strerror, str(path)) from error
+        file.truncate(0)
+        json.dump({"host": platform.node(), "pid": os.getpid()}, file)
+        file.flush()
+        yield
+
+
+def _holder(path: Path) -> str:
+    try:
+        document = json.loads(path.read_bytes())
+        return f"process {document['pid']} of {document['host']}"
+    except (ValueError, KeyError, TypeError, OSError):
+        return "another process"
