@@ -29,6 +29,7 @@ MakeInputs = Callable[[jax.Array, Batch], Batch]
 
 # Of the compiled program's operations, those with this in their names make the fakes.
 SELF_BLEND = "self_blend"
+_SEEN = ("frames", "landmarks", "valid")
 
 
 def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
@@ -95,10 +96,10 @@ def augmented(recipe: SelfBlendRecipe) -> MakeInputs:
     """Every clip keeps its recorded label and gets the geometric and photometric part of the recipe."""
 
     def make(keys: jax.Array, batch: Batch) -> Batch:
-        def one(key: jax.Array, frames: jax.Array, landmarks: jax.Array) -> Crop:
-            return augment_clip(key, to_unit(frames), landmarks, recipe=recipe)
+        def one(key: jax.Array, frames: jax.Array, landmarks: jax.Array, valid: jax.Array) -> Crop:
+            return augment_clip(key, to_unit(frames), landmarks, recipe=recipe, valid=valid)
 
-        return _labelled(jax.vmap(one)(keys, batch["frames"], batch["landmarks"]), batch)
+        return _labelled(jax.vmap(one)(keys, *(batch[name] for name in _SEEN)), batch)
 
     return make
 
@@ -109,10 +110,10 @@ def cropped(*, size: int, margin: float) -> MakeInputs:
     def make(keys: jax.Array, batch: Batch) -> Batch:
         del keys
 
-        def one(frames: jax.Array, landmarks: jax.Array) -> Crop:
-            return face_crop(to_unit(frames), landmarks, size=size, margin=margin)
+        def one(frames: jax.Array, landmarks: jax.Array, valid: jax.Array) -> Crop:
+            return face_crop(to_unit(frames), landmarks, size=size, margin=margin, valid=valid)
 
-        return _labelled(jax.vmap(one)(batch["frames"], batch["landmarks"]), batch)
+        return _labelled(jax.vmap(one)(*(batch[name] for name in _SEEN)), batch)
 
     return make
 

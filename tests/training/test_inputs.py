@@ -6,10 +6,12 @@ import jax
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fakedetect_jax import experiment, models
 from fakedetect_jax.augment import SelfBlendRecipe
-from fakedetect_jax.training.inputs import self_blended
+from fakedetect_jax.training.inputs import augmented, cropped, self_blended
 from fakedetect_jax.training.losses import mask_loss
 from fakedetect_jax.training.state import create_state
 from tests import tiny_config
@@ -50,6 +52,46 @@ def test_only_strangers_lend_their_face(batch):
     changed = np.abs(own["frames"] - other["frames"]).max(axis=(1, 2, 3, 4)) > 0.02
     # The first two clips show two people; the last two one person. Reals never change.
     np.testing.assert_array_equal(changed, [False, True, False, True, False, False, False, False])
+
+
+INPUTS = {
+    "cropped": cropped(size=32, margin=0.2),
+    "augmented": augmented(RECIPE),
+    "self_blended": self_blended(RECIPE),
+    "borrowed": self_blended(dataclasses.replace(RECIPE, other_face=1.0, temporal="drift")),
+}
+COMPILED = {name: jax.jit(make) for name, make in INPUTS.items()}
+
+
+def half_valid(batch):
+    return batch | {"valid": np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+@settings(max_examples=10)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    centre=st.floats(-1e6, 1e6, width=32),
+    spread=st.sampled_from([0.0, 1e-3, 3.0, 20.0, 1e4, 1e30]),
+)
+def test_what_invalid_frames_hold_changes_no_valid_one(batch, name, seed, centre, spread):
+    clean = half_valid(batch)
+    rng = np.random.default_rng(seed)
+    spoilt, invalid = dict(clean), ~clean["valid"]
+    spoilt["frames"] = np.where(
+        invalid[..., None, None, None],
+        rng.integers(0, 256, clean["frames"].shape, np.uint8),
+        clean["frames"],
+    )
+    garbage = (centre + spread * rng.normal(size=clean["landmarks"].shape)).astype(np.float32)
+    spoilt["landmarks"] = np.where(invalid[..., None, None], garbage, clean["landmarks"])
+    keys = jax.random.split(jax.random.key(seed), 4)
+    kept, changed = (jax.tree.map(np.asarray, COMPILED[name](keys, rows)) for rows in (clean, spoilt))
+    valid = kept["valid"]
+    for field, value in kept.items():
+        per_frame = value.shape[:2] == valid.shape
+        one, other = (part[field][valid] if per_frame else part[field] for part in (kept, changed))
+        np.testing.assert_array_equal(one, other, err_msg=field)
 
 
 def test_borrowing_needs_an_even_batch(batch):
