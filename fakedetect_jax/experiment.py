@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
@@ -17,6 +16,7 @@ from fakedetect_jax.config import Config
 from fakedetect_jax.data.pipeline import Loading, Shard
 from fakedetect_jax.data.tracks import Tracks, concatenate, select
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.training import inputs
 from fakedetect_jax.training.inputs import MakeInputs, augmented, cropped, self_blended
 from fakedetect_jax.training.optimizer import adamw, learning_rate_schedule, without
 from fakedetect_jax.training.state import TrainState, create_state
@@ -52,6 +52,14 @@ def make_validation_inputs(config: Config) -> MakeInputs:
     if config.validation.fakes == "self_blend":
         return self_blended(recipe)
     return cropped(size=recipe.size, margin=config.input.margin)
+
+
+def check_pairs(config: Config, devices: int) -> None:
+    """Raises FakedetectError if `input.recipe.other_face` would have faces borrowed between devices."""
+    for fakes, part in ((config.input.fakes, "train"), (config.validation.fakes, "validation")):
+        if fakes == "self_blend":
+            size, field = config[part].batch_size, f"config.{part}.batch_size"
+            inputs.check_pairs(make_recipe(config), size, devices=devices, field=field)
 
 
 def make_schedule(config: Config) -> optax.Schedule:
@@ -125,9 +133,7 @@ def make_state(config: Config, model: nn.Module, optimizer: optax.GradientTransf
         return state
     variables, report = start_from(state.evaluated, config.model.init_from, config.model.init_source)
     print(f"{config.model.init_from}: {report.describe()}")
-    params, average = (jax.tree.map(jnp.array, variables["params"]) for _ in range(2))
-    statistics = jax.tree.map(jnp.array, variables.get("batch_stats", {}))
-    return state.replace(params=params, average=average, statistics=statistics)
+    return state.begin_from(variables)
 
 
 def open_tracks(config: Config, sources: Config) -> Tracks:

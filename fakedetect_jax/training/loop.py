@@ -55,6 +55,7 @@ class _Run:
         self.mesh = parallel.make_mesh()
         parallel.check_batch_size(config.train.batch_size, self.mesh, "config.train.batch_size")
         parallel.check_batch_size(config.validation.batch_size, self.mesh, "config.validation.batch_size")
+        experiment.check_pairs(config, self.mesh.size)
         self.tracks = experiment.open_tracks(config, config.data.train)
         experiment.check_methods(config, self.tracks)
         self.held_out = experiment.open_tracks(config, config.validation.sources)

@@ -97,7 +97,9 @@ def assert_no_kink_near(gradient, x, disturbance=3e-7, draws=6):
     for _ in range(draws):
         beside = gradient(x + disturbance * rng.normal(size=x.shape))
         jump = abs(beside - at).max() / abs(at).max()
-        assert jump < 1e-4, f"a kink lies next to this example: its gradient jumps by {jump:.0e}; take another"
+        assert jump < 1e-4, (
+            f"a kink lies next to this example: its gradient jumps by {jump:.0e}; take another"
+        )
 
 
 def assert_parity(model, variables, reference, frames):
