@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
@@ -18,6 +17,7 @@ from fakedetect_jax.data.pipeline import Loading, Shard
 from fakedetect_jax.data.videos import Videos, concatenate, select
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
+from fakedetect_jax.training import inputs
 from fakedetect_jax.training.inputs import MakeInputs, augmented, cropped, self_blended
 from fakedetect_jax.training.optimizer import adamw, learning_rate_schedule, without
 from fakedetect_jax.training.state import TrainState, create_state
@@ -53,6 +53,14 @@ def make_validation_inputs(config: Config) -> MakeInputs:
     if config.validation.fakes == "self_blend":
         return self_blended(recipe)
     return cropped(size=config.clip.size, margin=config.clip.margin)
+
+
+def check_pairs(config: Config, devices: int) -> None:
+    """Raises FakedetectError if `input.recipe.other_face` would have faces borrowed between devices."""
+    for fakes, part in ((config.input.fakes, "train"), (config.validation.fakes, "validation")):
+        if fakes == "self_blend":
+            size, field = config[part].batch_size, f"config.{part}.batch_size"
+            inputs.check_pairs(make_recipe(config), size, devices=devices, field=field)
 
 
 def make_schedule(config: Config) -> optax.Schedule:
@@ -124,9 +132,7 @@ def make_state(config: Config, model: nn.Module, optimizer: optax.GradientTransf
         return state
     variables, report = start_from(state.evaluated, config.model.init_from, config.model.init_source)
     print(f"{config.model.init_from}: {report.describe()}")
-    params, average = (jax.tree.map(jnp.array, variables["params"]) for _ in range(2))
-    statistics = jax.tree.map(jnp.array, variables.get("batch_stats", {}))
-    return state.replace(params=params, average=average, statistics=statistics)
+    return state.begin_from(variables)
 
 
 def make_template(

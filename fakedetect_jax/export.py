@@ -50,7 +50,6 @@ def export(config: Config, workdir: str | Path) -> Path:
     about = checkpoints.about(step)
     check_same_config(about, config, where=f"{workdir / CHECKPOINTS}, step {step}")
     trained = ConfigDict(about["config"])
-    clip = ClipSpec.parse(about["clip"])
     model = experiment.make_model(trained)
     whole = parallel.replicated(parallel.make_mesh())
     template = experiment.make_template(trained, model, experiment.make_optimizer(trained), whole)

@@ -17,8 +17,10 @@ from fakedetect_jax.augment.resample import apply_separable
 LOOSE_WIDTH = 2.0
 LOOSE_HEIGHT = 2.4
 LOOSE_RISE = 0.3
-# Below this share of the maximum a pixel felt the outside through the first blur, and is eroded.
-_FULL = 1.0 - 1e-3
+# A pixel of which the first blur leaves less than all but this share of the maximum felt the outside, and is eroded.
+_LACK = 1e-3
+# A mask of which the first blur leaves less than this nowhere covers a pixel, and rounding drowns what it lacks.
+_LEAST = 1e-3
 # The released code moves, displaces and shrinks the mask one after the other; each interpolation softens its edge, of
 # which the erosion leaves only what is full. Here it is evaluated in one step: in reference pixels, what that lacks.
 _SOFTENED = 0.45
@@ -97,9 +99,14 @@ def soften(
 
     radius = _integer(draws[2], recipe.erode_kernel[0] // 2, recipe.erode_kernel[1] // 2)
     everywhere = jnp.arange(length, dtype=jnp.float32)
-    plateau = _normalised(blur(mask, everywhere, radius, automatic_sigma(radius)))
+    # The outside is blurred, not the mask: near the plateau it is a small number with all its digits, and 1 minus the
+    # blurred mask would be a difference of two large ones.
+    outside = blur(1.0 - mask, everywhere, radius, automatic_sigma(radius))
+    least = jnp.min(outside, axis=(1, 2), keepdims=True)
+    highest = 1.0 - least
+    lack = (outside - least) / jnp.maximum(highest, _LEAST)
     # A short ramp, for the released code's `< 1`, keeps the eroded edge antialiased and safe from rounding.
-    eroded = jnp.clip((plateau - _FULL) / (1.0 - _FULL) * 2.0, 0.0, 1.0)
+    eroded = jnp.clip((_LACK - lack) / _LACK * 2.0, 0.0, 1.0) * (highest > _LEAST)
 
     radius = _integer(draws[3], recipe.blur_kernel[0] // 2, recipe.blur_kernel[1] // 2)
     sigma = _integer(draws[4], *recipe.blur_sigma)

@@ -42,8 +42,8 @@ class ConvStages(nn.Module):
             x = jax.nn.gelu(self._norm(f"stage{stage}_norm")(x))
             for index in range(self.depth):
                 y = self._conv(width, stride=1, name=f"stage{stage}_conv{index}")(x)
-                x = x + jax.nn.gelu(self._norm(f"stage{stage}_conv{index}_norm")(y))
-            maps.append(x)
+                x = x.astype(jnp.float32) + jax.nn.gelu(self._norm(f"stage{stage}_conv{index}_norm")(y))
+            maps.append(x.astype(self.dtype))
         pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
         return nn.LayerNorm(name="norm")(pooled), maps
 

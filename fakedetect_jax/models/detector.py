@@ -6,7 +6,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from flax.core import FrozenDict
 from jaxtyping import Array, Bool, Float
 
@@ -18,11 +17,12 @@ from fakedetect_jax.models.motion import MotionBranch
 from fakedetect_jax.models.spatial import SPATIAL
 from fakedetect_jax.models.temporal import TEMPORAL
 from fakedetect_jax.models.temporal.pooling import masked_mean
+from fakedetect_jax.models.video.clips import HALF, IMAGENET, fill_invalid, normalise
 
 # name: (mean, standard deviation) of red, green and blue in [0, 1]
 NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": IMAGENET,
+    "half": HALF,
     # As the published SBI detector takes its pixels.
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
@@ -122,15 +122,16 @@ class Detector(nn.Module):
     ) -> tuple[Float[Array, "b"], dict[str, Array]]:
         """Score clips of RGB frames in [0, 1]; `valid` (default: all) tells which frames count for a clip.
 
-        Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. The frame
-        logits of frames that are not valid mean nothing. With the part `mask` also 'blend_mask' [b, t, h_m, w_m],
-        logits of how much of each cell's content was blended in; with `methods` also 'method_logit' [b, m].
-        `landmarks` are not used, `timestamps` (seconds) only by temporal parts with positions='timestamps'. Training
-        draws from the rng stream 'dropout'.
+        Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. With the part `mask`
+        also 'blend_mask' [b, t, h_m, w_m], logits of how much of each cell's content was blended in; with `methods`
+        also 'method_logit' [b, m]. A frame that is not valid is replaced by the nearest one that is, and its logit
+        means nothing. `landmarks` are not used, `timestamps` (seconds) only by temporal parts with
+        positions='timestamps'. Training draws from the rng stream 'dropout'.
         """
         b, t, h, w, c = frames.shape
-        valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
-        clips = _normalise(frames.astype(jnp.float32), self.normalisation)
+        # Statistics of batch norms must not see what is no frame.
+        frames, valid = fill_invalid(frames, valid)
+        clips = normalise(frames, NORMALISATIONS[self.normalisation])
         images = clips.reshape((b * t, h, w, c))
         branches, maps = [], []
         for part in ("spatial", "frequency"):
@@ -205,8 +206,3 @@ def _checked(part: str, options: Any) -> FrozenDict | None:
         raise FakedetectError(f"{part} has no option {', '.join(unknown)}; known: {', '.join(known)}")
     # Flax compares and hashes modules by their attributes: lists would not be hashable.
     return FrozenDict({name: tuple(v) if isinstance(v, list) else v for name, v in options.items()})
-
-
-def _normalise(frames: Float[Array, "b t h w 3"], normalisation: str) -> Float[Array, "b t h w 3"]:
-    mean, std = (jnp.array(values)[None, None, None, None] for values in NORMALISATIONS[normalisation])
-    return (frames - mean) / std

@@ -37,6 +37,7 @@ class MaskDecoder(nn.Module):
         x = None
         for level in reversed(range(self.finest, len(maps))):
             lateral = nn.Dense(self.width, dtype=self.dtype, name=f"lateral{level}")(maps[level])
+            lateral = lateral.astype(jnp.float32)
             x = lateral if x is None else lateral + jax.image.resize(x, lateral.shape, "linear")
         x = jax.nn.gelu(nn.Conv(self.width, (3, 3), dtype=self.dtype, name="smooth")(x))
         return nn.Dense(1, name="logit")(x.astype(jnp.float32))[..., 0]

@@ -29,13 +29,15 @@ MakeInputs = Callable[[jax.Array, Batch], Batch]
 
 # Of the compiled program's operations, those with this in their names make the fakes.
 SELF_BLEND = "self_blend"
+_SEEN = ("frames", "landmarks", "valid")
 
 
 def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
     """Every clip becomes a pair: itself as a real, and its self-blended image as a fake.
 
     A clip of which no frame could be forged (unusable landmarks) gives a real, and a fake of weight 0.
-    FakedetectError at tracing if `recipe.other_face` needs neighbours and the batch is odd.
+    FakedetectError at tracing if `recipe.other_face` needs neighbours and the batch is odd; `check_pairs` checks the
+    share of each device.
     """
 
     def make(keys: jax.Array, batch: Batch) -> Batch:
@@ -70,8 +72,26 @@ def _side_by_side(real: jax.Array, fake: jax.Array) -> jax.Array:
     return jnp.stack([real, fake], axis=1).reshape(-1, *real.shape[1:])
 
 
+def check_pairs(recipe: SelfBlendRecipe, batch_size: int, *, devices: int, field: str) -> None:
+    """Checks that the neighbours whose faces `self_blended` may swap lie on one device.
+
+    Raises:
+      FakedetectError: names `field`, the clips that each device gets, and the nearest value that works.
+    """
+    if recipe.other_face > 0.0 and batch_size % (2 * devices):
+        nearest = max(1, round(batch_size / devices / 2)) * 2 * devices
+        raise FakedetectError(
+            f"{field}={batch_size} gives each of {devices} devices {batch_size / devices:g} clips, one of them without"
+            f" a neighbour: config.input.recipe.other_face needs a multiple of {2 * devices}, e.g. {nearest}"
+        )
+
+
 def _neighbours(frames: jax.Array, batch: Batch) -> OtherFace:
-    """For each clip the next one, two by two: within a device, so that no frame crosses between devices."""
+    """For each clip the next one, two by two: within a device, so that no frame crosses between devices.
+
+    That holds where every device has an even number of clips (`check_pairs`), and the pairs are then the same
+    under any number of devices. Whoever makes the batch sees to it that neighbours are strangers.
+    """
     if frames.shape[0] % 2:
         raise FakedetectError(
             f"a batch of {frames.shape[0]} clips has one without a neighbour: input.recipe.other_face needs an even"
@@ -95,10 +115,10 @@ def augmented(recipe: SelfBlendRecipe) -> MakeInputs:
     """Every clip keeps its recorded label and gets the geometric and photometric part of the recipe."""
 
     def make(keys: jax.Array, batch: Batch) -> Batch:
-        def one(key: jax.Array, frames: jax.Array, landmarks: jax.Array) -> Crop:
-            return augment_clip(key, to_unit(frames), landmarks, recipe=recipe)
+        def one(key: jax.Array, frames: jax.Array, landmarks: jax.Array, valid: jax.Array) -> Crop:
+            return augment_clip(key, to_unit(frames), landmarks, recipe=recipe, valid=valid)
 
-        return _labelled(jax.vmap(one)(keys, batch["frames"], batch["landmarks"]), batch)
+        return _labelled(jax.vmap(one)(keys, *(batch[name] for name in _SEEN)), batch)
 
     return make
 
@@ -109,10 +129,10 @@ def cropped(*, size: int, margin: float) -> MakeInputs:
     def make(keys: jax.Array, batch: Batch) -> Batch:
         del keys
 
-        def one(frames: jax.Array, landmarks: jax.Array) -> Crop:
-            return face_crop(to_unit(frames), landmarks, size=size, margin=margin)
+        def one(frames: jax.Array, landmarks: jax.Array, valid: jax.Array) -> Crop:
+            return face_crop(to_unit(frames), landmarks, size=size, margin=margin, valid=valid)
 
-        return _labelled(jax.vmap(one)(batch["frames"], batch["landmarks"]), batch)
+        return _labelled(jax.vmap(one)(*(batch[name] for name in _SEEN)), batch)
 
     return make
 

@@ -63,6 +63,7 @@ class _Run:
         self.mesh = parallel.make_mesh()
         parallel.check_batch_size(config.train.batch_size, self.mesh, "config.train.batch_size")
         parallel.check_batch_size(config.validation.batch_size, self.mesh, "config.validation.batch_size")
+        experiment.check_pairs(config, self.mesh.size)
         self.videos = experiment.open_videos(config, config.data.train)
         experiment.check_methods(config, self.videos)
         self.held_out = experiment.open_videos(config, config.validation.sources)

@@ -10,13 +10,14 @@ import optax
 from fakedetect_jax.errors import FakedetectError
 
 # By the last name in the parameter's path. Norms, layer scales and most biases have one axis and are exempt by that.
-_UNDECAYED_NAMES = ("bias", "class_token", "position")
+# Edge weights begin at one: decay would pull them to a graph without edges.
+_UNDECAYED_NAMES = ("bias", "class_token", "edge_weight", "position")
 
 
 def decay_mask(params: Any) -> Any:
     """Returns a tree of bools: True where weight decay applies.
 
-    Norms, biases, layer scales, class tokens and positions are not decayed.
+    Norms, biases, layer scales, class tokens, positions and weights of edges are not decayed.
     """
 
     def decays(path: tuple, leaf: jax.Array) -> bool:

@@ -16,20 +16,29 @@ from fakedetect_jax.models import clip_shapes
 class TrainState(flax.struct.PyTreeNode):
     """The whole of a run's numbers: with the config and `step`, every later step follows from it.
 
-    `average` is the exponential moving average of `params`, the weights that are evaluated and exported;
-    `statistics` those of batch norms ({} without any), which evaluation uses as they are.
+    `statistics` are those of batch norms, {} without any. `average` and `average_statistics` are the exponential
+    moving averages of `params` and `statistics`: what is evaluated and exported, one with the other.
     """
 
     step: jax.Array
     params: Any
     average: Any
     statistics: Any
+    average_statistics: Any
     optimizer: optax.OptState
 
     @property
     def evaluated(self) -> dict[str, Any]:
         """The variables to evaluate and export."""
-        return variables_of(self.average, self.statistics)
+        return variables_of(self.average, self.average_statistics)
+
+    def begin_from(self, variables: dict[str, Any]) -> TrainState:
+        """Returns the state with these variables for its parameters and statistics and for their averages."""
+        params, average = (jax.tree.map(jnp.array, variables["params"]) for _ in range(2))
+        statistics, followed = (jax.tree.map(jnp.array, variables.get("batch_stats", {})) for _ in range(2))
+        return self.replace(
+            params=params, average=average, statistics=statistics, average_statistics=followed
+        )
 
 
 def variables_of(params: Any, statistics: Any) -> dict[str, Any]:
@@ -46,12 +55,13 @@ def create_state(
     def draw(key: jax.Array) -> TrainState:
         clip = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in clip_shapes(frames, size).items()}
         variables = model.init(key, **clip)
-        params = variables["params"]
+        params, statistics = variables["params"], variables.get("batch_stats", {})
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
             average=params,
-            statistics=variables.get("batch_stats", {}),
+            statistics=statistics,
+            average_statistics=statistics,
             optimizer=optimizer.init(params),
         )
 

@@ -84,7 +84,10 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         # Early on the average must not remember the random initial weights.
         decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
-        average = optax.incremental_update(params, state.average, 1.0 - decay)
+        average, average_statistics = (
+            _follow(old, new, 1.0 - decay)
+            for old, new in ((state.average, params), (state.average_statistics, statistics))
+        )
         if "unblended" in examples:
             metrics["unblended"] = jnp.sum(examples["unblended"])
         metrics |= {
@@ -92,9 +95,15 @@ def make_train_step(
             "gradient_norm": optax.tree.norm(gradients),
             "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
         }
-        return TrainState(state.step + 1, params, average, statistics, optimizer_state), metrics
+        after = TrainState(state.step + 1, params, average, statistics, average_statistics, optimizer_state)
+        return after, metrics
 
     return train_step
+
+
+def _follow(average: Any, values: Any, share: jax.Array) -> Any:
+    """Moves an average by a share of the way to the values; what is frozen stays as it is, bit for bit."""
+    return jax.tree.map(lambda old, new: old + share * (new - old), average, values)
 
 
 def compile_step(step: Callable, mesh: Mesh) -> Callable:

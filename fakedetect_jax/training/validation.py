@@ -19,7 +19,7 @@ SELECTION_METRIC = "negative_log_loss"
 
 
 def make_validation_step(model: nn.Module, inputs: MakeInputs, *, seed: int, mesh: Mesh) -> Callable:
-    """Returns the jitted (variables, batch) -> (P(fake), label, weight), each [N], on every device.
+    """Returns the jitted (variables, batch) -> (logit, label, weight), each [N], on every device.
 
     A batch has `place` int32 [B]: its examples' fakes are the same at every validation, and whatever the
     number of devices.
@@ -31,7 +31,7 @@ def make_validation_step(model: nn.Module, inputs: MakeInputs, *, seed: int, mes
         examples = inputs(keys, batch)
         seen = {name: examples[name] for name in ("landmarks", "timestamps", "valid")}
         logit, _ = model.apply(variables, examples["frames"], **seen)
-        return jax.nn.sigmoid(logit), examples["label"], examples["weight"]
+        return logit, examples["label"], examples["weight"]
 
     return jax.jit(step, in_shardings=(whole, split), out_shardings=(whole, whole, whole))
 
@@ -39,14 +39,29 @@ def make_validation_step(model: nn.Module, inputs: MakeInputs, *, seed: int, mes
 def validate(
     step: Callable, state: TrainState, batches: Iterable[dict[str, np.ndarray]], mesh: Mesh
 ) -> dict[str, float]:
-    """Returns AUC, log loss and accuracy at P(fake) = 0.5 of the averaged weights, by clip, padding left out."""
-    outputs = [step(state.evaluated, parallel.to_global(batch, mesh)) for batch in batches]
-    scores, labels, weights = (np.concatenate(part) for part in zip(*jax.device_get(outputs), strict=True))
-    scores, labels = scores[weights > 0].astype(np.float64), labels[weights > 0]
-    log_loss = float(metrics.log_loss(labels, scores))
+    """Returns AUC, log loss and accuracy at P(fake) = 0.5 of the averaged weights, by clip, padding left out.
+
+    All are computed from logits in float64: a float32 probability is 1 from a logit of 17 on.
+    """
+    outputs = [step(state.evaluated, parallel.to_global(_riffled(batch), mesh)) for batch in batches]
+    logits, labels, weights = (np.concatenate(part) for part in zip(*jax.device_get(outputs), strict=True))
+    logits, labels = logits[weights > 0].astype(np.float64), labels[weights > 0]
+    # -log P(label) = log(1 + exp(-logit)) for a fake, log(1 + exp(logit)) for a real.
+    log_loss = float(np.mean(np.logaddexp(0.0, np.where(labels == 1, -logits, logits))))
     return {
-        "auc": float(metrics.auc(labels, scores)),
+        "auc": float(metrics.auc(labels, logits)),
         "log_loss": log_loss,
-        "accuracy": float(metrics.accuracy(labels, scores)),
+        "accuracy": float(metrics.accuracy(labels, logits, threshold=0.0)),
         SELECTION_METRIC: -log_loss,
     }
+
+
+def _riffled(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Puts the rows of the second half between those of the first, as cards are.
+
+    Batches hold the clips of a track one after another, and `self_blended` borrows faces from neighbours, which
+    must be strangers.
+    """
+    rows = len(batch["place"])
+    order = np.arange(rows) if rows % 2 else np.arange(rows).reshape(2, -1).T.reshape(-1)
+    return {name: values[order] for name, values in batch.items()}

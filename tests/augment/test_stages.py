@@ -16,6 +16,7 @@ from fakedetect_jax.augment.elastic import elastic_displacement
 from fakedetect_jax.augment.flip import MIRROR_ORDER, mirror_landmarks
 from fakedetect_jax.augment.hull import HULLS, MOST_PARTS, hull_mask, hull_support, parts_of
 from fakedetect_jax.augment.jpeg import jpeg
+from fakedetect_jax.augment.mask import soften
 from fakedetect_jax.augment.photometric import (
     Photometric,
     apply_photometric,
@@ -24,6 +25,7 @@ from fakedetect_jax.augment.photometric import (
     sharpen,
     shift_hsv,
 )
+from fakedetect_jax.augment.recipe import SelfBlendRecipe
 from fakedetect_jax.augment.resample import (
     Sampling,
     _by_matrices,
@@ -193,6 +195,41 @@ def test_parts_that_are_not_drawn_change_nothing(clip):
         for parts in (1, MOST_PARTS)
     ]
     np.testing.assert_array_equal(*masks)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rounding_does_not_move_a_softened_mask(seed):
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:166, :166]
+    width, height = rng.uniform(8, 60, 2)
+    ellipse = np.clip(30.5 - np.hypot((columns - 83) / width, (rows - 80) / height) * 30, 0, 1)
+    inputs = rng.random(5), ellipse[None], np.linspace(20, 140, 64), np.array([70.0, 90.0])
+
+    def softened(dtype):
+        draws, mask, positions, face = (value.astype(dtype) for value in inputs)
+        recipe = SelfBlendRecipe()
+        return np.asarray(jax.jit(lambda m: soften(draws, m, positions, face=face, recipe=recipe))(mask))
+
+    narrow = softened(np.float32)
+    with jax.enable_x64(True):
+        wide = softened(np.float64)
+    assert (narrow.dtype, wide.dtype) == (np.float32, np.float64)
+    assert wide.max() > 0.99
+    np.testing.assert_allclose(narrow, wide, atol=3e-6)
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1e-4])
+def test_a_mask_that_covers_no_pixel_stays_nothing(coverage):
+    mask = np.zeros((1, 166, 166), np.float32)
+    mask[0, 80, 80] = coverage
+    soft = soften(
+        RNG.random(5).astype(np.float32),
+        mask,
+        np.linspace(20, 140, 64).astype(np.float32),
+        face=np.array([70.0, 90.0], np.float32),
+        recipe=SelfBlendRecipe(),
+    )
+    np.testing.assert_array_equal(soft, 0)
 
 
 def test_elastic_has_the_spread_and_smoothness_of_the_classical_transform():

@@ -61,6 +61,8 @@ def test_only_the_other_parts_learn(taken):
         spatial = largest_change(before.params["spatial"], after.params["spatial"])
         statistics = largest_change(before.statistics["spatial"], after.statistics["spatial"])
         assert (spatial == 0.0) == (statistics == 0.0) == bool(frozen)
+        average = largest_change(before.average["spatial"], after.average["spatial"])
+        assert (average == 0.0) == bool(frozen)
         assert largest_change(before.params["temporal"], after.params["temporal"]) > 0.0
 
 

@@ -1,15 +1,19 @@
 """What becomes of a batch before the model sees it."""
 
 import dataclasses
+import re
 
 import jax
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fakedetect_jax import experiment, models
+from fakedetect_jax import experiment, models, parallel
 from fakedetect_jax.augment import SelfBlendRecipe
-from fakedetect_jax.training.inputs import self_blended
+from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.training.inputs import augmented, cropped, self_blended
 from fakedetect_jax.training.losses import mask_loss
 from fakedetect_jax.training.state import create_state
 from tests import tiny_config
@@ -52,6 +56,73 @@ def test_only_strangers_lend_their_face(batch):
     np.testing.assert_array_equal(changed, [False, True, False, True, False, False, False, False])
 
 
+INPUTS = {
+    "cropped": cropped(size=32, margin=0.2),
+    "augmented": augmented(RECIPE),
+    "self_blended": self_blended(RECIPE),
+    "borrowed": self_blended(dataclasses.replace(RECIPE, other_face=1.0, temporal="drift")),
+}
+COMPILED = {name: jax.jit(make) for name, make in INPUTS.items()}
+
+
+def half_valid(batch):
+    return batch | {"valid": np.array([[1, 0], [0, 1], [1, 1], [0, 0]], bool)}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+@settings(max_examples=10)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    centre=st.floats(-1e6, 1e6, width=32),
+    spread=st.sampled_from([0.0, 1e-3, 3.0, 20.0, 1e4, 1e30]),
+)
+def test_what_invalid_frames_hold_changes_no_valid_one(batch, name, seed, centre, spread):
+    clean = half_valid(batch)
+    rng = np.random.default_rng(seed)
+    spoilt, invalid = dict(clean), ~clean["valid"]
+    spoilt["frames"] = np.where(
+        invalid[..., None, None, None],
+        rng.integers(0, 256, clean["frames"].shape, np.uint8),
+        clean["frames"],
+    )
+    garbage = (centre + spread * rng.normal(size=clean["landmarks"].shape)).astype(np.float32)
+    spoilt["landmarks"] = np.where(invalid[..., None, None], garbage, clean["landmarks"])
+    keys = jax.random.split(jax.random.key(seed), 4)
+    kept, changed = (jax.tree.map(np.asarray, COMPILED[name](keys, rows)) for rows in (clean, spoilt))
+    valid = kept["valid"]
+    for field, value in kept.items():
+        per_frame = value.shape[:2] == valid.shape
+        one, other = (part[field][valid] if per_frame else part[field] for part in (kept, changed))
+        np.testing.assert_array_equal(one, other, err_msg=field)
+
+
+def test_no_face_is_borrowed_across_devices(batch):
+    many = {name: np.concatenate([value] * 4) for name, value in batch.items()}
+    make = self_blended(dataclasses.replace(RECIPE, other_face=1.0))
+    keys = jax.random.split(jax.random.key(0), 16)
+    split = parallel.split_by_example(parallel.make_mesh())
+    program = jax.jit(make, in_shardings=split, out_shardings=split).lower(keys, many).compile().as_text()
+    assert not re.findall(r"\b(?:all-|collective-permute|reduce-scatter)", program)
+
+
+@pytest.mark.parametrize(("field", "mode"), [("train", "input"), ("validation", "validation")])
+def test_borrowing_needs_pairs_of_clips_on_every_device(field, mode):
+    config = tiny_config.get_config()
+    config.input.recipe.other_face = 0.5
+    config.train.batch_size = config.validation.batch_size = 16
+    experiment.check_pairs(config, devices=8)
+    config[field].batch_size = 24
+    with pytest.raises(
+        FakedetectError,
+        match=rf"config.{field}.batch_size=24 gives each of 8 devices 3 clips.*a multiple of 16, e\.g\. 32",
+    ):
+        experiment.check_pairs(config, devices=8)
+    config[mode].fakes = "recorded"
+    experiment.check_pairs(config, devices=8)
+    config[mode].fakes, config.input.recipe.other_face = "self_blend", 0.0
+    experiment.check_pairs(config, devices=8)
+
+
 def test_borrowing_needs_an_even_batch(batch):
     three = {name: value[:3] for name, value in batch.items()}
     with pytest.raises(ValueError, match="batch of 3 clips has one without a neighbour"):
@@ -66,21 +137,21 @@ def test_identity_is_the_person():
     assert CROP == 64
 
 
-def test_mask_loss_agrees_with_torch():
+# A shrink by a whole factor, by another one, and one that differs between the axes.
+@pytest.mark.parametrize("cells", [(4, 4), (7, 7), (5, 11)])
+def test_mask_loss_agrees_with_torch(cells):
     rng = np.random.default_rng(0)
-    logits = rng.normal(size=(3, 2, 4, 4)).astype(np.float32)
+    logits = rng.normal(size=(3, 2, *cells)).astype(np.float32)
     mask = rng.random((3, 2, 32, 32)).astype(np.float32)
     valid, weight = np.array([[1, 1], [1, 0], [1, 1]], bool), np.array([1, 2, 0], np.float32)
-    # A shrink by a whole factor: the antialiased triangle is the mean of neighbours, checked on a flat mask.
-    flat = np.broadcast_to(mask[:, :, :1, :1], mask.shape)
-    bce = torch.nn.functional.binary_cross_entropy_with_logits
-    cells = (
-        bce(torch.tensor(logits), torch.tensor(flat[:, :, :4, :4].copy()), reduction="none")
-        .mean((2, 3))
-        .numpy()
+    target = torch.nn.functional.interpolate(
+        torch.tensor(mask, dtype=torch.float64), size=cells, mode="bilinear", antialias=True
     )
-    expected = (cells[0].mean() + 2 * cells[1, 0]) / 3
-    np.testing.assert_allclose(mask_loss(logits, flat, valid=valid, weight=weight), expected, rtol=1e-5)
+    assert target.std() > 0.02
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    frames = bce(torch.tensor(logits, dtype=torch.float64), target, reduction="none").mean((2, 3)).numpy()
+    expected = (frames[0].mean() + 2 * frames[1, 0]) / 3
+    np.testing.assert_allclose(mask_loss(logits, mask, valid=valid, weight=weight), expected, rtol=1e-5)
 
 
 def test_a_model_learns_to_predict_the_mask(batch):

@@ -62,3 +62,11 @@ def test_the_rate_rises_then_falls_along_a_cosine():
 def test_a_warm_up_longer_than_the_training_is_refused():
     with pytest.raises(ValueError, match=r"warmup_steps=10 must be below train.steps=10"):
         learning_rate_schedule(1.0, warmup_steps=10, steps=10)
+
+
+def test_the_weights_of_a_graph_s_edges_do_not_decay():
+    model = models.create("st_gcn", widths=(8,), strides=(1,))
+    variables = jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(4, 32))
+    mask = decay_mask(variables["params"])["joints"]["block0"]
+    assert mask["graph"]["kernel"]
+    assert not mask["edge_weight"]

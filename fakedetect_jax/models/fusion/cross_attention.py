@@ -99,5 +99,5 @@ class CrossAttentionFusion(nn.Module):
         )
         found = attend(queries, keys, values)
         found = nn.DenseGeneral(self.dim, axis=(-2, -1), dtype=self.dtype, name="out")(found)
-        pooled = (colour + found).mean(axis=1, dtype=jnp.float32)
+        pooled = (colour.astype(jnp.float32) + found).mean(axis=1)
         return beside(nn.LayerNorm(name="norm")(pooled), features[2:])

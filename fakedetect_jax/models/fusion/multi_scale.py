@@ -57,6 +57,7 @@ class MultiScaleFusion(nn.Module):
         for branch, own in enumerate(maps):
             for stage, chosen in self._chosen(own, branch).items():
                 x = nn.Dense(self.dim, dtype=self.dtype, name=f"branch{branch}_stage{stage}")(chosen)
+                x = x.astype(jnp.float32)
                 size = x.shape[1], x.shape[2]
                 levels[size] = levels[size] + x if size in levels else x
         if not levels:

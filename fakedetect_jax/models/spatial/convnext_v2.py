@@ -13,14 +13,13 @@ from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.spatial.conv_norm import DTYPES, check_known
 from fakedetect_jax.models.spatial.convnext import (
     EPSILON,
-    KERNEL_SIZE,
     DropPath,
+    biased_depthwise,
     chosen_stages,
     gelu,
     run_stages,
     truncated_normal,
 )
-from fakedetect_jax.models.spatial.depthwise import depthwise_conv
 
 # name: (blocks per stage, channels per stage)
 VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -62,11 +61,9 @@ class BlockV2(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"], *, train: bool = False) -> Float[Array, "n h w c"]:
-        """Return x plus the block's residual."""
+        """Return float32 x plus the block's residual, in float32."""
         c = x.shape[-1]
-        kernel = self.param("depthwise_kernel", truncated_normal, (KERNEL_SIZE, KERNEL_SIZE, c))
-        bias = self.param("depthwise_bias", nn.initializers.zeros, (c,))
-        y = depthwise_conv(x, kernel.astype(x.dtype)) + bias.astype(x.dtype)[None, None, None]
+        y = biased_depthwise(self, x.astype(self.dtype))
         y = nn.LayerNorm(epsilon=EPSILON, dtype=self.dtype, name="norm")(y)
         y = nn.Dense(4 * c, dtype=self.dtype, kernel_init=truncated_normal, name="expand")(y)
         y = GlobalResponseNorm(dtype=self.dtype, name="response_norm")(gelu(self.gelu)(y))

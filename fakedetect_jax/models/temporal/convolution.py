@@ -48,7 +48,7 @@ class WeightNormConv(nn.Module):
 
 
 class TemporalBlock(nn.Module):
-    """Two convolutions, each with ReLU and dropout, added to the input and rectified."""
+    """Two convolutions, each with ReLU and dropout, added to the input in float32 and rectified."""
 
     dim: int
     kernel: int
@@ -72,7 +72,7 @@ class TemporalBlock(nn.Module):
         if x.shape[-1] != self.dim:
             x = nn.Dense(self.dim, dtype=self.dtype, name="shortcut")(x)
             x = jnp.where(valid[..., None], x, 0)
-        return jax.nn.relu(x + y)
+        return jax.nn.relu(x.astype(jnp.float32) + y)
 
 
 class TemporalConvolution(nn.Module):
@@ -132,7 +132,6 @@ class TemporalConvolution(nn.Module):
                 name=f"block{index}",
             )
             x = block(x, valid, train=train)
-        x = x.astype(jnp.float32)
         if not self.causal:
             return masked_mean(x, valid)
         still_to_come = jax.lax.cumsum(valid.astype(jnp.int32), axis=1, reverse=True)

@@ -65,19 +65,17 @@ class FactorisedEncoder(nn.Module):
         t, h, w, c = maps.shape[1:]
         maps = jnp.where(valid[..., None, None, None], maps, 0)
         tokens = maps.reshape((-1, h * w, c))
-        tokens = nn.Dense(self.dim, dtype=self.dtype, name="embed")(tokens)
-        class_token = self.param("class_token", _normal, (1, 1, self.dim)).astype(self.dtype)
+        tokens = nn.Dense(self.dim, dtype=self.dtype, name="embed")(tokens).astype(jnp.float32)
+        class_token = self.param("class_token", _normal, (1, 1, self.dim))
         class_token = jnp.broadcast_to(class_token, (tokens.shape[0], 1, self.dim))
-        position = self.param("position", _normal, (1 + h * w, self.dim)).astype(self.dtype)
+        position = self.param("position", _normal, (1 + h * w, self.dim))
         x = jnp.concatenate([class_token, tokens], axis=1) + position[None]
         for index in range(self.spatial_layers):
             block = TransformerBlock(
                 self.heads, self.mlp_ratio, self.dropout, self.dtype, name=f"spatial_block{index}"
             )
             x = block(x, None, train=train)
-        frames = nn.LayerNorm(name="spatial_norm")(
-            jax.lax.index_in_dim(x, 0, axis=1, keepdims=False).astype(jnp.float32)
-        )
+        frames = nn.LayerNorm(name="spatial_norm")(jax.lax.index_in_dim(x, 0, axis=1, keepdims=False))
         frames = frames.reshape((-1, t, self.dim))
         return self._temporal(name="temporal")(frames, valid, timestamps=timestamps, train=train)
 

@@ -35,7 +35,7 @@ def elapsed(timestamps: Float[Array, "b t"], valid: Bool[Array, "b t"]) -> Float
 
 
 class TransformerBlock(nn.Module):
-    """Pre-norm self-attention and MLP, each added to its input."""
+    """Pre-norm self-attention and MLP, each added to its input: float32 tokens, whatever the compute dtype."""
 
     heads: int
     mlp_ratio: int = 4
@@ -51,7 +51,11 @@ class TransformerBlock(nn.Module):
         width = x.shape[-1]
         y = nn.LayerNorm(dtype=self.dtype, name="attention_norm")(x)
         y = nn.MultiHeadDotProductAttention(
-            self.heads, dtype=self.dtype, dropout_rate=self.dropout, name="attention"
+            self.heads,
+            dtype=self.dtype,
+            dropout_rate=self.dropout,
+            force_fp32_for_softmax=True,
+            name="attention",
         )(y, mask=mask, deterministic=not train)
         y = nn.Dropout(self.dropout, deterministic=not train)(y)
         x = x + DropPath(self.drop_path, name="attention_drop_path")(y, train=train)
@@ -112,8 +116,8 @@ class TemporalTransformer(nn.Module):
         b = features.shape[0]
         features = jnp.where(valid[..., None], features, 0)
         tokens = nn.Dense(self.dim, dtype=self.dtype, name="embed")(features)
-        tokens = tokens + self._position(valid, timestamps).astype(self.dtype)
-        class_token = self.param("class_token", _normal, (1, 1, self.dim)).astype(self.dtype)
+        tokens = tokens.astype(jnp.float32) + self._position(valid, timestamps)
+        class_token = self.param("class_token", _normal, (1, 1, self.dim))
         x = jnp.concatenate([jnp.broadcast_to(class_token, (b, 1, self.dim)), tokens], axis=1)
         mask = jnp.concatenate([jnp.ones((b, 1), bool), valid], axis=1)[:, None, None]
         for index in range(self.layers):
@@ -123,7 +127,7 @@ class TemporalTransformer(nn.Module):
             x = block(x, mask, train=train)
         # A slice in so many words: with a symbolic batch, indexing would be exported as a gather.
         x = jax.lax.index_in_dim(x, 0, axis=1, keepdims=False)
-        return nn.LayerNorm(name="norm")(x.astype(jnp.float32))
+        return nn.LayerNorm(name="norm")(x)
 
     def _position(
         self, valid: Bool[Array, "b t"], timestamps: Float[Array, "b t"] | None

@@ -119,7 +119,9 @@ class TimeAttention(nn.Module):
         queries, keys, values = (
             part.reshape((b, n, self.heads, self.head_dim)) for part in jnp.split(joint, 3, axis=-1)
         )
-        y = nn.dot_product_attention(queries, keys, values, mask=mask[:, None, None], dtype=self.dtype)
+        y = nn.dot_product_attention(
+            queries, keys, values, mask=mask[:, None, None], dtype=self.dtype, force_fp32_for_softmax=True
+        )
         return nn.Dense(d, dtype=self.dtype, name="out")(y.reshape((b, n, inner)))
 
 
@@ -150,7 +152,7 @@ class TimeTransformer(nn.Module):
         token = jnp.broadcast_to(self.param("class_token", _normal, (1, 1, d)), (b, 1, d))
         position = self.param("position", _normal, (self.steps + 1, d))
         x = jnp.concatenate([token, x.astype(jnp.float32)], axis=1) + position[None, : s + 1]
-        x = self._drop(x.astype(self.dtype), train)
+        x = self._drop(x, train)
         mask = jnp.concatenate([jnp.ones((b, 1), bool), valid], axis=1)
         for index in range(self.depth):
             y = nn.LayerNorm(epsilon=EPSILON, dtype=self.dtype, name=f"block{index}_attention_norm")(x)
@@ -163,7 +165,7 @@ class TimeTransformer(nn.Module):
             x = x + self._drop(y, train)
         # Indexing would become a gather when the batch size is symbolic.
         token = jnp.squeeze(lax.slice_in_dim(x, 0, 1, axis=1), 1)
-        return nn.LayerNorm(epsilon=EPSILON, name="norm")(token.astype(jnp.float32))
+        return nn.LayerNorm(epsilon=EPSILON, name="norm")(token)
 
     def _drop(self, x: Array, train: bool) -> Array:
         return nn.Dropout(self.dropout, deterministic=not train)(x)

@@ -2,7 +2,8 @@
 
 All take the tokens by time step and place [b, steps, places, d] and which steps are valid, and return the clip's
 feature [b, d] and one per step [b, steps, d], both normed and in float32. A step that is not valid is no key of any
-attention of others. Blocks are laid out as in the authors' release: pre-norm, epsilon 1e-6, GELU by tanh.
+attention of others. Blocks are laid out as in the authors' release: pre-norm, epsilon 1e-6, GELU by tanh. Tokens
+are float32 between them, whatever the compute dtype.
 """
 
 from collections.abc import Callable
@@ -39,8 +40,9 @@ class TokenEncoder(nn.Module):
     ) -> tuple[Float[Array, "n d"], Float[Array, "n s d"]]:
         """Return the class token, and the tokens, in float32."""
         n, s, dim = tokens.shape
-        class_token = self.param("class_token", nn.initializers.zeros, (1, 1, dim)).astype(self.dtype)
-        position = self.param("position", _normal, (1 + s, dim)).astype(self.dtype)
+        class_token = self.param("class_token", nn.initializers.zeros, (1, 1, dim))
+        position = self.param("position", _normal, (1 + s, dim))
+        tokens = tokens.astype(jnp.float32)
         x = jnp.concatenate([jnp.broadcast_to(class_token, (n, 1, dim)), tokens], axis=1) + position[None]
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         mask = None
@@ -51,7 +53,7 @@ class TokenEncoder(nn.Module):
                 self.heads, self.mlp_ratio, self.dropout, self.dtype, rate, name=f"block{index}"
             )
             x = block(x, mask, train=train)
-        x = nn.LayerNorm(name="norm")(x.astype(jnp.float32))
+        x = nn.LayerNorm(name="norm")(x)
         # Slices in so many words: with a symbolic batch, indexing would be exported as gathers.
         first = jax.lax.index_in_dim(x, 0, axis=1, keepdims=False)
         return first, jax.lax.slice_in_dim(x, 1, None, axis=1)
@@ -107,7 +109,7 @@ class FactorisedEncoder(nn.Module):
         rest = (self.heads, self.mlp_ratio, self.dropout, self.drop_path, self.dtype)
         spatial = TokenEncoder(self.layers, *rest, name="spatial")
         steps, _ = spatial(tokens.reshape((-1, s, dim)), None, train=train)
-        steps = steps.reshape((-1, t, dim)).astype(self.dtype)
+        steps = steps.reshape((-1, t, dim))
         return TokenEncoder(self.temporal_layers, *rest, name="temporal")(steps, valid, train=train)
 
 
@@ -141,6 +143,7 @@ class FactorisedSelfAttentionBlock(nn.Module):
             self.heads,
             dtype=self.dtype,
             dropout_rate=self.dropout,
+            force_fp32_for_softmax=True,
             out_kernel_init=out_init,
             name=f"{axis}_attention",
         )
@@ -182,6 +185,7 @@ class FactorisedHeads(nn.Module):
             dropout_rng=self.make_rng("dropout") if train and self.dropout else None,
             dropout_rate=self.dropout,
             deterministic=not train,
+            force_fp32_for_softmax=True,
         )
 
 
@@ -236,14 +240,15 @@ class _BlockwiseEncoder(nn.Module):
         self, tokens: Float[Array, "b t s d"], valid: Bool[Array, "b t"], *, train: bool = False
     ) -> tuple[Float[Array, "b d"], Float[Array, "b t d"]]:
         """Return means over all tokens that count, and over each step's."""
-        position = self.param("position", _normal, tokens.shape[1:]).astype(self.dtype)
-        x = nn.Dropout(self.dropout, deterministic=not train)(tokens + position[None])
+        position = self.param("position", _normal, tokens.shape[1:])
+        x = tokens.astype(jnp.float32) + position[None]
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
         for index, rate in enumerate(_rising(self.drop_path, self.layers)):
             block = self.block(
                 self.heads, self.mlp_ratio, self.dropout, self.dtype, rate, name=f"block{index}"
             )
             x = block(x, valid, train=train)
-        steps = nn.LayerNorm(name="norm")(x.astype(jnp.float32)).mean(axis=2)
+        steps = nn.LayerNorm(name="norm")(x).mean(axis=2)
         return masked_mean(steps, valid), steps
 
 

@@ -8,13 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
+from tests.models.video.parity import assert_no_kink_near
+
 # Leaves of our trees that are batch statistics, not parameters.
 STATISTICS = ("mean", "var")
 
 
 @torch.no_grad()
 def randomise(module: torch.nn.Module) -> torch.nn.Module:
-    """Weights far from their initial values, so that every part moves the result; in evaluation mode.
+    """Weights far from their initial values, so that every part moves the result; float64, in evaluation mode.
 
     Running statistics are those of random images, a little off: they keep signals of one size through deep nets.
     """
@@ -32,7 +34,7 @@ def randomise(module: torch.nn.Module) -> torch.nn.Module:
     for layer in norms:
         layer.running_mean += torch.randn(layer.num_features) * 0.3 * layer.running_var.sqrt()
         layer.running_var *= torch.empty(layer.num_features).uniform_(0.7, 1.5)
-    return module.eval()
+    return module.double().eval()
 
 
 class Weights:
@@ -40,7 +42,7 @@ class Weights:
 
     def __init__(self, module: torch.nn.Module) -> None:
         self.left = {
-            name: value.detach().numpy()
+            name: value.detach().numpy().astype(np.float32)
             for name, value in module.state_dict().items()
             if not name.endswith("num_batches_tracked")
         }
@@ -92,9 +94,16 @@ def assert_parity(model, variables, reference, size):
     `reference` gives the features and the list of maps of a batch of torch images.
     """
     images = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
-    x = torch.tensor(images.transpose(0, 3, 1, 2), requires_grad=True)
-    expected, expected_maps = reference(x)
-    (expected**2).sum().backward()
+
+    def reference_gradient(images):
+        x = torch.tensor(images.transpose(0, 3, 1, 2), requires_grad=True)
+        features, _ = reference(x)
+        (features**2).sum().backward()
+        return x.grad.numpy().transpose(0, 2, 3, 1)
+
+    wide = images.astype(np.float64)
+    assert_no_kink_near(reference_gradient, wide)
+    expected, expected_maps = reference(torch.tensor(wide.transpose(0, 3, 1, 2)))
 
     def loss(images):
         features, maps = model.apply(variables, images)
@@ -105,14 +114,13 @@ def assert_parity(model, variables, reference, size):
     assert shapes == jax.tree.map(jnp.shape, init)
     gradient, (features, maps) = jax.jit(jax.grad(loss, has_aux=True))(images)
     assert len(maps) == len(expected_maps)
-    _assert_close(features, expected)
+    _assert_close(features, expected.detach().numpy())
     for got, want in zip(maps, expected_maps, strict=True):
-        _assert_close(got, want.permute(0, 2, 3, 1))
-    _assert_close(gradient, x.grad.permute(0, 2, 3, 1))
+        _assert_close(got, want.permute(0, 2, 3, 1).detach().numpy())
+    _assert_close(gradient, reference_gradient(wide))
 
 
 def _assert_close(got, want):
-    want = want.detach().numpy()
     scale = abs(want).max()
     assert scale > 1e-3
     assert got.shape == want.shape

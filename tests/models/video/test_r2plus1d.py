@@ -94,8 +94,8 @@ def _from_torch(module):
 def test_logits_and_gradients_equal_plain_torch_layers(layers, middle):
     reference = randomised(TorchR2Plus1D(DEPTHS[layers], own_middles=middle == "conv"))
     model = R2Plus1D(layers, WIDTH, middle)
-    out = assert_parity(model, _from_torch(reference), reference, clips(2, 11, 37))
-    assert (out["frame_logit"].shape, out["features"].shape) == ((2, 11), (2, 8 * WIDTH))
+    out = assert_parity(model, _from_torch(reference), reference, clips(2, 9, 17, seed=7))
+    assert (out["frame_logit"].shape, out["features"].shape) == ((2, 9), (2, 8 * WIDTH))
     assert all(len(set(clip.tolist())) == 2 for clip in out["frame_logit"])
 
 
