@@ -91,10 +91,13 @@ def read_part(folder: Path) -> list[tuple[str, str, str]]:
       SourceError: no metadata.json, a name that is no file's, a label that is neither FAKE nor REAL, or a fake without
         its original.
     """
+    deeper = next(folder.glob("*/metadata.json"), None)
     path = require(
         folder / "metadata.json",
-        what="the labels of this part",
-        remedy="unzip the part again: the file lies beside its videos",
+        what="the file of labels of this part",
+        remedy=f"one lies in {deeper.parent}: move what that folder holds up by one"
+        if deeper
+        else "unzip the part again: the file lies beside its videos",
     )
     entries = read_metadata(path)
     videos = []

@@ -188,6 +188,14 @@ def test_metadata_that_is_damaged(tmp_path, content, said):
     assert len(str(caught.value)) < 500
 
 
+def test_a_part_that_was_unzipped_a_folder_too_deep_is_named(tmp_path):
+    make_part(tmp_path / "dfdc_train_part_01", 1, one_real_two_fakes("a"))
+    with pytest.raises(
+        SourceError, match=r"metadata\.json.* lies in .*dfdc_train_part_01.dfdc_train_part_1: move"
+    ):
+        list_videos(tmp_path, "full")
+
+
 def test_metadata_with_a_byte_order_mark(tmp_path):
     folder = make_part(tmp_path, 1, one_real_two_fakes("a"))
     text = (folder / "metadata.json").read_text()
