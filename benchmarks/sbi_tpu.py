@@ -31,12 +31,12 @@ NOTED = ("gather", "scatter", "sort", "all-gather", "all-to-all", "infeed", "out
 def compiled_step(fakes: str, clips: int) -> str:
     """The compiled program's text, after printing its memory."""
     config = sbi_convnext_tiny.get_config()
-    config.data.frames, config.train.batch_size, config.input.fakes = FRAMES, clips, fakes
+    config.clip.frames, config.train.batch_size, config.input.fakes = FRAMES, clips, fakes
     config.model.options = {"spatial": {"variant": "tiny", "gelu": "tanh"}, "dtype": "bfloat16"}
     model, optimizer = experiment.make_model(config), experiment.make_optimizer(config)
     step = experiment.make_step(config, model, optimizer)
     state = jax.eval_shape(
-        lambda: create_state(model, optimizer, seed=0, frames=FRAMES, size=config.input.recipe.size)
+        lambda: create_state(model, optimizer, seed=0, frames=FRAMES, size=config.clip.size)
     )
     clip = (clips, FRAMES)
     batch = {

@@ -227,18 +227,19 @@ def _extract(
     _check_failures(builder, failures, max_failures)
     results = extract_all(left, work, journal, execution)
     bar = tqdm(total=len(items), initial=len(done), desc=builder.name, unit="video")
-    for item, trouble in results:
-        if trouble:
-            if trouble.no_room:
+    # Closed, or workers would go on after an error, when the lock is free again.
+    with contextlib.closing(results), bar:
+        for item, trouble in results:
+            if trouble and trouble.no_room:
                 raise no_room(journal.folder, trouble.no_room)
-            log.add(trouble)
-            undone.append(trouble)
-        if failure := trouble.reason if trouble else journal.outcome(item)["failure"]:
-            failures[item.key] = failure
-        bar.set_postfix_str(f"{len(failures)} failed", refresh=False)
-        bar.update()
-        _check_failures(builder, failures, max_failures)
-    bar.close()
+            if trouble:
+                log.add(trouble)
+                undone.append(trouble)
+            if failure := trouble.reason if trouble else journal.outcome(item)["failure"]:
+                failures[item.key] = failure
+            bar.set_postfix_str(f"{len(failures)} failed", refresh=False)
+            bar.update()
+            _check_failures(builder, failures, max_failures)
     if undone:
         raise VideosUndone(
             f"{builder.name}: {len(undone)} of {len(items)} videos are not done, through no fault of theirs; the last "

@@ -8,7 +8,7 @@ import functools
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -25,7 +25,7 @@ from fakedetect_jax.faces import Extraction, FaceSequence, VideoError, extract
 # (item, empty folder of its own) -> a video, or a folder of frames
 Materialise = Callable[[VideoItem, Path], Path]
 Work = Callable[[VideoItem], Trouble | None]
-Done = Iterator[tuple[VideoItem, Trouble | None]]
+Done = Generator[tuple[VideoItem, Trouble | None], None, None]
 
 # Enough to keep every worker busy, few enough that a crash leaves few under suspicion.
 _QUEUED_PER_WORKER = 2
@@ -158,7 +158,7 @@ def _with_pool(
                 under_way.remove(item)
                 yield item, trouble
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
 
 

@@ -85,8 +85,8 @@ def _owner(content: str) -> _Owner | None:
 
 def _is_dead(content: str) -> bool:
     owner = _owner(content)
-    if owner is None or owner.host != socket.gethostname():
-        return False
+    if owner is None or owner.host != socket.gethostname() or os.name == "nt":
+        return False  # Windows would take the question below for a signal
     try:
         os.kill(owner.pid, 0)
     except ProcessLookupError:

@@ -122,7 +122,9 @@ def test_a_wrong_field_is_named_with_what_is_known(fields, message):
         ("validation.sources.mini_forensics.split", "../x"),
         ("evaluation.sources.mini_forensics.limit", -1),
         ("train.batch_size", 1_000_000),
-        ("validation.repeats", 100_000),
+        *[("clip.interval", value) for value in (0.0, -1.0, float("inf"))],
+        ("clip.frames", 0),
+        *[("clip.margin", value) for value in (-0.1, 1e9)],
         ("name", ""),
     ],
 )  # fmt: skip

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from data_builders.listing import (
     cut_validation,
     require,
 )
+from data_builders.source_files import fault_of_name, read_rows
 from fakedetect_jax.data import schema
 
 FULL, FULL_3215, PREVIEW = "full", "full_3215", "preview"
@@ -87,26 +88,34 @@ def read_part(folder: Path) -> list[tuple[str, str, str]]:
     A real video is its own original.
 
     Raises:
-      SourceError: no metadata.json, a label that is neither FAKE nor REAL, or a fake without its original.
+      SourceError: no metadata.json, a name that is no file's, a label that is neither FAKE nor REAL, or a fake without
+        its original.
     """
+    deeper = next(folder.glob("*/metadata.json"), None)
     path = require(
         folder / "metadata.json",
-        what="the labels of this part",
-        remedy="unzip the part again: the file lies beside its videos",
+        what="the file of labels of this part",
+        remedy=f"one lies in {deeper.parent}: move what that folder holds up by one"
+        if deeper
+        else "unzip the part again: the file lies beside its videos",
     )
     entries = read_metadata(path)
     videos = []
     for name, entry in sorted(entries.items()):
-        method = _LABELS.get(entry.get("label", ""))
+        if fault := fault_of_name(name):
+            raise SourceError(f"{path}: {name[:80]!a} {fault}; fetch the part again")
+        label, original = entry.get("label"), entry.get("original")
+        method = _LABELS.get(label) if isinstance(label, str) else None
         if method is None:
             raise SourceError(
-                f"{path}: {name} has label {entry.get('label')!r}, not FAKE or REAL; fetch the part again"
+                f"{path}: {name} has label {reprlib.repr(label)}, not FAKE or REAL; fetch the part again"
             )
-        original = name if method == schema.REAL else entry.get("original")
-        if original not in entries:
+        if method == schema.REAL:
+            original = name
+        if not isinstance(original, str) or original not in entries:
             raise SourceError(
-                f"{path}: {name} is a fake of {original!r}, which this file does not list; a part holds the "
-                "originals of its fakes, fetch the part again"
+                f"{path}: {name} is a fake of {reprlib.repr(original)}, which this file does not list; a part holds "
+                "the originals of its fakes, fetch the part again"
             )
         videos.append((name, method, original))
     return videos
@@ -116,30 +125,36 @@ def read_test_labels(path: Path) -> dict[str, str]:
     """Returns the method ('real' or 'fake') of every test video by file name, from labels.csv (1 = fake).
 
     Raises:
-      SourceError: not the expected columns, a label that is neither 0 nor 1, or a video twice.
+      SourceError: not the expected columns, a name that is no file's, a label that is neither 0 nor 1, or a video
+        twice.
     """
     methods: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if not {"filename", "label"} <= set(rows.fieldnames or ()):
-            raise SourceError(
-                f"{path}: columns {rows.fieldnames} and not filename,label; it must be the labels.csv of the test set"
-            )
-        for row in rows:
-            name, label = row["filename"], row["label"]
-            if label not in _TEST_LABELS:
-                raise SourceError(
-                    f"{path}, line {rows.line_num}: {name} has label {label!r}, not 0 or 1 (= fake)"
-                )
-            if name in methods:
-                raise SourceError(f"{path}, line {rows.line_num}: {name} is listed twice; keep one line")
-            methods[name] = _TEST_LABELS[label]
+    rows = read_rows(path)
+    _, columns = next(rows, ("", []))
+    if not {"filename", "label"} <= set(columns):
+        raise SourceError(
+            f"{path}: columns {reprlib.repr(columns)} and not filename,label; it must be the labels.csv of the test set"
+        )
+    for place, values in rows:
+        row = dict(zip(columns, values, strict=False))
+        name, label = row["filename"], row.get("label", "")
+        if fault := fault_of_name(name):
+            raise SourceError(f"{place}: {name[:80]!a} {fault}; fetch the test set again")
+        if label not in _TEST_LABELS:
+            raise SourceError(f"{place}: {name} has label {label[:80]!r}, not 0 or 1 (= fake)")
+        if name in methods:
+            raise SourceError(f"{place}: {name} is listed twice; keep one line")
+        methods[name] = _TEST_LABELS[label]
     return methods
 
 
 def read_subset(path: Path) -> list[str]:
     """Returns the video names (without suffix) of a list with one name a line."""
-    return [line.strip().removesuffix(".mp4") for line in path.read_text().splitlines() if line.strip()]
+    return [
+        line.strip().removesuffix(".mp4")
+        for line in path.read_text("utf-8-sig", errors="replace").splitlines()
+        if line.strip()
+    ]
 
 
 def _train_items(parts: dict[int, Path], notes: list[str]) -> list[VideoItem]:

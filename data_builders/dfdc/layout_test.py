@@ -111,6 +111,10 @@ def test_a_missing_video_stays_and_an_unlisted_one_is_counted(tmp_path):
         ({"label": "FAKE"}, "None"),
         ({"label": "fake", "original": "a.mp4"}, "'fake'"),
         ({}, "None"),
+        ({"label": ["FAKE"], "original": "a.mp4"}, "['FAKE']"),
+        ({"label": {"FAKE": 1}, "original": "a.mp4"}, "{'FAKE': 1}"),
+        ({"label": "FAKE", "original": ["a.mp4"]}, "['a.mp4']"),
+        ({"label": "FAKE", "original": {}}, "{}"),
     ],
 )
 def test_an_entry_that_contradicts_is_named(tmp_path, entry, said):
@@ -125,10 +129,93 @@ def test_a_part_without_or_with_broken_metadata(tmp_path):
     with pytest.raises(SourceError, match=r"dfdc_train_part_4.metadata\.json"):
         list_videos(tmp_path, "full")
     (tmp_path / "dfdc_train_part_4" / "metadata.json").write_text("{")
-    with pytest.raises(SourceError, match="not JSON"):
+    with pytest.raises(SourceError, match="not a JSON"):
         list_videos(tmp_path, "full")
     (tmp_path / "dfdc_train_part_4" / "metadata.json").write_text('{"a.mp4": "FAKE"}')
     with pytest.raises(SourceError, match="not an object"):
+        list_videos(tmp_path, "full")
+
+
+NO_NAMES = [
+    "../../x.mp4",
+    "/etc/passwd",
+    "a/b.mp4",
+    "a\\b.mp4",
+    "..",
+    ".",
+    "",
+    "a\0.mp4",
+    "a\ud800.mp4",
+    "a" * 256,
+]
+
+
+@pytest.mark.parametrize("name", NO_NAMES, ids=ascii)
+def test_a_name_that_is_no_file_name_is_refused(tmp_path, name):
+    folder = tmp_path / "dfdc_train_part_1"
+    folder.mkdir()
+    (folder / "metadata.json").write_text(json.dumps({name: {"label": "REAL"}}))
+    with pytest.raises(SourceError, match=r"metadata\.json.*name of a file.*fetch") as caught:
+        list_videos(tmp_path, "full")
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("name", ["../../x.mp4", "/etc/passwd", "a/b.mp4", "..", ""])
+def test_a_label_of_no_file_name_is_refused(tmp_path, name):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/labels.csv").write_text(f"filename,label\n{name},1\n")
+    with pytest.raises(SourceError, match=r"labels\.csv, line 2.*name of a file"):
+        list_videos(tmp_path, "full")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[" * 100_000, "nested"),
+        (b'{"a.mp4": ' + b"[" * 100_000, "nested"),
+        (b'{"a.mp4": {"label": ' + b"[" * 900 + b"]" * 900 + b"}}", "label"),
+        (b'{"a.mp4": {"label": "RE\xe9L"}}', "not a JSON"),
+        (b"", "not a JSON"),
+    ],
+    ids=["list", "inside", "label", "latin", "empty"],
+)
+def test_metadata_that_is_damaged(tmp_path, content, said):
+    folder = tmp_path / "dfdc_train_part_1"
+    folder.mkdir()
+    (folder / "metadata.json").write_bytes(content)
+    with pytest.raises(SourceError, match=rf"metadata\.json.*{said}.*fetch") as caught:
+        list_videos(tmp_path, "full")
+    assert len(str(caught.value)) < 500
+
+
+def test_a_part_that_was_unzipped_a_folder_too_deep_is_named(tmp_path):
+    make_part(tmp_path / "dfdc_train_part_01", 1, one_real_two_fakes("a"))
+    with pytest.raises(
+        SourceError, match=r"metadata\.json.* lies in .*dfdc_train_part_01.dfdc_train_part_1: move"
+    ):
+        list_videos(tmp_path, "full")
+
+
+def test_metadata_with_a_byte_order_mark(tmp_path):
+    folder = make_part(tmp_path, 1, one_real_two_fakes("a"))
+    text = (folder / "metadata.json").read_text()
+    (folder / "metadata.json").write_text(text, encoding="utf-8-sig")
+    assert len(list_videos(tmp_path, "full").items) == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "filename,label\na.mp4,1\n".encode("utf-16"),
+        b"filename,label\na\xe9.mp4,1\n",
+        b'filename,label\n"a.mp4,1\n',
+    ],
+    ids=["utf-16", "latin", "quote"],
+)
+def test_labels_in_another_encoding_or_with_an_open_quote(tmp_path, content):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/labels.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=r"labels\.csv"):
         list_videos(tmp_path, "full")
 
 
@@ -285,6 +372,11 @@ def test_preview_videos_that_are_missing_or_unlisted(tmp_path):
         ("original_videos/1/x.mp4", {"label": "fake", "set": "train"}, "contradicts"),
         ("method_A/1/x.mp4", {"label": "fake", "set": "val"}, "'val'"),
         ("method_A/1/x.mp4", {"set": "train"}, "None"),
+        ("method_A/1/x.mp4", {"label": ["fake"], "set": "train"}, "['fake']"),
+        ("method_A/1/x.mp4", {"label": "fake", "set": {}}, "{}"),
+        ("method_A/../../x.mp4", {"label": "fake", "set": "train"}, "below its folder"),
+        ("method_A", {"label": "fake", "set": "train"}, "below its folder"),
+        ("method_A//etc/x.mp4", {"label": "fake", "set": "train"}, "below its folder"),
     ],
 )
 def test_preview_entries_that_contradict(tmp_path, key, entry, said):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
+import reprlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from data_builders.dfdc.metadata import read_metadata
 from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, require
+from data_builders.source_files import fault_of_name
 from fakedetect_jax.data import schema
 
 METHODS = {"original_videos": schema.REAL, "method_A": "method_A", "method_B": "method_B"}
@@ -40,20 +42,29 @@ def read_entries(path: Path) -> list[tuple[str, str, str]]:
     """Returns (path, method, split) of every video that dataset.json lists, by path.
 
     Raises:
-      SourceError: an unknown folder, set or label, or a label that contradicts the folder.
+      SourceError: an unknown folder, set or label, a path that leads out of its folder, or a label that contradicts
+        the folder.
     """
     entries = read_metadata(path)
     videos = []
     for key, entry in sorted(entries.items()):
-        folder, label, split = key.split("/")[0], entry.get("label"), entry.get("set")
+        folder, *below = key.split("/")
+        label, split = entry.get("label"), entry.get("set")
         if folder not in METHODS:
-            raise SourceError(f"{path}: {key} is not in {', '.join(METHODS)}; fetch the file again")
+            raise SourceError(f"{path}: {key[:80]!a} is not in {', '.join(METHODS)}; fetch the file again")
+        if not below or any(map(fault_of_name, below)):
+            raise SourceError(
+                f"{path}: {key[:80]!a} is no path of a video below its folder; fetch the file again"
+            )
         if label not in ("real", "fake") or (label == "real") != (METHODS[folder] == schema.REAL):
             raise SourceError(
-                f"{path}: {key} has label {label!r}, which contradicts its folder {folder}; fetch the file again"
+                f"{path}: {key} has label {reprlib.repr(label)}, which contradicts its folder {folder}; fetch the file "
+                "again"
             )
         if split not in (TRAIN, TEST):
-            raise SourceError(f"{path}: {key} has set {split!r}, not {TRAIN} or {TEST}; fetch the file again")
+            raise SourceError(
+                f"{path}: {key} has set {reprlib.repr(split)}, not {TRAIN} or {TEST}; fetch the file again"
+            )
         videos.append((key, METHODS[folder], split))
     return videos
 

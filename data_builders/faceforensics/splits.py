@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
+import reprlib
 from pathlib import Path
 
 from data_builders.listing import TEST, TRAIN, VALIDATION, SourceError
+from data_builders.source_files import parse_json
 
 SPLIT_FILES = {TRAIN: "train.json", VALIDATION: "val.json", TEST: "test.json"}
 # The publisher's repository keeps them in dataset/splits; users copy them beside the videos or to the top.
@@ -58,10 +59,7 @@ def parse_pairs(content: bytes, path: Path) -> list[Pair]:
     Raises:
       SourceError: names the file and the entry that is not as published.
     """
-    try:
-        entries = json.loads(content)
-    except ValueError as error:
-        raise SourceError(f"{path}: not a JSON file ({error}); take it from {SPLIT_ORIGIN}") from error
+    entries = parse_json(content, path, remedy=f"take it from {SPLIT_ORIGIN}")
     if not isinstance(entries, list):
         raise SourceError(
             f"{path}: holds a {type(entries).__name__}, not a list; take it from {SPLIT_ORIGIN}"
@@ -74,6 +72,6 @@ def _pair(entry: object, position: int, path: Path) -> Pair:
         case [str(first), str(second)] if all(re.fullmatch("[0-9]{3}", video) for video in (first, second)):
             return first, second
     raise SourceError(
-        f"{path}: entry {position} is {entry!r}, not a pair of three-digit strings such as ['012', '026']; "
+        f"{path}: entry {position} is {reprlib.repr(entry)}, not a pair of three-digit strings such as ['012', '026']; "
         f"take the file from {SPLIT_ORIGIN}"
     )

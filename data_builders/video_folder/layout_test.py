@@ -189,6 +189,52 @@ def test_tables_that_cannot_be_understood(tmp_path, lines, said):
         list_videos(table(tmp_path, *lines))
 
 
+PLAIN = "path,label,method,identity,split\nreal/a.mp4,real,,p1,test\nfake/m/a.mp4,fake,m,p2,test\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (PLAIN.replace(",", ";").encode(), r"separated by ';'.*commas"),
+        (PLAIN.replace(",", "\t").encode(), r"separated by '\\t'.*commas"),
+        (PLAIN.encode("utf-16"), "UTF-16.*save it as UTF-8"),
+        (PLAIN.encode("utf-16-le"), "line 1: a NUL byte.*UTF-16.*save it as UTF-8"),
+        (PLAIN.replace("real/a", "real/Zo\u00eb").encode("cp1252"), "line 2: byte 0xeb.*save it as UTF-8"),
+        (PLAIN.replace("p2", "p\0002").encode(), "line 3: a NUL byte"),
+        (PLAIN.replace("real/a.mp4", "real\\a.mp4").encode(), r"line 2: path 'real\\\\a\.mp4'.*write '/'"),
+        (PLAIN.replace("real/a.mp4", '"real/a.mp4').encode(), "line 2: .*quote"),
+        (
+            (PLAIN.replace("fake/m", '"fake/m') + "real/b.mp4,real,,p,test\n" * 9000).encode(),
+            "line 3: .*quote",
+        ),
+        (PLAIN.replace("p1", '"p1').replace("p2", 'p2"').encode(), "line 2: .*quote"),
+        (PLAIN.replace("p1", "p" * 140_000).encode(), "line 2: .*field"),
+        (PLAIN.replace("a.mp4,fake", "a" * 256 + ",fake").encode(), "line 3: path .*255"),
+        (b"path,label\n\n\n\n/a.mp4,1\n", "line 5: path"),
+        (b"path,label\r\ra.mp4,2\r", "line 3: label"),
+    ],
+    ids=str,
+)
+def test_a_table_that_another_program_wrote_names_line_and_remedy(tmp_path, content, said):
+    (tmp_path / "videos.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=rf"videos\.csv.*{said}") as caught:
+        list_videos(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@given(st.binary(max_size=60) | st.text(',;"\n\r\\a0é', max_size=40).map(str.encode))
+def test_any_bytes_are_a_table_or_a_source_error(tmp_path_factory, content):
+    folder = tmp_path_factory.mktemp("table")
+    (folder / "videos.csv").write_bytes(b"path,label\n" + content)
+    said = "videos.csv"
+    try:
+        list_videos(folder)
+    except SourceError as error:
+        said = str(error)
+    assert "videos.csv" in said
+
+
 @given(st.text(string.ascii_letters + "./\\: ", max_size=12))
 def test_a_path_of_a_table_stays_inside(text):
     try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from data_builders.listing import TEST, TRAIN, VALIDATION, SourceError
+from data_builders.source_files import LONGEST_NAME, read_rows
 from fakedetect_jax.data import schema
 
 TABLE = "videos.csv"
@@ -33,17 +33,16 @@ def read_table(table: Path) -> list[Row]:
       SourceError: names the line, the value and what may stand there.
     """
     rows: list[Row] = []
-    lines: dict[str, int] = {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        _check_columns(table, list(reader.fieldnames or ()))
-        for fields in reader:
-            place = f"{table}, line {reader.line_num}"
-            row = _parse_row(fields, place)
-            if row.path in lines:
-                raise SourceError(f"{place}: {row.path!r} is also in line {lines[row.path]}; keep one")
-            lines[row.path] = reader.line_num
-            rows.append(row)
+    places: dict[str, str] = {}
+    lines = read_rows(table)
+    _, columns = next(lines, ("", []))
+    _check_columns(table, columns)
+    for place, values in lines:
+        row = _parse_row(columns, values, place)
+        if row.path in places:
+            raise SourceError(f"{place}: {row.path!r} is also in {places[row.path]}; keep one")
+        places[row.path] = place.removeprefix(f"{table}, ")
+        rows.append(row)
     if not rows:
         raise SourceError(
             f"{table}: it lists no video; add a line a video, or remove the file to use real/ and fake/"
@@ -55,13 +54,20 @@ def parse_path(text: str, place: str) -> str:
     """Returns a relative path in its one form ('./a//b.mp4' is 'a/b.mp4').
 
     Raises:
-      SourceError: empty, absolute, or with a '..'.
+      SourceError: empty, absolute, with a '..' or a backslash, or too long.
     """
+    if "\\" in text:
+        raise SourceError(f"{place}: path {text!r} holds a backslash; write '/' between folders")
     path = PurePosixPath(text)
     windows = PureWindowsPath(text)
     if not path.name or windows.anchor or ".." in windows.parts:
         raise SourceError(
             f"{place}: path {text!r}; it must be relative to the folder of {TABLE} and stay inside it"
+        )
+    longest = max(path.parts, key=lambda part: len(part.encode()))
+    if len(longest.encode()) > LONGEST_NAME:
+        raise SourceError(
+            f"{place}: path {text[:80]!r}...: no name in it can have more than {LONGEST_NAME} bytes"
         )
     return str(path)
 
@@ -84,6 +90,11 @@ def parse_method(label: str, method: str, place: str) -> str:
 
 
 def _check_columns(table: Path, columns: list[str]) -> None:
+    for separator in (";", "\t"):
+        if len(columns) == 1 and separator in columns[0]:
+            raise SourceError(
+                f"{table}: values are separated by {separator!r}; save it with commas between them"
+            )
     unknown = [column for column in columns if column not in COLUMNS]
     missing = [column for column in REQUIRED if column not in columns]
     repeated = len(set(columns)) < len(columns)
@@ -94,10 +105,11 @@ def _check_columns(table: Path, columns: list[str]) -> None:
         )
 
 
-def _parse_row(fields: dict[Any, Any], place: str) -> Row:
-    if None in fields:
+def _parse_row(columns: list[str], fields: list[str], place: str) -> Row:
+    if len(fields) > len(columns):
         raise SourceError(f"{place}: more fields than columns; quote the values that hold a comma")
-    values = {name: (fields.get(name) or "").strip() for name in COLUMNS}
+    given = dict(zip(columns, fields, strict=False))
+    values = {name: given.get(name, "").strip() for name in COLUMNS}
     split = values["split"] or TEST
     if split not in (TRAIN, VALIDATION, TEST):
         raise SourceError(f"{place}: split {split!r}; it must be {TRAIN}, {VALIDATION} or {TEST}")

@@ -57,7 +57,7 @@ class MotionBranch(nn.Module):
         b, t, h, w, _ = clips.shape
         if t < 2:
             raise FakedetectError(
-                f"a clip of {t} frame has no motion: set data.frames to 2 or more, or motion to None"
+                f"a clip of {t} frame has no motion: set config.clip.frames to 2 or more, or motion to None"
             )
         luminance = clips.mean(axis=-1).reshape((b * t, h, w, 1))
         bands = SpectralFilter(self.filters, name="filter")(luminance).reshape((b, t, h, w, self.filters))

@@ -1,5 +1,7 @@
 import dataclasses
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -78,6 +80,26 @@ def test_a_second_writer_of_the_same_video_is_no_error(tmp_path):
     journal.write(item(), {"tracks": 1}, [sequence(2)])
     journal.write(item(), {"tracks": 1}, [sequence(2)])
     assert len(list(journal.parts(item()))) == 1
+
+
+def write_twenty(folder):
+    journal = Journal(folder, {})
+    for number in range(20):
+        with journal.scratch():
+            journal.write(item(video_id=str(number)), {"tracks": 1}, [sequence(3)])
+
+
+def test_two_processes_that_do_the_same_videos_leave_whole_entries(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, context) as pool:
+        for done in [pool.submit(write_twenty, tmp_path) for _ in range(2)]:
+            done.result(120)
+    journal = Journal(tmp_path, {})
+    for number in range(20):
+        ((_, track),) = journal.parts(item(video_id=str(number)))
+        assert_equal(track, sequence(3))
+        assert journal.outcome(item(video_id=str(number))) == {"tracks": 1}
+    assert not any((tmp_path / "scratch").iterdir())
 
 
 def test_an_entry_that_cannot_be_finished_leaves_none(tmp_path):

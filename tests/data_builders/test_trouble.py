@@ -2,6 +2,7 @@
 
 import errno
 import json
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
@@ -195,6 +196,8 @@ def test_a_full_disk_stops_the_build_in_one_line(tmp_path, monkeypatch, workers)
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(full_disk_path))
     with pytest.raises(NoRoom) as caught:
         prepare(TinyFaces(data_dir=tmp_path), execution=Execution(workers=workers))
+    # The lock is free now, so nobody may be at work any more.
+    assert not multiprocessing.active_children()
     assert str(tmp_path) in str(caught.value)
     assert "No space left" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -18,7 +18,7 @@ from fakedetect_jax.inspection.failures import generalise, group_failures
 from fakedetect_jax.inspection.quality import MEASURES, Quality
 from fakedetect_jax.inspection.strip import TILE, draw_landmarks
 from fakedetect_jax.inspection.survey import Measured, Survey, draw, worst
-from tests.conftest import make_tracks
+from tests.conftest import make_videos
 from tests.tiny_dataset import BROKEN, FACE, TinyFaces
 
 EVIL = "<script>alert(1)<script>&"
@@ -147,8 +147,9 @@ def test_other_faces_of_a_video_are_left_out(tiny_data, monkeypatch):
     load = survey.load_index
 
     def with_one_bystander(folder, split):
-        first, *others = load(folder, split)
-        return [dataclasses.replace(first, main=False), *others]
+        index = load(folder, split)
+        first, *others = index.entries
+        return index._replace(entries=[dataclasses.replace(first, main=False), *others])
 
     monkeypatch.setattr(survey, "load_index", with_one_bystander)
     entries = Survey(sheet.dataset_folder(tiny_data, "tiny_faces")).entries
@@ -183,21 +184,21 @@ def test_the_command_writes_the_page(tiny_data, tmp_path, monkeypatch, capsys):
 
 
 def test_the_same_seed_draws_the_same_tracks():
-    entries = make_tracks([1] * 40).entries
+    entries = [video.about for video in make_videos([1] * 40).videos]
     drawn = draw(entries, 6, seed=0)
     assert len(set(drawn)) == 6
-    assert drawn == draw(entries, 6, seed=0) == sorted(drawn, key=lambda entry: entry.position)
+    assert drawn == draw(entries, 6, seed=0) == sorted(drawn, key=lambda entry: entry.first)
     assert drawn != draw(entries, 6, seed=1)
     assert draw(entries[:4], 6, seed=0) == entries[:4]
 
 
 def test_worst_is_low_or_high_by_measure_and_known():
-    entries = make_tracks([1, 1, 1]).entries
+    entries = [video.about for video in make_videos([1, 1, 1]).videos]
     values = [(0.9, 80.0, float("nan"), 3.0), (0.5, 99.0, 0.2, 2.0), (0.7, 60.0, 0.1, float("nan"))]
     measured = [Measured(entry, Quality(*row)) for entry, row in zip(entries, values, strict=True)]
 
     def order(measure, count=3):
-        return [entry.position for entry in worst(measured, measure, count)]
+        return [entry.first for entry in worst(measured, measure, count)]
 
     assert order(CONFIDENCE) == [1, 2, 0]
     assert order(SIZE, 2) == [2, 0]

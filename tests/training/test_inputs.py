@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from fakedetect_jax import experiment, models, parallel
 from fakedetect_jax.augment import SelfBlendRecipe
+from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.training.inputs import augmented, cropped, self_blended
 from fakedetect_jax.training.losses import mask_loss
 from fakedetect_jax.training.state import create_state
 from tests import tiny_config
-from tests.conftest import CROP, make_tracks
+from tests.conftest import CROP, make_videos
 
 RECIPE = SelfBlendRecipe(size=32, jpeg=0.0)
 
@@ -25,9 +26,8 @@ RECIPE = SelfBlendRecipe(size=32, jpeg=0.0)
 @pytest.fixture(scope="module")
 def batch():
     """Four clips: two people twice, the last without usable landmarks."""
-    tracks = make_tracks([3] * 4)
-    rows = [tracks.clip(row, np.arange(2), np.ones(2, bool)) for row in range(4)]
-    batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    clip = Clip(0, np.arange(2), np.ones(2, bool))
+    batch = make_videos([3] * 4).load([(number, clip) for number in range(4)])
     batch["landmarks"][3] = np.nan
     batch["identity"] = np.array([5, 6, 7, 7], np.int32)
     return batch
@@ -130,10 +130,10 @@ def test_borrowing_needs_an_even_batch(batch):
 
 
 def test_identity_is_the_person():
-    tracks = make_tracks([3, 3])
-    first, second = (tracks.clip(row, np.arange(2), np.ones(2, bool))["identity"] for row in (0, 1))
+    clips = [Clip(0, np.arange(count), np.ones(count, bool)) for count in (2, 1)]
+    first, second = make_videos([3, 3]).load([(number, clips[0]) for number in (0, 1)])["identity"]
     assert first != second
-    assert first == make_tracks([3, 3]).clip(0, np.arange(1), np.ones(1, bool))["identity"]
+    assert first == make_videos([3, 3]).load([(0, clips[1])])["identity"]
     assert CROP == 64
 
 
@@ -183,7 +183,7 @@ def test_a_model_may_learn_which_method_made_a_fake(batch):
     with pytest.raises(
         ValueError, match=r"names \['reenact'\], but config.data.train has only \['real', 'swap'\]"
     ):
-        experiment.check_methods(config, make_tracks([3, 3], labels=[0, 1]))
+        experiment.check_methods(config, make_videos([3, 3], labels=[0, 1]))
     config.input.fakes = "self_blend"
     with pytest.raises(ValueError, match=r"set config\.input\.fakes='recorded'"):
         experiment.make_step(config, None, None)

@@ -55,7 +55,7 @@ def final_state(workdir):
     config = tiny_config.get_config()
     model = experiment.make_model(config)
     optimizer = experiment.make_optimizer(config)
-    template = create_state(model, optimizer, seed=0, frames=config.data.frames, size=32)
+    template = create_state(model, optimizer, seed=0, frames=config.clip.frames, size=32)
     checkpoints = saved(workdir)
     assert checkpoints.latest_step() == config.train.steps
     return jax.device_get(checkpoints.restore(config.train.steps, template))

@@ -9,7 +9,7 @@ from fakedetect_jax.data.pipeline import train_batches
 from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.step import compile_step
 from tests import tiny_config
-from tests.conftest import make_tracks
+from tests.conftest import clip_spec, make_videos
 from tests.models.video.parity import EXACT
 
 BATCH = 8
@@ -31,8 +31,8 @@ def parts():
     state = create_state(model, optimizer, seed=0, frames=2, size=32)
     # Past the warm-up's first step, whose learning rate is 0.
     state = state.replace(step=state.step + 2)
-    tracks = make_tracks([4] * 10)
-    batch = next(train_batches(tracks, batch_size=BATCH, steps=1, frames=2, stride=1, seed=0))
+    videos = make_videos([4] * 10)
+    batch = next(train_batches(videos, clip_spec(), batch_size=BATCH, steps=1, seed=0))
     batch["weight"] = np.array([1, 1, 1, 0, 1, 1, 1, 1], np.float32)
     return step, jax.device_get(state), batch
 

@@ -12,7 +12,7 @@ from fakedetect_jax.data.pipeline import evaluation_batches
 from fakedetect_jax.training.inputs import cropped
 from fakedetect_jax.training.state import TrainState
 from fakedetect_jax.training.validation import make_validation_step, validate
-from tests.conftest import make_tracks
+from tests.conftest import clip_spec, make_videos
 
 STATE = TrainState(step=0, params={}, average={}, statistics={}, average_statistics={}, optimizer=())
 
@@ -53,7 +53,7 @@ def test_values_agree_with_probabilities_where_these_are_exact():
 
 
 def test_neighbours_show_different_people_with_several_clips_a_track():
-    batches = evaluation_batches(make_tracks([9] * 8), batch_size=16, frames=2, clips=2)
+    batches = evaluation_batches(make_videos([9] * 8), clip_spec(interval=0.18), batch_size=16)
     mesh, seen = parallel.make_mesh(), []
 
     def step(_, batch):
@@ -76,7 +76,7 @@ class Brightness(nn.Module):
 @pytest.mark.parametrize("devices", [1, 8])
 def test_the_step_returns_logits(devices):
     mesh = parallel.make_mesh(jax.devices()[:devices])
-    batch = next(evaluation_batches(make_tracks([9] * 8), batch_size=8, frames=2))
+    batch = next(evaluation_batches(make_videos([9] * 8), clip_spec(), batch_size=8))
     step = make_validation_step(Brightness(), cropped(size=16, margin=0.1), seed=0, mesh=mesh)
     logit, label, weight = step({}, parallel.to_global(batch, mesh))
     assert logit.min() > 100
