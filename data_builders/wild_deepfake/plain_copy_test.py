@@ -7,6 +7,7 @@ import io
 import multiprocessing
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -196,3 +197,17 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path, monkeypatch):
         pass
     assert caught.value.errno == errno.ENOSPC
     assert copies(tmp_path / "copies") == 0
+
+
+def test_many_at_once_with_fewer_copies_than_archives(tmp_path, monkeypatch):
+    """Copies are made, opened and taken away all the time; every reader gets its own archive's images."""
+    monkeypatch.setattr(plain_copy, "KEPT", 2)
+    paths = [make(tmp_path / f"{number}.tar.gz", number, 1) for number in range(6)]
+
+    def read(number: int) -> bool:
+        with open_copy(paths[number], tmp_path / "copies") as copy:
+            images = [cv2.imdecode(np.frombuffer(data, np.uint8), 0) for _, data in copy.images("1/real/0")]
+        return [int(image[0, 0]) for image in images if image is not None] == [number, number + 1, number + 2]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, [n * k % 6 for n in range(60) for k in (1, 5)]))
