@@ -117,7 +117,14 @@ def _make(archive: Path, copy: Path) -> None:
 
 def _drop_oldest(root: Path, keep: Path) -> None:
     copies = [index.parent for index in root.glob(f"*/{_INDEX}") if index.parent != keep]
-    for copy in sorted(copies, key=lambda path: path.stat().st_mtime_ns)[: -(KEPT - 1)]:
+    for copy in sorted(copies, key=_last_use)[: -(KEPT - 1)]:
         # One that another process is about to open stays until the next time.
         with contextlib.suppress(BlockingIOError), _lock(copy, wait=False):
             shutil.rmtree(copy, ignore_errors=True)
+
+
+def _last_use(copy: Path) -> int:
+    try:
+        return copy.stat().st_mtime_ns
+    except FileNotFoundError:  # another process has just taken it away
+        return 0

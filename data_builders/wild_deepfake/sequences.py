@@ -107,9 +107,7 @@ def _bordered(data: bytes, origin: str) -> bytes:
         # Lossless, as JPEG would lay its own traces over a forger's; fast, as the files live for seconds.
         _, png = cv2.imencode(".png", add_border(image), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     except cv2.error as error:
-        raise VideoError(
-            f"{origin}: OpenCV cannot decode it ({error.err}); fetch the archive again"
-        ) from error
+        raise VideoError(f"{origin}: OpenCV cannot decode it ({error}); fetch the archive again") from error
     return png.tobytes()
 
 

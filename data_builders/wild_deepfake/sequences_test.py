@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data_builders.journal import Journal
 from data_builders.listing import VideoItem
 from data_builders.wild_deepfake import sequences
 from data_builders.wild_deepfake.layout import list_videos
@@ -90,9 +91,63 @@ def test_an_archive_that_changed_after_the_listing(items, tmp_path, crops):
         written(items["test-3-6"], tmp_path / "frames")
 
 
-@pytest.mark.parametrize("data", [b"", b"no image"])
-def test_an_image_that_cannot_be_decoded_is_named(tmp_path, data):
+CUT = cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1].tobytes()[:40]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not an image in PNG or JPEG"),
+        (b"no image", "not an image in PNG or JPEG"),
+        (CUT, "not an image that OpenCV can decode"),
+    ],
+)
+def test_an_image_that_cannot_be_decoded_is_named(tmp_path, data, message):
     pack(tmp_path / "fake_test" / "0.tar.gz", {"0/fake/1/8.png": data})
     (item,) = list_videos(tmp_path).items
-    with pytest.raises(VideoError, match=r"0\.tar\.gz: 0/fake/1/8\.png: not an image"):
+    with pytest.raises(VideoError, match=rf"0\.tar\.gz: 0/fake/1/8\.png: ({message})"):
         written(item, tmp_path / "frames")
+
+
+def test_what_opencv_throws_is_named_too(tmp_path, monkeypatch):
+    def fail(*_):
+        raise cv2.error("insufficient memory")
+
+    pack(tmp_path / "fake_test" / "0.tar.gz", {"0/fake/1/8.png": png(np.zeros((9, 9, 3), np.uint8))})
+    (item,) = list_videos(tmp_path).items
+    monkeypatch.setattr(cv2, "imdecode", fail)
+    with pytest.raises(VideoError, match=r"0/fake/1/8\.png: OpenCV cannot decode it \(insufficient memory\)"):
+        written(item, tmp_path / "frames")
+
+
+@pytest.mark.parametrize("width", [sequences.MOST_PIXELS_A_SIDE + 1, 20_000])
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_size_beyond_any_face_is_refused_before_it_is_decoded(tmp_path, monkeypatch, suffix, width):
+    image = cv2.imencode(suffix, np.zeros((3, width, 3), np.uint8))[1].tobytes()
+    pack(tmp_path / "fake_test" / "0.tar.gz", {"0/fake/1/8.png": image})
+    (item,) = list_videos(tmp_path).items
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(VideoError, match=rf"0/fake/1/8\.png: states {width} x 3 pixels"):
+        written(item, tmp_path / "frames")
+
+
+def test_images_that_differ_in_their_suffix_alone_are_two_frames(tmp_path):
+    grey = [np.full((9, 9, 3), value, np.uint8) for value in (10, 90)]
+    jpeg = cv2.imencode(".jpg", grey[1])[1].tobytes()
+    pack(tmp_path / "real_test" / "0.tar.gz", {"0/real/1/8.png": png(grey[0]), "0/real/1/8.jpg": jpeg})
+    (item,) = list_videos(tmp_path).items
+    folder = written(item, tmp_path / "frames")
+    means = sorted(round(float(next(open_video(path).frames).image.mean())) for path in folder.iterdir())
+    assert means == [10, 90]
+
+
+def test_an_archive_that_was_fetched_again_is_another_video_to_the_journal(tmp_path):
+    """A build that goes on does again what has changed, as it does for files."""
+    archive = tmp_path / "real_test" / "0.tar.gz"
+    journal = Journal(tmp_path / "journal", {})
+    for value in (10, 90):
+        pack(archive, {"0/real/1/8.png": png(np.full((9, 9, 3), value, np.uint8))})
+        (item,) = list_videos(tmp_path).items
+        assert not journal.has(item)
+        journal.write(item, {"failure": ""}, [])
+        assert journal.has(list_videos(tmp_path).items[0])

@@ -109,13 +109,15 @@ def _pax(data: bytes) -> dict[str, str]:
     fields: dict[str, str] = {}
     start = 0
     while start < len(data):
+        # At most seven digits: the whole header is shorter than a million bytes.
         gap = data.find(b" ", start, start + 8)
-        length = int(data[start:gap]) if data[start : max(gap, start)].isdigit() else 0
-        line = data[gap + 1 : start + length]
-        if not line.endswith(b"\n") or start + length > len(data):
+        digits = data[start : max(gap, start)]
+        length = int(digits) if digits.isdigit() else 0
+        end = start + length
+        if not start < gap < end <= len(data) or data[end - 1 : end] != b"\n":
             raise TarFault("an extended header is broken")
-        start += length
-        key, _, value = line[:-1].partition(b"=")
+        key, _, value = data[gap + 1 : end - 1].partition(b"=")
+        start = end
         if key.startswith(b"GNU.sparse"):
             raise TarFault("a member has holes")
         if key == b"path":
