@@ -31,7 +31,10 @@ _MODE = flags.DEFINE_enum("mode", "train", ["train", "export", "evaluate"], "Wha
 
 def main(config: Any, workdir: Path) -> None:
     """Does what --mode says; imports late, because a wrong config should fail before the seconds that these take."""
+    from fakedetect_jax.parallel import keep_compiled_programs
+
     logging.set_verbosity(logging.FATAL)  # orbax logs every step, and each error that it raises as well
+    keep_compiled_programs()
     if _MODE.value == "train":
         from fakedetect_jax.training.loop import train
 

@@ -107,7 +107,7 @@ class Journal:
         if isinstance(item.source, Path) and item.source.exists():
             status = item.source.stat()
             about.append(f"{status.st_size} {status.st_mtime_ns}")
-        digest = hashlib.sha256("\n".join(about).encode()).hexdigest()
+        digest = hashlib.sha256("\n".join(about).encode("utf-8", "surrogateescape")).hexdigest()
         return self.folder / digest[:2] / digest[2:]
 
 

@@ -199,9 +199,11 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     from fakedetect_jax.inference import load_detector
+    from fakedetect_jax.parallel import keep_compiled_programs
     from fakedetect_jax.timeline import TIMELINE_PEOPLE, VERDICT, check_free, draw_timeline, write_json
 
     out = Path(arguments.out or f"{Path(arguments.video).stem}.fakedetect")
+    keep_compiled_programs()
     check_free(out, arguments.video)
     verdicts = load_detector(arguments.detector).predict(arguments.video, face_crops=arguments.face_crops)
     document = write_json(out / VERDICT, arguments.video, arguments.detector, verdicts)

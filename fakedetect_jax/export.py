@@ -12,7 +12,6 @@ import jax.export
 import numpy as np
 from flax import traverse_util
 from ml_collections import ConfigDict
-from safetensors.numpy import save
 
 import fakedetect_jax
 from fakedetect_jax import experiment, parallel
@@ -20,6 +19,7 @@ from fakedetect_jax.config import Config
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.inference import CARD, FORMAT, PROGRAM, SPEC, WEIGHTS, make_forward
 from fakedetect_jax.model_card import model_card
+from fakedetect_jax.tensor_file import write_tensors
 from fakedetect_jax.training.checkpoint import Checkpoints
 from fakedetect_jax.training.loop import CHECKPOINTS
 from fakedetect_jax.training.provenance import check_same_config
@@ -75,7 +75,7 @@ def write(folder: Path, model: Any, variables: Any, spec: dict[str, Any]) -> Non
         shutil.rmtree(left_over, ignore_errors=True)
     partial.mkdir(parents=True)
     flat = {name: np.asarray(leaf) for name, leaf in traverse_util.flatten_dict(variables, sep="/").items()}
-    (partial / WEIGHTS).write_bytes(save(flat))
+    write_tensors(partial / WEIGHTS, flat)
     (partial / SPEC).write_text(json.dumps(spec, indent=1), encoding="utf-8")
     (partial / PROGRAM).write_bytes(stablehlo(model, flat, ClipSpec.parse(spec["clip"])))
     (partial / CARD).write_text(model_card(spec, flat), encoding="utf-8")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +14,25 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from fakedetect_jax.errors import FakedetectError
 
 DATA = "data"
+
+
+def keep_compiled_programs() -> None:
+    """Keeps programs that were compiled for a GPU or TPU on disk, so that the next start takes seconds.
+
+    They lie in fakedetect_jax/xla in the user's cache folder (XDG_CACHE_HOME or ~/.cache), unless
+    JAX_COMPILATION_CACHE_DIR names another. For CPUs programs are quick to compile, and would be those of one kind of
+    processor in a home that machines may share.
+    """
+    if jax.config.jax_compilation_cache_dir is None and jax.default_backend() != "cpu":
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(cache / "fakedetect_jax" / "xla"))
+
+
+def describe_devices(mesh: Mesh) -> str:
+    """Says how many devices of which kind there are, and in how many processes."""
+    kind = mesh.devices.flat[0].device_kind
+    processes = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
+    return f"{mesh.size} x {kind}{processes}"
 
 
 def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:

@@ -87,3 +87,24 @@ def test_replicated_arrays_are_on_every_device():
     assert tree["a"].sharding.is_fully_replicated
     assert len(tree["a"].devices()) == 8
     np.testing.assert_array_equal(tree["a"], np.arange(6.0).reshape(2, 3))
+
+
+def test_programs_for_a_gpu_are_kept_in_the_cache_folder_and_those_for_a_cpu_are_not(monkeypatch):
+    before = jax.config.jax_compilation_cache_dir
+    try:
+        jax.config.update("jax_compilation_cache_dir", None)
+        monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+        parallel.keep_compiled_programs()
+        assert jax.config.jax_compilation_cache_dir is None
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+        parallel.keep_compiled_programs()
+        assert jax.config.jax_compilation_cache_dir == "/somewhere/fakedetect_jax/xla"
+        jax.config.update("jax_compilation_cache_dir", "/mine")
+        parallel.keep_compiled_programs()
+        assert jax.config.jax_compilation_cache_dir == "/mine"
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_devices_in_words():
+    assert parallel.describe_devices(parallel.make_mesh()) == "8 x cpu"

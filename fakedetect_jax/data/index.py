@@ -17,12 +17,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float32, Int32
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from fakedetect_jax.data import schema
 from fakedetect_jax.data.records import DamagedDataset, Records
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
+from fakedetect_jax.tensor_file import write_tensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _write(path: Path, index: Index, records: dict[str, int]) -> None:
     entries = json.dumps([dataclasses.asdict(entry) for entry in index.entries])
     arrays = {"frame_index": index.frame_index, "timestamp": index.timestamp}
     partial = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
-    partial.write_bytes(save(arrays, metadata={"entries": entries, "of": json.dumps(records)}))
+    write_tensors(partial, arrays, {"entries": entries, "of": json.dumps(records)})
     partial.replace(path)
 
 

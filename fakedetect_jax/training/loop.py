@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,8 @@ class _Run:
         )
         for done, batch in enumerate(progress, start + 1):
             window.received_batch()
-            self.state, metrics = self.step(self.state, parallel.to_global(batch, self.mesh))
+            with self._said_to_compile() if done == start + 1 else contextlib.nullcontext():
+                self.state, metrics = self.step(self.state, parallel.to_global(batch, self.mesh))
             window.add(metrics)
             last, validating = done == train.steps, done % self.config.validation.every == 0
             stopping = interruption.asked(done)
@@ -124,6 +126,16 @@ class _Run:
         self.checkpoints.close()
         if self.log:
             self.log.close()
+
+    @contextlib.contextmanager
+    def _said_to_compile(self) -> Iterator[None]:
+        """The first call of a step compiles it, which may take minutes: nobody should think that it hangs."""
+        begun, say = time.perf_counter(), jax.process_index() == 0
+        if say:
+            tqdm.write(f"{parallel.describe_devices(self.mesh)}: compiling the training step ...")
+        yield
+        if say:
+            tqdm.write(f"compiled in {time.perf_counter() - begun:.1f} s")
 
     def _validate(self, step: int) -> dict[str, float]:
         batches = evaluation_batches(
