@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,10 +18,10 @@ from typing import Any
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save_file
 
 from data_builders.listing import VideoItem
 from fakedetect_jax.faces import FaceSequence
+from fakedetect_jax.tensor_file import write_tensors
 
 _OUTCOME = "outcome.json"
 _NUMBERS = ("track", "person", "video_frames", "fps")
@@ -124,7 +123,7 @@ def _save(track: FaceSequence, path: Path) -> None:
     arrays["bytes"] = np.frombuffer(b"".join(track.frames), np.uint8)
     head = {name: getattr(track, name) for name in _NUMBERS}
     head["frame_size"] = [int(side) for side in track.frame_size]
-    save_file(arrays, os.fspath(path), metadata={"head": json.dumps(head)})
+    write_tensors(path, arrays, {"head": json.dumps(head)})
 
 
 def _load(path: Path) -> FaceSequence:

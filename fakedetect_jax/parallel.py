@@ -23,7 +23,7 @@ def keep_compiled_programs() -> None:
     JAX_COMPILATION_CACHE_DIR names another. For CPUs programs are quick to compile, and would be those of one kind of
     processor in a home that machines may share.
     """
-    if jax.config.jax_compilation_cache_dir is None and jax.default_backend() != "cpu":
+    if jax.config.read("jax_compilation_cache_dir") is None and jax.default_backend() != "cpu":
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(cache / "fakedetect_jax" / "xla"))
 

@@ -1,5 +1,6 @@
 """Streaming decode: a video file or a folder of images as upright frames, one at a time."""
 
+import errno
 import logging
 import os
 import re
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from fakedetect_jax import git_lfs
 from fakedetect_jax.errors import FakedetectError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -57,10 +59,14 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
             files without any frame it is raised as the frames are read.
     """
     path = Path(path)
-    if not path.exists():
+    if not _exists(path):
         raise VideoError(f"{path}: no such file or folder; check the path")
+    if path.is_file() and git_lfs.is_pointer(path):
+        raise VideoError(git_lfs.explanation(path))
     if path.is_dir():
-        images = [entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES]
+        images = [
+            entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
+        ]
         if not images:
             raise VideoError(
                 f"{path}: the folder holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}); "
@@ -85,9 +91,22 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
     return Video(fps, length, _video_frames(path, capture, fps, stride, max_frames))
 
 
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            raise
+        raise VideoError(f"{str(path)[:200]!r}: no name of a file ({error}); check the path") from error
+    return True
+
+
 def _natural_key(path: Path) -> list[tuple[int, str]]:
     """Digits compare as numbers, the rest as text."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", path.name)]
+    parts = re.split(r"([0-9]+)", path.name)  # every second one is a number
+    return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)]
 
 
 def _image_frames(paths: list[Path], stride: int) -> Iterator[Frame]:

@@ -113,3 +113,24 @@ def test_a_broken_image_is_named(save):
 def test_an_image_is_a_video_of_one_frame(save):
     folder = save("folder", stamped(3))
     assert stamps(open_video(folder / "frame2.png").frames) == [2]
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "a\0b.mp4"])
+def test_a_name_that_no_file_can_have_is_one_failed_video(tmp_path, name):
+    with pytest.raises(VideoError, match="no name of a file"):
+        open_video(tmp_path / name)
+
+
+def test_a_git_lfs_pointer_says_how_the_video_is_fetched(tmp_path):
+    path = tmp_path / "v.mp4"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n")
+    with pytest.raises(VideoError, match=r"v\.mp4: is a Git LFS pointer.*git lfs pull"):
+        open_video(path)
+
+
+def test_folders_and_digits_of_other_scripts_among_the_frames_are_no_trouble(tmp_path):
+    for number, name in enumerate(["frame2.png", "frame10.png", "frame\u00b2.png", "\u0664.png"]):
+        cv2.imwrite(str(tmp_path / "one.png"), np.full((8, 8, 3), number, np.uint8))
+        (tmp_path / "one.png").rename(tmp_path / name)
+    (tmp_path / "x.png").mkdir()
+    assert [frame.image[0, 0, 0] for frame in open_video(tmp_path).frames] == [0, 1, 2, 3]
