@@ -7,18 +7,20 @@ from typing import Any
 
 from data_builders.listing import Listing
 
-_COUNTS = ("videos", "failed", "tracks", "frames", "missed")
+_COUNTS = ("videos", "failed", "tracks", "frames", "seen", "missed")
 
 
 def summarise(videos: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Counts videos, failures, tracks, frames and frames without the main face per split and method, in order."""
+    """Counts, per split and method, in order: videos, failures, tracks and their frames; frames seen of the videos, and
+    how many of these miss the main person.
+    """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for video in videos:
         key = (video["split"], video["method"])
         row = rows.setdefault(key, {"split": key[0], "method": key[1]} | dict.fromkeys(_COUNTS, 0))
         row["videos"] += 1
         row["failed"] += bool(video["failure"])
-        for name in ("tracks", "frames", "missed"):
+        for name in ("tracks", "frames", "seen", "missed"):
             row[name] += video[name]
     return list(rows.values())
 

@@ -172,6 +172,16 @@ def check_same_crops(train: Videos, held_out: Videos) -> None:
     concatenate({"config.data.train": train, "config.validation.sources": held_out})
 
 
+def check_classes(config: Config, held_out: Videos) -> None:
+    """Raises FakedetectError if validation on recorded labels would have one class alone."""
+    labels = {video.about.label for video in held_out.videos}
+    if config.validation.fakes == "recorded" and len(labels) < 2:
+        raise FakedetectError(
+            f"config.validation.sources has {'fakes' if 1 in labels else 'reals'} alone, and config.validation.fakes="
+            "'recorded' makes no others; name both, or set it to 'self_blend'"
+        )
+
+
 def check_methods(config: Config, videos: Videos) -> None:
     """Raises FakedetectError if the model is to tell a method apart of which there is no video to train on."""
     there = sorted({video.about.method for video in videos.videos})

@@ -18,10 +18,11 @@ from fakedetect_jax import experiment, parallel
 from fakedetect_jax.data.pipeline import evaluation_batches
 from fakedetect_jax.data.videos import select
 from fakedetect_jax.evaluation import metrics
-from fakedetect_jax.evaluation.evaluate import evaluate
+from fakedetect_jax.evaluation.evaluate import evaluate, recorded_failures
 from fakedetect_jax.evaluation.scores import read_csv
 from fakedetect_jax.export import export
 from fakedetect_jax.inference import FORMAT, INPUTS, DetectorError, load_detector
+from fakedetect_jax.training.checkpoint import CheckpointMismatch
 from fakedetect_jax.training.loop import train
 from tests import tiny_config
 from tests.tiny_dataset import FACE, FIXTURES
@@ -132,6 +133,31 @@ def test_evaluation_counts_everything_and_agrees_with_its_scores(config, folder,
     page = report.read_text()
     assert "test2_swap" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize(("limit", "failed"), [(0, 1), (5, 1), (4, 0), (1, 0)])
+def test_a_limit_keeps_the_failures_before_the_last_video_that_it_reaches(config, limit, failed):
+    source = config.evaluation.sources.tiny.copy_and_resolve_references()
+    source.limit = limit
+    found = recorded_failures(config.data.folder, source, name="tiny")
+    assert [failure.video_id for failure in found] == ["test2_swap"] * failed
+
+
+def test_export_of_another_config_is_refused_and_changes_nothing(config, workdir):
+    before = (workdir / "detector" / "detector.json").read_bytes()
+    other = config.copy_and_resolve_references()
+    other.clip.margin, other.clip.stride = 0.6, 0.4
+    with pytest.raises(CheckpointMismatch, match=r"config\.clip\.margin: 0\.125 -> 0\.6\n.*clip\.stride"):
+        export(other, workdir)
+    assert (workdir / "detector" / "detector.json").read_bytes() == before
+    assert {path.name for path in workdir.iterdir()} >= {"detector", "checkpoints"}
+    assert not list(workdir.glob("detector.*"))
+
+
+def test_anybody_may_read_the_weights(folder):
+    assert (folder / "weights.safetensors").stat().st_mode & 0o777 == (
+        folder / "README.md"
+    ).stat().st_mode & 0o777
 
 
 def test_predict_gives_a_verdict_per_person_and_the_files_to_show_it(folder, tmp_path):

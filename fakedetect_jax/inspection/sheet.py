@@ -23,7 +23,7 @@ MEASURED = 2000
 """Tracks of which the figures are taken, at most."""
 
 _NAMED_FAILURES = 20
-_COUNTS = ("videos", "failed", "tracks", "frames", "missed")
+_COUNTS = ("videos", "failed", "tracks", "frames", "seen", "missed")
 
 
 class Group(NamedTuple):

@@ -68,6 +68,7 @@ class _Run:
         self.videos = experiment.open_videos(config, config.data.train)
         experiment.check_methods(config, self.videos)
         self.held_out = experiment.open_videos(config, config.validation.sources)
+        experiment.check_classes(config, self.held_out)
         experiment.check_same_crops(self.videos, self.held_out)
         self.spec = experiment.make_clip_spec(config, self.videos.extraction)
         self.model = experiment.make_model(config)

@@ -201,3 +201,13 @@ def test_masks_are_refused_where_there_are_none():
         experiment.make_step(config, None, None)
     with pytest.raises(ValueError, match="maps of the spatial or the frequency branch"):
         models.create("detector", motion={}, mask={})
+
+
+def test_validation_on_one_recorded_class_is_refused_before_anything_runs():
+    config = tiny_config.get_config()
+    reals, both = make_videos([3, 3]), make_videos([3, 3], labels=[0, 1])
+    experiment.check_classes(config, reals)
+    config.validation.fakes = "recorded"
+    experiment.check_classes(config, both)
+    with pytest.raises(ValueError, match=r"config\.validation\.sources has reals alone"):
+        experiment.check_classes(config, reals)
