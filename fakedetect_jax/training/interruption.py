@@ -33,7 +33,9 @@ class Interruption:
         # Python lets the main thread alone hear signals.
         if threading.current_thread() is threading.main_thread():
             mine = (signal.SIGINT, signal.SIGTERM) if jax.process_count() == 1 else (signal.SIGINT,)
-            self._before = {number: signal.signal(number, self._hear) for number in mine}
+            # What was to be ignored, as Ctrl-C is by a job in the background, still is.
+            heard = [number for number in mine if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._hear) for number in heard}
         return self
 
     def __exit__(
