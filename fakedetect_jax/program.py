@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import platform
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import NoReturn
 
 import fakedetect_jax
@@ -47,7 +50,9 @@ def run_program(name: str, work: Callable[[], None]) -> NoReturn:
     except FakedetectError as error:
         _end(name, str(error), _NAMED)
     except KeyboardInterrupt as error:
-        _end(name, str(error) or "stopped", 128 + getattr(error, "number", signal.SIGINT))
+        _say(name, str(error) or "stopped")
+        # All `finally` clauses have run. Python's own end would pull down what native threads still work on, and crash.
+        os._exit(128 + getattr(error, "number", signal.SIGINT))
     except BrokenPipeError:
         # Our reader has gone, as in `fakedetect models | head`. Python's own flush at the end must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -58,6 +63,29 @@ def run_program(name: str, work: Callable[[], None]) -> NoReturn:
         traceback.print_exc()
         _end(name, f"{type(error).__name__}: {_bug_line()}", _BUG)
     sys.exit(_DONE)
+
+
+@contextlib.contextmanager
+def importing(name: str) -> Iterator[None]:
+    """While entered, Ctrl-C ends the program at once.
+
+    Libraries that are being imported swallow the KeyboardInterrupt that it would be, or make another error of it; and
+    there is nothing yet that should be put away first.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        os.write(2, f"{name}: stopped\n".encode())
+        os._exit(128 + number)
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _trouble(error: Exception) -> str:
@@ -81,7 +109,11 @@ def _bug_line() -> str:
     )
 
 
-def _end(name: str, line: str, code: int) -> NoReturn:
+def _say(name: str, line: str) -> None:
     sys.stdout.flush()
     print(f"{name}: {line}", file=sys.stderr, flush=True)
+
+
+def _end(name: str, line: str, code: int) -> NoReturn:
+    _say(name, line)
     sys.exit(code)

@@ -55,7 +55,8 @@ class Interruption:
         return Stopped(f"stopped at step {step}; the same line goes on from step {step}", self._number or 0)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if not self.counted or self._number is not None or jax.process_count() > 1:
+        # Kept in any case: code that is interrupted before the first step may swallow the exception.
+        again, self._number = self._number is not None, number
+        if again or not self.counted or jax.process_count() > 1:
             raise Stopped(f"stopped; {_GOES_ON}", number)
-        self._number = number
         print("\nstopping as soon as this step is saved; a second signal stops at once", file=sys.stderr)
