@@ -21,7 +21,7 @@ from fakedetect_jax.errors import FakedetectError
 EXIT_CODES = """Exit codes: 0 done; 1 an error that the last line names, with its remedy; 2 a wrong command line;
 70 a bug, whose traceback is shown; 130 stopped by Ctrl-C; 143 stopped by SIGTERM."""
 
-_DONE, _NAMED, _BUG = 0, 1, 70
+_BUG = 70
 # Trouble with a file that its owner or the machine's can end. Any other number is a bug that happened to meet a file.
 _FILE_TROUBLE = {
     errno.EACCES: "permission denied",
@@ -38,8 +38,8 @@ _FILE_TROUBLE = {
 }
 
 
-def run_program(name: str, work: Callable[[], None]) -> NoReturn:
-    """Runs `work` and exits with one of `EXIT_CODES`; `name` begins every line that is said about an error."""
+def run_program(name: str, work: Callable[[], None]) -> None:
+    """Runs `work`, and exits with one of `EXIT_CODES` unless it is done; `name` begins every line about an error."""
     # A file name need not be UTF-8; to print one must not end the program.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -48,7 +48,7 @@ def run_program(name: str, work: Callable[[], None]) -> NoReturn:
         work()
         sys.stdout.flush()
     except FakedetectError as error:
-        _end(name, str(error), _NAMED)
+        sys.exit(f"{name}: {error}")  # says it on stderr, and ends with 1
     except KeyboardInterrupt as error:
         _say(name, str(error) or "stopped")
         # All `finally` clauses have run. Python's own end would pull down what native threads still work on, and crash.
@@ -56,13 +56,13 @@ def run_program(name: str, work: Callable[[], None]) -> NoReturn:
     except BrokenPipeError:
         # Our reader has gone, as in `fakedetect models | head`. Python's own flush at the end must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_DONE)
+        sys.exit(0)
     except Exception as error:
         if line := _trouble(error):
-            _end(name, line, _NAMED)
+            sys.exit(f"{name}: {line}")
         traceback.print_exc()
-        _end(name, f"{type(error).__name__}: {_bug_line()}", _BUG)
-    sys.exit(_DONE)
+        _say(name, f"{type(error).__name__}: {_bug_line()}")
+        sys.exit(_BUG)
 
 
 @contextlib.contextmanager
@@ -112,8 +112,3 @@ def _bug_line() -> str:
 def _say(name: str, line: str) -> None:
     sys.stdout.flush()
     print(f"{name}: {line}", file=sys.stderr, flush=True)
-
-
-def _end(name: str, line: str, code: int) -> NoReturn:
-    _say(name, line)
-    sys.exit(code)
