@@ -16,38 +16,53 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from fakedetect_jax.program import run_program
+from fakedetect_jax.program import importing, run_program
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, logs, detector, evaluation.")
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "export", "evaluate"], "What to do.")
 
 
-def main(config: Any, workdir: Path) -> None:
-    """Does what --mode says; imports late, because a wrong config should fail before the seconds that these take."""
-    from fakedetect_jax.parallel import keep_compiled_programs
-
+def launch() -> None:
+    """Runs the command line."""
+    app.define_help_flags()
     logging.set_verbosity(logging.FATAL)  # orbax logs every step, and each error that it raises as well
+    with importing("launch.py"):
+        config, workdir = parse(sys.argv)
+        # After the check of the config, which should not have to wait for the seconds that this takes.
+        from fakedetect_jax.parallel import keep_compiled_programs
+
+        work = {"train": _train, "export": _export, "evaluate": _evaluate}[_MODE.value]()
     keep_compiled_programs()
-    if _MODE.value == "train":
-        from fakedetect_jax.training.loop import train
+    work(config, workdir)
 
-        train(config, workdir)
-    elif _MODE.value == "export":
-        from fakedetect_jax.export import export
 
-        print(f"detector: {export(config, workdir)}")
-    else:
-        from fakedetect_jax.evaluation.evaluate import evaluate
-        from fakedetect_jax.export import FOLDER
+def _train() -> Callable[[Any, Path], object]:
+    from fakedetect_jax.training.loop import train
 
-        print(f"report: {evaluate(config, workdir, detector_folder=workdir / FOLDER)}")
+    return train
+
+
+def _export() -> Callable[[Any, Path], object]:
+    from fakedetect_jax.export import export
+
+    return lambda config, workdir: print(f"detector: {export(config, workdir)}")
+
+
+def _evaluate() -> Callable[[Any, Path], object]:
+    from fakedetect_jax.evaluation.evaluate import evaluate
+    from fakedetect_jax.export import FOLDER
+
+    return lambda config, workdir: print(
+        f"report: {evaluate(config, workdir, detector_folder=workdir / FOLDER)}"
+    )
 
 
 def parse(arguments: list[str]) -> tuple[Any, Path]:
@@ -97,12 +112,6 @@ def _parse_flags(arguments: list[str], reference: Any) -> None:
 def _refuse(message: str) -> NoReturn:
     print(f"launch.py: {message}", file=sys.stderr)
     sys.exit(2)
-
-
-def launch() -> None:
-    """Runs the command line."""
-    app.define_help_flags()
-    main(*parse(sys.argv))
 
 
 if __name__ == "__main__":

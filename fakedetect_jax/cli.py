@@ -7,16 +7,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fakedetect_jax.program import EXIT_CODES, run_program
+from fakedetect_jax.program import EXIT_CODES, importing, run_program
 
 if TYPE_CHECKING:
     from data_builders.execution import Execution
     from fakedetect_jax.faces import Extraction
 
+NAME = "fakedetect"
+
 
 def main() -> None:
     """Runs a subcommand, and exits with one of the codes of fakedetect_jax/program.py."""
-    run_program("fakedetect", _run)
+    run_program(NAME, _run)
 
 
 def _run() -> None:
@@ -25,7 +27,7 @@ def _run() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fakedetect", description=__doc__, epilog=EXIT_CODES)
+    parser = argparse.ArgumentParser(prog=NAME, description=__doc__, epilog=EXIT_CODES)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     _add_build(commands.add_parser("build", help="turn a dataset's videos into records of face tracks"))
@@ -153,7 +155,8 @@ def _add_import(weights: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from data_builders import build, report
+    with importing(NAME):
+        from data_builders import build, report
 
     if arguments.check:
         listing = build.check(arguments.name, source=arguments.source, variant=arguments.variant)
@@ -172,8 +175,9 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _extraction(arguments: argparse.Namespace) -> Extraction:
-    from fakedetect_jax.faces import Extraction
-    from fakedetect_jax.faces.choice import FrameChoice
+    with importing(NAME):
+        from fakedetect_jax.faces import Extraction
+        from fakedetect_jax.faces.choice import FrameChoice
 
     given = {name: getattr(arguments, name) for name in ("size", "margin", "quality", "detect_every")}
     return Extraction(
@@ -184,13 +188,15 @@ def _extraction(arguments: argparse.Namespace) -> Extraction:
 
 
 def _execution(arguments: argparse.Namespace) -> Execution:
-    from data_builders.execution import Execution
+    with importing(NAME):
+        from data_builders.execution import Execution
 
     return Execution(arguments.workers, arguments.runner, tuple(arguments.beam_option))
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
-    from fakedetect_jax.inspection.sheet import write_sheet
+    with importing(NAME):
+        from fakedetect_jax.inspection.sheet import write_sheet
 
     out = arguments.out or f"{arguments.dataset.replace('/', '-')}.inspect.html"
     page = write_sheet(arguments.data, arguments.dataset, out, tracks=arguments.tracks, seed=arguments.seed)
@@ -198,9 +204,10 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from fakedetect_jax.inference import load_detector
-    from fakedetect_jax.parallel import keep_compiled_programs
-    from fakedetect_jax.timeline import TIMELINE_PEOPLE, VERDICT, check_free, draw_timeline, write_json
+    with importing(NAME):
+        from fakedetect_jax.inference import load_detector
+        from fakedetect_jax.parallel import keep_compiled_programs
+        from fakedetect_jax.timeline import TIMELINE_PEOPLE, VERDICT, check_free, draw_timeline, write_json
 
     out = Path(arguments.out or f"{Path(arguments.video).stem}.fakedetect")
     keep_compiled_programs()
@@ -224,8 +231,9 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _models(arguments: argparse.Namespace) -> None:
-    from fakedetect_jax.models import table
-    from fakedetect_jax.models.catalogue import CATALOGUE
+    with importing(NAME):
+        from fakedetect_jax.models import table
+        from fakedetect_jax.models.catalogue import CATALOGUE
 
     print(f"{'model':32} {'parameters':>13} {'GFLOPs':>9}  {'of frames x pixels':18}  source")
     for name in CATALOGUE:
@@ -235,7 +243,8 @@ def _models(arguments: argparse.Namespace) -> None:
 
 
 def _import_weights(arguments: argparse.Namespace) -> None:
-    from fakedetect_jax.weights.command import import_weights
+    with importing(NAME):
+        from fakedetect_jax.weights.command import import_weights
 
     import_weights(arguments)
 

@@ -65,6 +65,7 @@ def export(config: Config, workdir: str | Path) -> Path:
     folder = workdir / FOLDER
     if not jax.process_index():
         write(folder, model, variables, spec)
+    parallel.wait_for_all("the detector is written")
     return folder
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from fakedetect_jax.errors import FakedetectError
@@ -23,7 +24,8 @@ def keep_compiled_programs() -> None:
     JAX_COMPILATION_CACHE_DIR names another. For CPUs programs are quick to compile, and would be those of one kind of
     processor in a home that machines may share.
     """
-    if jax.config.read("jax_compilation_cache_dir") is None and jax.default_backend() != "cpu":
+    folder = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if folder is None and jax.default_backend() != "cpu":
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(cache / "fakedetect_jax" / "xla"))
 
@@ -82,6 +84,12 @@ def check_batch_size(batch_size: int, mesh: Mesh, field: str) -> None:
         raise FakedetectError(
             f"{field}={batch_size} does not divide by the {devices} devices; use a multiple, e.g. {nearest}"
         )
+
+
+def wait_for_all(what: str) -> None:
+    """Returns when every process has come to `what`; at once if there is one only."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(what)
 
 
 def to_global(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import platform
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import NoReturn
 
 import fakedetect_jax
@@ -18,7 +21,7 @@ from fakedetect_jax.errors import FakedetectError
 EXIT_CODES = """Exit codes: 0 done; 1 an error that the last line names, with its remedy; 2 a wrong command line;
 70 a bug, whose traceback is shown; 130 stopped by Ctrl-C; 143 stopped by SIGTERM."""
 
-_DONE, _NAMED, _BUG = 0, 1, 70
+_BUG = 70
 # Trouble with a file that its owner or the machine's can end. Any other number is a bug that happened to meet a file.
 _FILE_TROUBLE = {
     errno.EACCES: "permission denied",
@@ -35,8 +38,8 @@ _FILE_TROUBLE = {
 }
 
 
-def run_program(name: str, work: Callable[[], None]) -> NoReturn:
-    """Runs `work` and exits with one of `EXIT_CODES`; `name` begins every line that is said about an error."""
+def run_program(name: str, work: Callable[[], None]) -> None:
+    """Runs `work`, and exits with one of `EXIT_CODES` unless it is done; `name` begins every line about an error."""
     # A file name need not be UTF-8; to print one must not end the program.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -45,19 +48,44 @@ def run_program(name: str, work: Callable[[], None]) -> NoReturn:
         work()
         sys.stdout.flush()
     except FakedetectError as error:
-        _end(name, str(error), _NAMED)
+        sys.exit(f"{name}: {error}")  # says it on stderr, and ends with 1
     except KeyboardInterrupt as error:
-        _end(name, str(error) or "stopped", 128 + getattr(error, "number", signal.SIGINT))
+        _say(name, str(error) or "stopped")
+        # All `finally` clauses have run. Python's own end would pull down what native threads still work on, and crash.
+        os._exit(128 + getattr(error, "number", signal.SIGINT))
     except BrokenPipeError:
         # Our reader has gone, as in `fakedetect models | head`. Python's own flush at the end must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_DONE)
+        sys.exit(0)
     except Exception as error:
         if line := _trouble(error):
-            _end(name, line, _NAMED)
+            sys.exit(f"{name}: {line}")
         traceback.print_exc()
-        _end(name, f"{type(error).__name__}: {_bug_line()}", _BUG)
-    sys.exit(_DONE)
+        _say(name, f"{type(error).__name__}: {_bug_line()}")
+        sys.exit(_BUG)
+
+
+@contextlib.contextmanager
+def importing(name: str) -> Iterator[None]:
+    """While entered, Ctrl-C ends the program at once.
+
+    Libraries that are being imported swallow the KeyboardInterrupt that it would be, or make another error of it; and
+    there is nothing yet that should be put away first.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        os.write(2, f"{name}: stopped\n".encode())
+        os._exit(128 + number)
+
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _trouble(error: Exception) -> str:
@@ -81,7 +109,6 @@ def _bug_line() -> str:
     )
 
 
-def _end(name: str, line: str, code: int) -> NoReturn:
+def _say(name: str, line: str) -> None:
     sys.stdout.flush()
     print(f"{name}: {line}", file=sys.stderr, flush=True)
-    sys.exit(code)

@@ -8,14 +8,18 @@ import sys
 import pytest
 
 from fakedetect_jax.errors import ConfigError, FakedetectError, Stopped
-from fakedetect_jax.program import run_program
+from fakedetect_jax.program import importing, run_program
 
 
 def end(work, capsys):
     """Runs `work` as a program: its exit code and its lines on stderr."""
-    with pytest.raises(SystemExit) as ended:
+    code, errors = 0, ""
+    try:
         run_program("prog", work)
-    return ended.value.code, capsys.readouterr().err.splitlines()
+    except SystemExit as ended:
+        # Python writes an exit code that is text to stderr, and ends with 1.
+        code, errors = (1, ended.code) if isinstance(ended.code, str) else (ended.code, "")
+    return code, (capsys.readouterr().err + errors).splitlines()
 
 
 def raising(error):
@@ -82,12 +86,18 @@ def test_a_bug_keeps_its_traceback_and_is_called_one(error, capsys):
     assert "report" in lines[-1]
 
 
-def test_ctrl_c_is_one_line(capsys):
+@pytest.fixture
+def leaves(monkeypatch):
+    """Python's own end in the place of the abrupt one, which would end the tests."""
+    monkeypatch.setattr("os._exit", sys.exit)
+
+
+def test_ctrl_c_is_one_line(capsys, leaves):
     assert end(raising(KeyboardInterrupt()), capsys) == (130, ["prog: stopped"])
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stop_says_how_to_go_on(number, code, capsys):
+def test_a_stop_says_how_to_go_on(number, code, capsys, leaves):
     assert end(raising(Stopped("goes on from step 3", number)), capsys) == (
         code,
         ["prog: goes on from step 3"],
@@ -113,3 +123,31 @@ def test_a_name_that_is_no_utf8_can_be_printed():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "caf\\udce9\n")
+
+
+def test_ctrl_c_while_importing_cannot_be_swallowed():
+    program = """
+import os, signal
+from fakedetect_jax.program import importing, run_program
+
+def work():
+    with importing("prog"):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except BaseException:
+            pass
+    print("went on")
+
+run_program("prog", work)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "prog: stopped\n")
+
+
+def test_after_importing_ctrl_c_is_what_it_was(capsys, leaves):
+    def work():
+        with importing("prog"):
+            pass
+        signal.raise_signal(signal.SIGINT)
+
+    assert end(work, capsys) == (130, ["prog: stopped"])

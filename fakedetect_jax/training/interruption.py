@@ -33,7 +33,9 @@ class Interruption:
         # Python lets the main thread alone hear signals.
         if threading.current_thread() is threading.main_thread():
             mine = (signal.SIGINT, signal.SIGTERM) if jax.process_count() == 1 else (signal.SIGINT,)
-            self._before = {number: signal.signal(number, self._hear) for number in mine}
+            # What was to be ignored, as Ctrl-C is by a job in the background, still is.
+            heard = [number for number in mine if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._hear) for number in heard}
         return self
 
     def __exit__(
@@ -53,7 +55,8 @@ class Interruption:
         return Stopped(f"stopped at step {step}; the same line goes on from step {step}", self._number or 0)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if not self.counted or self._number is not None or jax.process_count() > 1:
+        # Kept in any case: code that is interrupted before the first step may swallow the exception.
+        again, self._number = self._number is not None, number
+        if again or not self.counted or jax.process_count() > 1:
             raise Stopped(f"stopped; {_GOES_ON}", number)
-        self._number = number
         print("\nstopping as soon as this step is saved; a second signal stops at once", file=sys.stderr)

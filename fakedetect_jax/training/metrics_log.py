@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import time
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboardX.summary import scalar
 
 
 class MetricsLog:
@@ -18,29 +20,39 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path, *, step: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "metrics.jsonl"
-        if path.exists():
-            _keep_until(path, step)
-        self._lines = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        board = folder / "tensorboard"
+        board.mkdir(parents=True, exist_ok=True)
+        self._path, self._full = folder / "metrics.jsonl", False
+        if self._path.exists():
+            _keep_until(self._path, step)
+        self._lines = self._path.open("a", encoding="utf-8")
+        # Not its SummaryWriter: on a full disk the thread of that ends, and the next `add_scalar` waits for ever.
+        self._board = EventsWriter(str(board / "events"))
+        self._board.write_event(Event(step=step + 1, file_version="brain.Event:2"))
+        self._board.write_event(Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def write(self, step: int, part: str, values: dict[str, float]) -> None:
-        """Logs `values` of `part` ('train', 'validation') at `step`."""
+        """Logs `values` of `part` ('train', 'validation') at `step`.
+
+        Raises:
+          OSError: a file cannot be written, as on a full disk; names it.
+        """
         try:
             self._lines.write(json.dumps({"step": step, "part": part, **values}) + "\n")
             self._lines.flush()
-        except OSError as error:  # which does not say for which file there was no room
-            with contextlib.suppress(OSError):
-                self._lines.close()  # or what is left in its buffer would fail once more at the end
-            raise OSError(error.errno, error.strerror, self._lines.name) from error
-        for name, value in values.items():
-            self._board.add_scalar(f"{part}/{name}", value, step)
+            for name, value in values.items():
+                summary = scalar(f"{part}/{name}", value)
+                self._board.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+            self._board.flush()
+        except OSError as error:
+            self._full = True  # what is left in the buffers would fail once more at the end
+            raise OSError(error.errno, error.strerror, str(self._path.parent)) from error
 
     def close(self) -> None:
         """Flushes both."""
-        self._lines.close()
-        self._board.close()
+        if not self._full:
+            self._lines.close()
+            self._board.close()
 
 
 def _keep_until(path: Path, step: int) -> None:

@@ -1,7 +1,10 @@
 import json
+import struct
+import time
 from pathlib import Path
 
 import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from fakedetect_jax.training.metrics_log import MetricsLog
 
@@ -54,11 +57,40 @@ def test_a_line_that_is_none_of_ours_is_left_out_and_told_of(place, line, tmp_pa
     )
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path):
+@pytest.mark.parametrize("full", ["_lines", "_board"])
+def test_a_full_disk_is_told_and_nothing_waits_for_ever(full, tmp_path):
     log = MetricsLog(tmp_path, step=0)
-    log._lines.close()
-    log._lines = Path("/dev/full").open("a")  # noqa: SIM115
+    holder, name = (log, "_lines") if full == "_lines" else (log._board._py_recordio_writer, "_writer")
+    getattr(holder, name).close()
+    setattr(holder, name, Path("/dev/full").open("a" if full == "_lines" else "ab"))  # noqa: SIM115
     with pytest.raises(OSError, match="No space left") as error:
         log.write(1, "train", {"loss": 0.5})
-    assert error.value.filename == "/dev/full"
+    assert error.value.filename == str(tmp_path)
     log.close()
+
+
+def test_the_board_hides_what_is_taken_again_and_shows_the_rest(tmp_path):
+    for start, steps in ((0, (1, 2, 3)), (2, (3, 4))):
+        folder = tmp_path / str(start)
+        log = MetricsLog(folder, step=start)
+        for step in steps:
+            log.write(step, "train", {"loss": step / 8})
+        log.close()
+        (file,) = (folder / "tensorboard").iterdir()
+        version, _, session, *scalars = events(file)
+        assert version.file_version == "brain.Event:2"
+        assert (session.step, session.session_log.status) == (start + 1, SessionLog.START)
+        assert [(event.step, event.summary.value[0].tag) for event in scalars] == [
+            (s, "train/loss") for s in steps
+        ]
+        assert [event.summary.value[0].simple_value for event in scalars] == [step / 8 for step in steps]
+        assert all(abs(event.wall_time - time.time()) < 600 for event in scalars)
+
+
+def events(file):
+    """The events of a TFRecord file: length, its checksum, the bytes, theirs."""
+    data = file.read_bytes()
+    while data:
+        (length,) = struct.unpack("<Q", data[:8])
+        yield Event.FromString(data[12 : 12 + length])
+        data = data[16 + length :]

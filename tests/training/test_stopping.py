@@ -84,8 +84,10 @@ def final_state(config, workdir):
 
 
 def test_before_the_first_step_a_signal_stops_at_once():
-    with Interruption(), pytest.raises(Stopped, match="stopped") as stopped:
-        os.kill(os.getpid(), signal.SIGTERM)
+    with Interruption() as interruption:
+        with pytest.raises(Stopped, match="stopped") as stopped:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.asked(1)  # whatever swallowed the exception
     assert stopped.value.number == signal.SIGTERM
 
 
