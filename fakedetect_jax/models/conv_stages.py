@@ -1,6 +1,7 @@
 """The small conv net that reads maps of statistics: stages of a strided conv and residual convs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -35,20 +36,22 @@ class ConvStages(nn.Module):
         self, x: Float[Array, "n h w c"]
     ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
         """Return features [n, widths[-1]] in float32 and the map of each stage in the compute dtype."""
-        x, maps = x.astype(self.dtype), []
+        maps = []
         for stage, width in enumerate(self.widths):
             stride = self.first_stride if stage == 0 else 2
-            x = self._conv(width, stride=stride, name=f"stage{stage}")(x)
+            # The first takes what it is given in float32: the differences that tell may be small.
+            wide = {"dtype": "float32", "precision": "high"} if stage == 0 else {}
+            x = self._conv(width, strides=stride, name=f"stage{stage}", **wide)(x)
             x = jax.nn.gelu(self._norm(f"stage{stage}_norm")(x))
             for index in range(self.depth):
-                y = self._conv(width, stride=1, name=f"stage{stage}_conv{index}")(x)
+                y = self._conv(width, strides=1, name=f"stage{stage}_conv{index}")(x)
                 x = x.astype(jnp.float32) + jax.nn.gelu(self._norm(f"stage{stage}_conv{index}_norm")(y))
             maps.append(x.astype(self.dtype))
         pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
         return nn.LayerNorm(name="norm")(pooled), maps
 
-    def _conv(self, width: int, stride: int, name: str) -> nn.Conv:
-        return nn.Conv(width, (3, 3), strides=stride, use_bias=False, dtype=self.dtype, name=name)
+    def _conv(self, width: int, **options: Any) -> nn.Conv:
+        return nn.Conv(width, (3, 3), use_bias=False, **({"dtype": self.dtype} | options))
 
     def _norm(self, name: str) -> nn.GroupNorm:
         return nn.GroupNorm(num_groups=8, dtype=self.dtype, name=name)

@@ -3,9 +3,11 @@
 import jax
 import jax.extend
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from fakedetect_jax import models
+from fakedetect_jax.models.frequency import FREQUENCY
 from fakedetect_jax.models.fusion import FUSIONS
 from fakedetect_jax.models.spatial import SPATIAL
 from fakedetect_jax.models.temporal import TEMPORAL
@@ -106,6 +108,7 @@ DETECTORS = {
         for name in FUSIONS
     },
 }
+DETECTORS |= {f"frequency {name}": {"frequency": {"name": name}} for name in FREQUENCY}
 VIVITS = {"layers": 1, "heads": 2, "dim": 8, "temporal_layers": 1}
 BUILDERS = {
     **{name: lambda parts=parts: detector(**parts) for name, parts in DETECTORS.items()},
@@ -116,6 +119,23 @@ BUILDERS = {
     },
     "st_gcn": lambda: VIDEO["st_gcn"](widths=(8, 8), strides=(1, 2), dtype="bfloat16"),
 }
+
+
+# Their first convolutions are up to a quarter of all operations.
+ROUNDED_PIXELS = ("c3d", "i3d", "meso4", "meso_inception4")
+
+
+@pytest.mark.parametrize("name", [name for name in BUILDERS if name != "st_gcn"])
+def test_pixels_enter_in_float32(name):
+    rounded = [
+        equation.invars[0].aval.shape
+        for equation, _ in equations(program_of(BUILDERS[name]()))
+        if equation.primitive.name == "convert_element_type"
+        and is_narrow(equation.outvars[0])
+        and equation.invars[0].aval.size >= np.prod(CLIP["frames"].shape)
+        and equation.invars[0].aval.shape[-1] in (3, 4)
+    ]
+    assert bool(rounded) == (name in ROUNDED_PIXELS), rounded
 
 
 @pytest.mark.parametrize("name", BUILDERS)

@@ -32,6 +32,7 @@ class ConvNorm(nn.Module):
         epsilon: what is added to the variance before the root.
         momentum: part of the running statistics that stays in one step.
         dtype: compute dtype.
+        pixels: whether it convolves the picture itself, in float32: bfloat16 would round by up to half a grey level.
     """
 
     features: int
@@ -42,6 +43,7 @@ class ConvNorm(nn.Module):
     epsilon: float = 1e-5
     momentum: float = 0.9
     dtype: str = "float32"
+    pixels: bool = False
 
     @nn.compact
     def __call__(
@@ -50,12 +52,14 @@ class ConvNorm(nn.Module):
         """Return the normed map; training uses and tracks the batch's statistics."""
         k = self.kernel
         kernel = self.param("kernel", _he_normal, (k, k, x.shape[-1] // self.groups, self.features))
-        x, kernel = jnp.asarray(x, self.dtype), jnp.asarray(kernel, self.dtype)
+        width = "float32" if self.pixels else self.dtype
+        x, kernel = jnp.asarray(x, width), jnp.asarray(kernel, width)
         if k == 1 and self.groups == 1:
             x = jnp.einsum("nhwc,cd->nhwd", subsample(x, self.stride), kernel[0, 0])
         else:
             padding = self.padding or ((k // 2, k // 2), (k // 2, k // 2))
-            x = grouped_conv(x, kernel, self.stride, padding, self.groups)
+            precision = "high" if self.pixels else None
+            x = grouped_conv(x, kernel, self.stride, padding, self.groups, precision).astype(self.dtype)
         return norm(self, train=train)(x)
 
 
@@ -124,6 +128,7 @@ def grouped_conv(
     stride: int,
     padding: Padding,
     groups: int,
+    precision: str | None = None,
 ) -> Float[Array, "n h_s w_s features"]:
     """Convolve each of `groups` equal parts of the channels by itself.
 
@@ -140,7 +145,9 @@ def grouped_conv(
         if packed > 1:
             weights = jnp.tile(weights, (1, 1, packed, 1)) * within[None, None]
         parts.append(
-            lax.conv_general_dilated(part, weights, (stride, stride), padding, dimension_numbers=_CHANNELS)
+            lax.conv_general_dilated(
+                part, weights, (stride, stride), padding, dimension_numbers=_CHANNELS, precision=precision
+            )
         )
     return jnp.concatenate(parts, axis=3) if len(parts) > 1 else parts[0]
 

@@ -161,7 +161,8 @@ class EfficientNet(nn.Module):
         total = sum(repeats)
         # What the padding goes by; it follows the maps' own size unless `padding_size` differs from the images'.
         sizes = images.shape[1:3] if self.padding_size is None else (self.padding_size,) * 2
-        conv = ConvNorm(stem, 3, 2, padding=same_padding(sizes, 3, 2), dtype=self.dtype, name="stem", **NORM)
+        padding = same_padding(sizes, 3, 2)
+        conv = ConvNorm(stem, 3, 2, padding=padding, dtype=self.dtype, pixels=True, name="stem", **NORM)
         x, sizes = act(conv(images, train=train)), _halved(sizes)
         maps, number = [], 0
         for stage, (_, kernel, first_stride, expansion, channels) in enumerate(STAGES):

@@ -96,7 +96,7 @@ class ResNet(nn.Module):
         The features are the mean of the last map; d is 2048 for every variant.
         """
         depths, groups, group_width = self.stages()
-        x = ConvNorm(self.stem, 7, 2, dtype=self.dtype, name="stem")(images, train=train)
+        x = ConvNorm(self.stem, 7, 2, dtype=self.dtype, pixels=True, name="stem")(images, train=train)
         x = nn.max_pool(jax.nn.relu(x), (3, 3), (2, 2), ((1, 1), (1, 1)))
         maps = []
         for stage, depth in enumerate(depths):

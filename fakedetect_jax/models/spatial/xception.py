@@ -86,7 +86,8 @@ class Xception(nn.Module):
                 f"Xception needs images of at least {SMALLEST} px a side, got {images.shape[1:3]}"
             )
         stem0, stem1, *entry, last, exit0, exit1 = self.widths
-        x = ConvNorm(stem0, 3, 2, padding=_NO_PADDING, dtype=self.dtype, name="conv1")(images, train=train)
+        first = ConvNorm(stem0, 3, 2, padding=_NO_PADDING, dtype=self.dtype, pixels=True, name="conv1")
+        x = first(images, train=train)
         stem = ConvNorm(stem1, 3, padding=_NO_PADDING, dtype=self.dtype, name="conv2")
         x = jax.nn.relu(stem(jax.nn.relu(x), train=train))
         maps, number = [], 1

@@ -23,6 +23,7 @@ class ConvNorm(nn.Module):
         pool: side of the spatial windows whose maximum is taken before the ReLU.
         zero: whether the norm's scale starts at zero, so that a residual branch starts as nothing.
         dtype: compute dtype.
+        pixels: whether it convolves the frames themselves, in float32: bfloat16 would round by up to half a grey level.
     """
 
     features: int
@@ -35,6 +36,7 @@ class ConvNorm(nn.Module):
     pool: int = 1
     zero: bool = False
     dtype: str = "float32"
+    pixels: bool = False
 
     @nn.compact
     def __call__(
@@ -42,7 +44,8 @@ class ConvNorm(nn.Module):
     ) -> Float[Array, "b t_o h_o w_o d"]:
         """Return the map in the compute dtype."""
         kernel = self.param("kernel", he_normal, (*self.kernel, x.shape[-1], self.features))
-        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        width, precision = ("float32", "high") if self.pixels else (self.dtype, None)
+        x, kernel = x.astype(width), kernel.astype(width)
         if max(self.kernel) == 1:
             # Indexing with a step would become a gather when the batch size is symbolic.
             for axis, stride in enumerate(self.strides, start=1):
@@ -50,9 +53,10 @@ class ConvNorm(nn.Module):
             x = jnp.einsum("bthwc,cd->bthwd", x, kernel[0, 0, 0])
         else:
             padding = self.padding if isinstance(self.padding, str) else [(p, p) for p in self.padding]
+            layout = ("NTHWC", "THWIO", "NTHWC")
             x = lax.conv_general_dilated(
-                x, kernel, self.strides, padding, dimension_numbers=("NTHWC", "THWIO", "NTHWC")
-            )
+                x, kernel, self.strides, padding, dimension_numbers=layout, precision=precision
+            ).astype(self.dtype)
         x = nn.BatchNorm(
             use_running_average=not train,
             epsilon=self.epsilon,

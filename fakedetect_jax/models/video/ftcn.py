@@ -84,9 +84,10 @@ class TemporalTrunk(nn.Module):
             padding=(STEM_TAPS // 2, 0, 0),
             pool=2,
             dtype=self.dtype,
+            pixels=True,
             name="stem",
         )
-        x = stem(x.astype(self.dtype), train=train)
+        x = stem(x, train=train)
         x = max_pool(x, (1, 3, 3), strides=(1, 2, 2), padding=(0, 1, 1))
         for stage, (depth, taps) in enumerate(zip(self.depths, TAPS, strict=True)):
             for index in range(depth):

@@ -108,12 +108,12 @@ class R2Plus1DTrunk(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b t h w 3"], *, train: bool = False) -> Float[Array, "b s h_s w_s d"]:
         """Return the map in the compute dtype."""
-        x = x.astype(self.dtype)
         # 45 of the published 64.
         stem = max(self.width * 45 // 64, 1)
-        x = ConvNorm(stem, (1, 7, 7), (1, 2, 2), (0, 3, 3), dtype=self.dtype, name="stem_space")(
-            x, train=train
+        space = ConvNorm(
+            stem, (1, 7, 7), (1, 2, 2), (0, 3, 3), dtype=self.dtype, pixels=True, name="stem_space"
         )
+        x = space(x, train=train)
         x = ConvNorm(self.width, (3, 1, 1), padding=(1, 0, 0), dtype=self.dtype, name="stem_time")(
             x, train=train
         )

@@ -35,7 +35,6 @@ class TubeletEmbedding(nn.Module):
 
     dim: int
     tubelet: tuple[int, int, int]
-    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, clips: Float[Array, "b t h w c"]) -> Float[Array, "b steps places dim"]:
@@ -44,11 +43,12 @@ class TubeletEmbedding(nn.Module):
         i, p, q = self.tubelet
         kernel = self.param("kernel", _truncated_normal, (i, p, q, c, self.dim))
         bias = self.param("bias", nn.initializers.zeros, (self.dim,))
-        x, kernel, bias = (jnp.asarray(v, self.dtype) for v in (clips, kernel, bias))
+        x = clips
         for axis, filled in ((2, h // p * p), (3, w // q * q)):
             x = jax.lax.slice_in_dim(x, 0, filled, axis=axis)
         x = x.reshape((b, t // i, i, h // p, p, w // q, q, c))
-        x = jnp.einsum("btihpwqc,ipqcd->bthwd", x, kernel) + bias[None, None, None, None]
+        # In float32 always: bfloat16 would round pixels by up to half a grey level.
+        x = jnp.einsum("btihpwqc,ipqcd->bthwd", x, kernel, precision="high") + bias[None, None, None, None]
         return x.reshape((b, t // i, (h // p) * (w // q), self.dim))
 
 
@@ -140,7 +140,7 @@ class ViViT(nn.Module):
         valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
         x = jnp.where(valid[..., None, None, None], frames.astype(jnp.float32) * 2 - 1, 0)
         layers, heads, dim = self.size()
-        tokens = TubeletEmbedding(dim, (i, p, q), self.dtype, name="tubelets")(x)
+        tokens = TubeletEmbedding(dim, (i, p, q), name="tubelets")(x)
         options = {"temporal_layers": self.temporal_layers} if self.attention == "factorised_encoder" else {}
         encoder = ENCODERS[self.attention](
             layers=layers,

@@ -42,7 +42,6 @@ class TokenEncoder(nn.Module):
         n, s, dim = tokens.shape
         class_token = self.param("class_token", nn.initializers.zeros, (1, 1, dim))
         position = self.param("position", _normal, (1 + s, dim))
-        tokens = tokens.astype(jnp.float32)
         x = jnp.concatenate([jnp.broadcast_to(class_token, (n, 1, dim)), tokens], axis=1) + position[None]
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         mask = None
@@ -241,8 +240,7 @@ class _BlockwiseEncoder(nn.Module):
     ) -> tuple[Float[Array, "b d"], Float[Array, "b t d"]]:
         """Return means over all tokens that count, and over each step's."""
         position = self.param("position", _normal, tokens.shape[1:])
-        x = tokens.astype(jnp.float32) + position[None]
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = nn.Dropout(self.dropout, deterministic=not train)(tokens + position[None])
         for index, rate in enumerate(_rising(self.drop_path, self.layers)):
             block = self.block(
                 self.heads, self.mlp_ratio, self.dropout, self.dtype, rate, name=f"block{index}"
