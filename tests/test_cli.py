@@ -20,7 +20,7 @@ class Scores:
     def __init__(self, verdicts):
         self.verdicts, self.videos = verdicts, []
 
-    def predict(self, video):
+    def predict(self, video, *, face_crops):
         self.videos.append(video)
         return self.verdicts
 
@@ -68,7 +68,7 @@ def test_a_score_that_is_none_is_no_verdict(run, detector):
     detector.verdicts = [verdict(score=math.nan)]
     code, output, errors = run("predict", "a.mp4", "--detector", "det")
     assert (code, output) == (1, "")
-    assert "gives track 0 a P(fake) of nan" in errors
+    assert "gives person 0 a P(fake) of nan" in errors
     assert not Path("a.fakedetect").exists()
 
 
@@ -84,12 +84,12 @@ def test_a_tilde_is_the_home_folder_everywhere(run, detector, tmp_path):
     assert (inspect.data, inspect.out) == (f"{tmp_path}/home/d", f"{tmp_path}/home/p")
 
 
-def test_many_tracks_are_all_told_of_and_the_first_drawn(run, detector):
-    detector.verdicts = [verdict(track) for track in range(25)]
+def test_many_people_are_all_told_of_and_the_first_drawn(run, detector):
+    detector.verdicts = [verdict(person) for person in range(25)]
     _, output, _ = run("predict", "a.mp4", "--detector", "det")
-    assert output.count("track ") == 25
-    assert "timeline.png (the first 20 tracks)" in output
-    assert len(json.loads(Path("a.fakedetect/verdict.json").read_text())["tracks"]) == 25
+    assert output.count("person ") == 25
+    assert "timeline.png (the first 20 people)" in output
+    assert len(json.loads(Path("a.fakedetect/verdict.json").read_text())["people"]) == 25
 
 
 def test_the_file_of_weights_may_follow_what_may_be_missing():

@@ -11,11 +11,11 @@ import simplejpeg
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import FaceSequence
-from fakedetect_jax.inference import TrackVerdict
+from fakedetect_jax.inference import PersonVerdict
 from fakedetect_jax.timeline import check_free, draw_timeline, write_json
 
 
-def verdict(track=0, score=0.25, *, frame_score=0.5):
+def verdict(person=0, score=0.25, *, frame_score=0.5):
     jpeg = simplejpeg.encode_jpeg(np.full((64, 64, 3), 90, np.uint8))
     sequence = FaceSequence(
         frames=[jpeg] * 12,
@@ -25,18 +25,22 @@ def verdict(track=0, score=0.25, *, frame_score=0.5):
         timestamp=np.arange(12, dtype=np.float32) / 25,
         confidence=np.ones(12, np.float32),
         affine=np.zeros((12, 2, 3), np.float32),
-        track=track,
+        track=person,
+        person=person,
+        video_frames=12,
         fps=25.0,
         frame_size=(180, 320),
     )
-    return TrackVerdict(track, score, [score], [0, 4, 8], [0.0, 0.16, 0.32], [frame_score] * 3, sequence)
+    boxes = [[0.0, 0.0, 10.0, 10.0]] * 3
+    seconds = [0.0, 0.16, 0.32]
+    return PersonVerdict(person, score, [score], [0, 4, 8], seconds, [frame_score] * 3, boxes, (sequence,))
 
 
 def test_the_document_is_whole_and_names_the_video_in_full(tmp_path):
     path = write_json(tmp_path / "new" / "verdict.json", "a/b.mp4", "det", [verdict()])
     document = json.loads(path.read_text())
     assert document["video"] == f"{os.getcwd()}/a/b.mp4"
-    assert [track["verdict"] for track in document["tracks"]] == ["real"]
+    assert [person["verdict"] for person in document["people"]] == ["real"]
     assert [child.name for child in path.parent.iterdir()] == ["verdict.json"]
 
 
@@ -44,7 +48,7 @@ def test_the_document_is_whole_and_names_the_video_in_full(tmp_path):
 @pytest.mark.parametrize("where", ["score", "frame_score"])
 def test_a_score_that_is_none_is_an_error_and_writes_nothing(where, wrong, tmp_path):
     path = tmp_path / "verdict.json"
-    with pytest.raises(FakedetectError, match=r"a\.mp4: the detector det gives track 3 a P\(fake\) of "):
+    with pytest.raises(FakedetectError, match=r"a\.mp4: the detector det gives person 3 a P\(fake\) of "):
         write_json(path, "a.mp4", "det", [verdict(), verdict(3, **{where: wrong})])
     assert not path.exists()
 
@@ -81,9 +85,9 @@ def test_the_title_is_the_name_as_it_is(name, tmp_path):
     write_json(tmp_path / "verdict.json", name, "det", [verdict()])
 
 
-def test_a_picture_of_hundreds_of_tracks_shows_the_first(tmp_path):
-    twenty = draw_timeline(tmp_path / "twenty.png", "a.mp4", [verdict(track) for track in range(20)])
-    many = draw_timeline(tmp_path / "many.png", "a.mp4", [verdict(track) for track in range(200)])
+def test_a_picture_of_hundreds_of_people_shows_the_first(tmp_path):
+    twenty = draw_timeline(tmp_path / "twenty.png", "a.mp4", [verdict(person) for person in range(20)])
+    many = draw_timeline(tmp_path / "many.png", "a.mp4", [verdict(person) for person in range(200)])
     left, right = (matplotlib.image.imread(path) for path in (many, twenty))
     np.testing.assert_array_equal(left[60:], right[60:])
     assert (left[:60] != right[:60]).any()  # the title says how many there are

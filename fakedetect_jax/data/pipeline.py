@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import grain
 import numpy as np
-from absl import flags
 
 from fakedetect_jax.data.clips import Clip, ClipSpec, choose_clips
 from fakedetect_jax.data.videos import Batch, Videos
+from fakedetect_jax.data.workers import in_workers
 from fakedetect_jax.errors import FakedetectError
 
 
@@ -134,7 +134,5 @@ def _iterate(
         )
     )
     if loading.workers:
-        if not flags.FLAGS.is_parsed():  # grain reads flags of its own, which only launch.py has parsed
-            flags.FLAGS.mark_as_parsed()
-        stream = stream.mp_prefetch(grain.MultiprocessingOptions(num_workers=loading.workers))
+        stream = in_workers(stream, loading.workers)
     return iter(stream)

@@ -17,11 +17,12 @@ def resolve(place: str) -> Path:
     WeightsError if that cannot be, or if there is no file at the path.
     """
     if not place.startswith(SCHEME):
-        if not Path(place).is_file():
+        path = Path(place).expanduser()
+        if not path.is_file():
             raise WeightsError(
                 f"{place}: no such file. Remedy: check the path; a published file has the name hf:owner/name"
             )
-        return Path(place)
+        return path
     repository, _, name = place.removeprefix(SCHEME).partition(":")
     if repository.count("/") != 1 or not all(repository.split("/")):
         raise WeightsError(f"{place!r} is not hf:owner/name or hf:owner/name:file")

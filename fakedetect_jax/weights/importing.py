@@ -126,7 +126,7 @@ def _refuse_partial(report: Report, naming: Naming, allow_missing: Sequence[str]
     if report.unused or report.unfit or not missing:
         remedies = ["check --model, its options and --from"]
     if tops:
-        remedies.append(f"allow what may stay as it is (--allow-missing {' '.join(tops)})")
+        remedies.append(f"allow what may stay as it is (--allow-missing {','.join(tops)})")
     raise MismatchError(
         f"the weights fit the model only in part ({len(report.used)} names correspond). {'. '.join(faults)}. "
         f"Remedy: {'; '.join(remedies)}",

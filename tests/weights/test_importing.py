@@ -55,7 +55,7 @@ def test_a_detector_takes_a_backbone_where_its_other_modules_may_stay(detector, 
     with pytest.raises(MismatchError) as refused:
         load_into(detector, tensors, _naming(detector))
     message = str(refused.value)
-    assert "--allow-missing clip_head frame_head temporal" in message
+    assert "--allow-missing clip_head,frame_head,temporal" in message
     assert "params/frame_head/kernel" in message
     loaded, report = load_into(detector, tensors, _naming(detector), allow_missing=["head", "temporal"])
     flat = flat_leaves(loaded)
@@ -245,5 +245,5 @@ def test_our_own_files_come_back_whole_or_in_part(tmp_path, detector, tensors):
     assert set(second.used) == set(report.used)
     for name, leaf in flat_leaves(again).items():
         np.testing.assert_array_equal(leaf, flat_leaves(loaded)[name] if name in report.used else 0)
-    with pytest.raises(MismatchError, match="--allow-missing clip_head frame_head temporal"):
+    with pytest.raises(MismatchError, match="--allow-missing clip_head,frame_head,temporal"):
         own_files.load(path, start)
