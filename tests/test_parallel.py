@@ -76,7 +76,7 @@ def test_two_processes_give_what_one_gives_and_only_the_first_writes(tiny_data, 
     assert [row.name for row in one] == [row.name for row in two]
     np.testing.assert_allclose([row.score for row in one], [row.score for row in two], atol=1e-4)
     files = {path.relative_to(tmp_path / "two").parts[0] for path in (tmp_path / "two").iterdir()}
-    assert files == {"checkpoints", "detector", "evaluation", "metrics.jsonl", "tensorboard"}
+    assert files == {"checkpoints", "detector", "evaluation", "metrics.jsonl", "tensorboard", "training.lock"}
     assert "step/s" not in second
     assert "evaluate tiny" not in second
 
