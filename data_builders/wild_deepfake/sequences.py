@@ -13,9 +13,8 @@ from data_builders.wild_deepfake.archive import as_text, read_images
 from data_builders.wild_deepfake.image_size import stated_size
 from data_builders.wild_deepfake.plain_copy import open_copy
 from fakedetect_jax.faces import VideoError
+from fakedetect_jax.faces.ready import BORDER
 
-# Of the image's own height and width, on each side; what it is good for was measured, see README.md.
-BORDER = 0.4
 # The published images have 224; four times as many pixels are asked for with the border, and more by the detector.
 MOST_PIXELS_A_SIDE = 2048
 
