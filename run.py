@@ -108,7 +108,9 @@ def closing_words(seconds: float) -> str:
     levels = next(iter(summary["datasets"].values()))
     auc = levels["video"]["mean_over_methods"]["metrics"]["auc"]
     scripts = SCRIPTS.relative_to(ROOT) if SCRIPTS.is_relative_to(ROOT) else SCRIPTS
-    figure = f"{auc['value']:.3f} (95 % interval {auc['low']:.3f} to {auc['high']:.3f})"
+    known = auc["low"] is not None  # none for a perfect ranking
+    interval = f"95 % interval {auc['low']:.3f} to {auc['high']:.3f}" if known else "no interval"
+    figure = f"{auc['value']:.3f} ({interval})"
     verdicts = {name: json.loads((ROOT / WORKDIR / name / "verdict.json").read_text()) for name in CLIPS}
     scores = {name: verdict["people"][0]["score"] for name, verdict in verdicts.items()}
     return f"""

@@ -14,7 +14,6 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Bool, Float, Float64, Int32, UInt8
 from safetensors.numpy import load_file
-from scipy.special import expit
 
 from fakedetect_jax import models, parallel
 from fakedetect_jax.augment import Crop, face_crop
@@ -22,6 +21,7 @@ from fakedetect_jax.data.clips import Clip, ClipSpec
 from fakedetect_jax.data.pipeline import evaluation_batches, evaluation_clips
 from fakedetect_jax.data.videos import from_sequences
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.evaluation import metrics
 from fakedetect_jax.faces import FaceSequence, extract
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
@@ -228,7 +228,7 @@ class Detector:
                 "a score of the detector is not a finite number: its weights are damaged, or its training had "
                 "diverged; export it again from a sound checkpoint"
             )
-        return ClipScores(place, expit(clip.astype(np.float64)), expit(frame.astype(np.float64)))
+        return ClipScores(place, metrics.probability(clip), metrics.probability(frame))
 
     def _check(self, frames: np.ndarray) -> None:
         extraction = self.clip.extraction

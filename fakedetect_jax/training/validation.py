@@ -46,8 +46,7 @@ def validate(
     outputs = [step(state.evaluated, parallel.to_global(_riffled(batch), mesh)) for batch in batches]
     logits, labels, weights = (np.concatenate(part) for part in zip(*jax.device_get(outputs), strict=True))
     logits, labels = logits[weights > 0].astype(np.float64), labels[weights > 0]
-    # -log P(label) = log(1 + exp(-logit)) for a fake, log(1 + exp(logit)) for a real.
-    log_loss = float(np.mean(np.logaddexp(0.0, np.where(labels == 1, -logits, logits))))
+    log_loss = float(metrics.log_loss_from_logits(labels, logits))
     return {
         "auc": float(metrics.auc(labels, logits)),
         "log_loss": log_loss,
