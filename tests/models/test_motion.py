@@ -59,7 +59,7 @@ def test_frames_in_reverse_give_the_features_in_reverse():
 
 
 def test_a_clip_of_one_frame_is_refused():
-    with pytest.raises(ValueError, match=r"data\.frames"):
+    with pytest.raises(ValueError, match=r"clip\.frames"):
         jax.eval_shape(
             MotionBranch().init, jax.random.key(0), jnp.zeros((1, 1, 16, 16, 3)), jnp.ones((1, 1), bool)
         )

@@ -130,7 +130,7 @@ def test_another_config_is_refused_by_field(uninterrupted, config):
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_path):
     config = config.copy_and_resolve_references()
-    config.input.fakes = config.validation.fakes = "recorded"
+    config.input.fakes = "recorded"
     config.optimizer.learning_rate = 1e30
     config.optimizer.warmup_steps = 0
     with pytest.raises(LossNotFinite, match=r"is (nan|inf) at step \d+"):

@@ -32,7 +32,7 @@ class Foreign(nn.Module):
 
 def test_a_checkpoint_of_the_authors_scores_frames_as_theirs(tmp_path):
     module = Foreign()
-    module = randomise(Sized(module)).module
+    module = randomise(Sized(module)).module.float()
     checkpoint = {"epoch": 3, "model_state": module.state_dict(), "scheduler_state": None}
     torch.save(checkpoint, tmp_path / "M2TR_FFDF_epoch_00004.pyth")
     frames = np.random.default_rng(0).random((2, 1, SIZE, SIZE, 3)).astype(np.float32)

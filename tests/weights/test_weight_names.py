@@ -152,7 +152,7 @@ _APPLY = jax.jit(lambda model, variables, images: model.apply(variables, images)
 @pytest.mark.parametrize("case", CASES)
 def test_imported_backbones_compute_what_the_foreign_network_does(case, tmp_path):
     source, model, make, features = CASES[case]
-    module = randomise(make())
+    module = randomise(make()).float()
     images = _images()
     variables, report = _imported(source, model, module, tmp_path, images)
     with torch.no_grad():
@@ -200,7 +200,7 @@ class Wrapped(torch.nn.Module):
 
 
 def test_sbi_detector_gives_the_same_probability_of_being_fake(tmp_path):
-    module = randomise(foreign.efficientnet("efficientnet-pytorch"))
+    module = randomise(foreign.efficientnet("efficientnet-pytorch")).float()
     model, images = FrameDetector(), _images()
     torch.save({"model": Wrapped(module).state_dict(), "epoch": 3}, tmp_path / "sbi.tar")
     shapes = _shapes(model, images.shape)
