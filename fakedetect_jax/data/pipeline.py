@@ -72,10 +72,10 @@ def train_batches(
     Returns:
       An iterator of batches as `Videos.load` returns them, of B = batch_size / shard.count clips.
     """
-    order = grain.MapDataset.range(len(videos)).seed(seed).shuffle().repeat()
+    order = _Order(len(videos), seed)
 
     def draw(place: int) -> tuple[int, Clip]:
-        video = int(order[place])
+        video = order.at(place)
         rng = np.random.default_rng((seed, place))
         (clip,) = choose_clips(videos.videos[video].times, spec, rng=rng)
         return video, clip
@@ -84,6 +84,26 @@ def train_batches(
         return videos.load([draw(place) for place in shard.places(step, batch_size)])
 
     return _iterate(batch, start, steps, loading)
+
+
+class _Order:
+    """Epoch after epoch of 0 ... `count` - 1, each in an order of its own.
+
+    As grain's `shuffle` and `repeat`, which take longer for one place than the decoding of its clip.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed = count, seed
+        self._epochs: dict[int, np.ndarray] = {}
+
+    def at(self, place: int) -> int:
+        epoch, row = divmod(place, self._count)
+        shuffled = self._epochs.get(epoch)
+        if shuffled is None:
+            shuffled = np.random.default_rng((self._seed, epoch)).permutation(self._count)
+            kept = self._epochs.get(epoch - 1)  # that other threads may still be in
+            self._epochs = {epoch: shuffled} | ({epoch - 1: kept} if kept is not None else {})
+        return int(shuffled[row])
 
 
 def evaluation_clips(videos: Videos, spec: ClipSpec) -> list[tuple[int, Clip]]:

@@ -122,10 +122,13 @@ def decode_jpeg(data: bytes, out: np.ndarray) -> None:
     Raises:
       ValueError: damaged, or of another size.
     """
-    height, width, *_ = simplejpeg.decode_jpeg_header(data)
-    if (height, width) != out.shape[:2]:  # before any memory is asked for
-        raise ValueError(f"a picture of {width} x {height} pixels instead of {out.shape[1]} x {out.shape[0]}")
-    simplejpeg.decode_jpeg(data, buffer=out)
+    found = simplejpeg.decode_jpeg(
+        data, buffer=out
+    )  # refuses, before it decodes, what does not fit into the buffer
+    if found.shape != out.shape:
+        raise ValueError(
+            f"a picture of {found.shape[1]} x {found.shape[0]} pixels, not {out.shape[1]} x {out.shape[0]}"
+        )
 
 
 def number_of(name: str) -> int:

@@ -181,7 +181,7 @@ def test_a_picture_of_another_size_asks_for_no_memory():
     giant = bytearray(simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8)))
     at = giant.index(b"\xff\xc0") + 5
     giant[at : at + 4] = (57609).to_bytes(2, "big") + (50345).to_bytes(2, "big")
-    with pytest.raises(ValueError, match="50345 x 57609 pixels instead of 64 x 64"):
+    with pytest.raises(ValueError, match="buffer is too small"):
         decode_jpeg(bytes(giant), np.empty((64, 64, 3), np.uint8))
 
 
