@@ -100,7 +100,7 @@ class _Order:
         epoch, row = divmod(place, self._count)
         shuffled = self._epochs.get(epoch)
         if shuffled is None:
-            shuffled = np.random.default_rng((self._seed, epoch)).permutation(self._count)
+            shuffled = np.random.default_rng((self._seed, epoch, 1)).permutation(self._count)
             kept = self._epochs.get(epoch - 1)  # that other threads may still be in
             self._epochs = {epoch: shuffled} | ({epoch - 1: kept} if kept is not None else {})
         return int(shuffled[row])

@@ -126,9 +126,7 @@ def decode_jpeg(data: bytes, out: np.ndarray) -> None:
         data, buffer=out
     )  # refuses, before it decodes, what does not fit into the buffer
     if found.shape != out.shape:
-        raise ValueError(
-            f"a picture of {found.shape[1]} x {found.shape[0]} pixels, not {out.shape[1]} x {out.shape[0]}"
-        )
+        raise ValueError(f"its sides are {found.shape[:2]} and not {out.shape[:2]}")
 
 
 def number_of(name: str) -> int:

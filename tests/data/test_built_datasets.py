@@ -166,6 +166,7 @@ def test_a_damaged_shard_is_named_with_the_record(folder, change):
         b"no picture",
         simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8))[:-40],
         simplejpeg.encode_jpeg(np.zeros((64, 80, 3), np.uint8)),
+        simplejpeg.encode_jpeg(np.zeros((64, 32, 3), np.uint8)),
     ],
 )
 def test_a_picture_that_cannot_be_decoded_is_named(jpeg):

@@ -28,15 +28,17 @@ def assert_same(left, right):
             np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_shapes_types_and_padding_of_short_videos(videos):
+def test_shapes_types_and_padding_of_short_videos():
+    videos = make_videos([1, 8, 9, 12])
     batch = next(train_batches(videos, SPEC, steps=1, **OPTIONS))
     assert batch["frames"].shape == (4, 3, 64, 64, 3)
     assert batch["frames"].dtype == np.uint8
     assert batch["landmarks"].shape == (4, 3, 81, 2)
     assert batch["valid"].dtype == bool
-    # Every other frame of 25 a second, or the same one again where a track has too few.
+    assert sorted(batch["valid"].sum(axis=1)) == [1, 3, 3, 3]
+    # Every other frame of 25 a second, or the same one again where a video has too few.
     steps = np.diff(batch["timestamps"], axis=1)
-    np.testing.assert_allclose(steps[batch["valid"][:, 1:]], 2 / 25, rtol=1e-5)
+    np.testing.assert_allclose(steps, np.where(batch["valid"][:, 1:], 2 / 25, 0), rtol=1e-5)
     assert batch["label"].dtype == np.int32
     assert batch["weight"].dtype == np.float32
 
