@@ -12,8 +12,8 @@ from data_builders.listing import Listing
 class Builder(FaceSequenceBuilder):
     """Face swaps of celebrities; the official test list, and a validation split of our own; see README.md."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {"2.0.0": "Records of one frame; people followed across cuts."}  # noqa: RUF012 (TFDS)
     VARIANTS = layout.VARIANTS
     SOURCE_HINT = (
         "the folder that holds Celeb-real/, YouTube-real/, Celeb-synthesis/ and List_of_testing_videos.txt, of which "

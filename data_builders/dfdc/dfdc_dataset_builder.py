@@ -12,8 +12,8 @@ from data_builders.listing import Listing
 class Builder(FaceSequenceBuilder):
     """The Deepfake Detection Challenge; see README.md for its layouts, protocols and traps."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {"2.0.0": "Records of one frame; people followed across cuts."}  # noqa: RUF012 (TFDS)
     VARIANTS = (FULL, FULL_3215, PREVIEW)
     SOURCE_HINT = (
         "the folder with dfdc_train_part_0 ... dfdc_train_part_49 and test/ (for preview: with dataset.json), "

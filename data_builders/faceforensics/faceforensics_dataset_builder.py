@@ -12,8 +12,8 @@ from data_builders.listing import Listing
 class Builder(FaceSequenceBuilder):
     """Five forgeries of a thousand videos in their official splits; `dfd_*` is DeepFakeDetection; see README.md."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {"2.0.0": "Records of one frame; people followed across cuts."}  # noqa: RUF012 (TFDS)
     VARIANTS = layout.VARIANTS
     SOURCE_HINT = (
         "the folder that holds original_sequences/ and manipulated_sequences/, fetched with the download script that "

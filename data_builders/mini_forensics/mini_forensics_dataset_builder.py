@@ -20,8 +20,8 @@ def render_item(item: VideoItem, folder: Path) -> Path:
 class Builder(FaceSequenceBuilder):
     """Small enough to build in a minute and to live with the code; see README.md for who is in it."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {"2.0.0": "Records of one frame; people followed across cuts."}  # noqa: RUF012 (TFDS)
     materialise = staticmethod(render_item)
 
     def listing(self) -> Listing:

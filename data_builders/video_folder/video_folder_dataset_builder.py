@@ -12,8 +12,8 @@ from data_builders.video_folder.layout import list_videos
 class Builder(FaceSequenceBuilder):
     """A tree of real/ and fake/METHOD/, or a videos.csv; see README.md."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {"2.0.0": "Records of one frame; people followed across cuts."}  # noqa: RUF012 (TFDS)
     VARIANTS = ()
     SOURCE_HINT = (
         "a folder with real/ and fake/METHOD/, or with a videos.csv (path,label,method,identity,split)"

@@ -13,8 +13,8 @@ from data_builders.wild_deepfake.sequences import write_frames
 class Builder(FaceSequenceBuilder):
     """Face sequences of 707 forged videos, and of real ones, found on the internet; see README.md."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 (TFDS's own interface)
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES = {"2.0.0": "Records of one frame; people followed across cuts."}  # noqa: RUF012 (TFDS)
     VARIANTS = ()
     SOURCE_HINT = (
         "the folder deepfake_in_the_wild with its archives left packed, from "

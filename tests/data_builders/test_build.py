@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import data_builders.execution
 from data_builders.build import TooManyFailures, build, check, create_builder, prepare
 from data_builders.execution import Execution
 from data_builders.listing import Listing, SourceError
-from fakedetect_jax.data.index import dataset_folder, load_index
+from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.faces.choice import FrameChoice
 from tests.data_builders import slow_builds
-from tests.tiny_dataset import TinyFaces, build_tiny
+from tests.tiny_dataset import FACE, TinyFaces, build_tiny
 
 
 def records(folder):
@@ -184,3 +185,21 @@ def test_the_options_in_the_name_of_a_built_dataset_are_no_variant(tmp_path):
         create_builder("faceforensics/c40-size64", tmp_path)
     with pytest.raises(FakedetectError, match=r"'every5'.*--every.*`fakedetect build video_folder`"):
         create_builder("video_folder/every5", tmp_path)
+
+
+def test_a_build_of_an_older_format_is_renewed_by_the_line_that_its_refusal_names(tmp_path):
+    (tmp_path / "source" / "real").mkdir(parents=True)
+    shutil.copy(FACE, tmp_path / "source" / "real" / "v.mp4")
+    data = tmp_path / "data"
+    now, _ = build("video_folder", data, source=tmp_path / "source", extraction=Extraction(size=64))
+    metadata = json.loads((now / "metadata.json").read_text())
+    del metadata["format"]
+    now.rename(now.with_name("1.0.0"))
+    (now.with_name("1.0.0") / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(
+        DatasetNotBuilt, match="build it again with `fakedetect build video_folder --size 64"
+    ) as old:
+        dataset_folder(data, "video_folder/size64")
+    assert "1.0.0 was built by another version" in str(old.value)
+    build("video_folder", data, source=tmp_path / "source", extraction=Extraction(size=64))
+    assert dataset_folder(data, "video_folder/size64") == now
