@@ -55,7 +55,9 @@ def test_a_score_that_is_none_is_an_error_and_writes_nothing(where, wrong, tmp_p
 
 @pytest.mark.parametrize("score", [0.0, 1.0])
 def test_the_ends_are_scores(score, tmp_path):
-    write_json(tmp_path / "verdict.json", "a.mp4", "det", [verdict(score=score, frame_score=score)])
+    path = write_json(tmp_path / "verdict.json", "a.mp4", "det", [verdict(score=score, frame_score=score)])
+    (person,) = json.loads(path.read_text())["people"]
+    assert {person["score"], *(frame["score"] for frame in person["frames"])} == {score}
 
 
 def test_a_verdict_on_another_video_is_not_overwritten(tmp_path):

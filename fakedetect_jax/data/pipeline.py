@@ -1,4 +1,4 @@
-"""Videos -> batches of clips, by grain: shuffled by seed, sharded by process, resumable at any step.
+"""Videos -> batches of clips: shuffled by seed, sharded by process, made ready by grain, resumable at any step.
 
 Every batch is a pure function of (seed, step). The place in the stream is therefore one number, the step, and a
 run resumes exactly whatever the number of threads or worker processes.
@@ -7,10 +7,12 @@ run resumes exactly whatever the number of threads or worker processes.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import grain
 import numpy as np
+from jaxtyping import Int
 
 from fakedetect_jax.data.clips import Clip, ClipSpec, choose_clips
 from fakedetect_jax.data.videos import Batch, Videos
@@ -72,10 +74,10 @@ def train_batches(
     Returns:
       An iterator of batches as `Videos.load` returns them, of B = batch_size / shard.count clips.
     """
-    order = _Order(len(videos), seed)
 
     def draw(place: int) -> tuple[int, Clip]:
-        video = order.at(place)
+        epoch, row = divmod(place, len(videos))
+        video = int(_shuffled(len(videos), seed, epoch)[row])
         rng = np.random.default_rng((seed, place))
         (clip,) = choose_clips(videos.videos[video].times, spec, rng=rng)
         return video, clip
@@ -86,24 +88,10 @@ def train_batches(
     return _iterate(batch, start, steps, loading)
 
 
-class _Order:
-    """Epoch after epoch of 0 ... `count` - 1, each in an order of its own.
-
-    As grain's `shuffle` and `repeat`, which take longer for one place than the decoding of its clip.
-    """
-
-    def __init__(self, count: int, seed: int) -> None:
-        self._count, self._seed = count, seed
-        self._epochs: dict[int, np.ndarray] = {}
-
-    def at(self, place: int) -> int:
-        epoch, row = divmod(place, self._count)
-        shuffled = self._epochs.get(epoch)
-        if shuffled is None:
-            shuffled = np.random.default_rng((self._seed, epoch, 1)).permutation(self._count)
-            kept = self._epochs.get(epoch - 1)  # that other threads may still be in
-            self._epochs = {epoch: shuffled} | ({epoch - 1: kept} if kept is not None else {})
-        return int(shuffled[row])
+@functools.lru_cache(maxsize=8)
+def _shuffled(count: int, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
+    """0 ... `count` - 1 in the order of an epoch; for one place, grain's `shuffle` takes longer than the decoding."""
+    return np.random.default_rng((seed, epoch, 1)).permutation(count)
 
 
 def evaluation_clips(videos: Videos, spec: ClipSpec) -> list[tuple[int, Clip]]:

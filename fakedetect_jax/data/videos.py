@@ -122,9 +122,8 @@ def decode_jpeg(data: bytes, out: np.ndarray) -> None:
     Raises:
       ValueError: damaged, or of another size.
     """
-    found = simplejpeg.decode_jpeg(
-        data, buffer=out
-    )  # refuses, before it decodes, what does not fit into the buffer
+    # What does not fit into the buffer is refused before it is decoded.
+    found = simplejpeg.decode_jpeg(data, buffer=out)
     if found.shape != out.shape:
         raise ValueError(f"its sides are {found.shape[:2]} and not {out.shape[:2]}")
 

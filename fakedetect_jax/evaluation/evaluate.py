@@ -89,9 +89,10 @@ def open_source(config: Config, key: str, detector: Detector) -> Videos:
             f"that the detector learned from with '{wanted.flags}'; build {source.dataset} again with the latter"
         )
     known = set(detector.spec["trained"]["people"])
-    shared = [
-        video for video in videos.videos if {person_of(video.about), source_person_of(video.about)} & known
-    ]
+    shared, left = [], []
+    for video in videos.videos:
+        people = {person_of(video.about), source_person_of(video.about)}
+        (shared if people & known else left).append(video)
     if not shared or source.shared_people == "keep":
         return videos
     if source.shared_people == "refuse":
@@ -102,7 +103,6 @@ def open_source(config: Config, key: str, detector: Detector) -> Videos:
             f"{example.video_id} ({person_of(example)}); set its shared_people to 'drop' to leave these out, or to "
             "'keep' to measure on people already seen"
         )
-    left = [video for video in videos.videos if video not in shared]
     if not left:
         raise FakedetectError(
             f"config.evaluation.sources.{key}: every video of {source.dataset}, split {source.split!r}, shows people "

@@ -97,7 +97,7 @@ def test_a_number_that_another_process_has_now_is_no_owner(tmp_path):
     path = tmp_path / "a.lock"
     path.write_text(owner(started="of a process before the last boot"))
     with locked(path):
-        pass
+        assert json.loads(path.read_text())["started"] != "of a process before the last boot"
 
 
 def test_a_lock_of_another_machine_is_left_with_its_remedy(tmp_path, dead_pid):
