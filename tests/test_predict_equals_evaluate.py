@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder
 from data_builders.build import prepare
-from data_builders.listing import Listing, VideoItem
+from data_builders.listing import VideoItem
 from fakedetect_jax.cli import _extraction, _parser
-from fakedetect_jax.data import schema
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.videos import select
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.evaluate import open_source, score_videos
 from fakedetect_jax.evaluation.scores import aggregate
 from tests import tiny_config
+from tests.listed_videos import ListedVideos
 from tests.real_size.long_videos import shots, two_people
 from tests.tiny_dataset import FACE
 from tests.tiny_detector import tiny_detector
@@ -33,24 +31,6 @@ BUILDS = (
 )
 
 
-class SomeVideos(FaceSequenceBuilder):
-    """Real videos of people of their own."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def __init__(self, paths, **options):
-        self._paths = paths
-        super().__init__(**options)
-
-    def _info(self):
-        return tfds.core.DatasetInfo(
-            builder=self, features=schema.features(), metadata=self._metadata(), disable_shuffling=True
-        )
-
-    def listing(self):
-        return Listing([VideoItem(path.stem, "test", "real", path, path.stem) for path in self._paths])
-
-
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
@@ -58,8 +38,9 @@ def paths(tmp_path_factory):
 
 
 def built(paths, folder, flags):
-    extraction = _extraction(_parser().parse_args(["build", "some_videos", *flags.split()]))
-    made, report = prepare(SomeVideos(paths, data_dir=folder, extraction=extraction))
+    extraction = _extraction(_parser().parse_args(["build", "listed_videos", *flags.split()]))
+    items = [VideoItem(path.stem, "test", "real", path, path.stem) for path in paths]
+    made, report = prepare(ListedVideos(items, data_dir=folder, extraction=extraction))
     return "/".join(made.relative_to(folder).parts[:-1]), report
 
 
@@ -110,7 +91,7 @@ def test_people_beside_each_other_are_judged_apart(paths):
 
 
 def tiny_spec():
-    extraction = _extraction(_parser().parse_args(["build", "some_videos", "--size", "64"]))
+    extraction = _extraction(_parser().parse_args(["build", "listed_videos", "--size", "64"]))
     return ClipSpec(extraction, frames=2, stride=0.08, interval=0.5, size=32, margin=0.1)
 
 
@@ -131,7 +112,7 @@ def test_people_whom_the_detector_knows_are_refused_unless_the_config_says_so(pa
     source = config.evaluation.sources.tiny
     source.dataset, source.shared_people = dataset, policy
     detector = tiny_detector(tiny_spec())
-    detector.spec["trained"]["people"] = ["some_videos/two", "another/face"]
+    detector.spec["trained"]["people"] = ["listed_videos/two", "another/face"]
     if left is None:
         with pytest.raises(FakedetectError, match=r"1 of 3 videos .* real/two .*shared_people"):
             open_source(config, "tiny", detector)

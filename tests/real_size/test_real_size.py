@@ -6,13 +6,10 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from configs import base
-from data_builders.base import FaceSequenceBuilder
 from data_builders.build import prepare
-from data_builders.listing import Listing, VideoItem
-from fakedetect_jax.data import schema
+from data_builders.listing import VideoItem
 from fakedetect_jax.data.index import load_index
 from fakedetect_jax.data.videos import select
 from fakedetect_jax.evaluation import evaluate
@@ -22,23 +19,8 @@ from fakedetect_jax.faces import Extraction
 from fakedetect_jax.inference import load_detector
 from fakedetect_jax.training.loop import train
 from tests import tiny_config
+from tests.listed_videos import ListedVideos
 from tests.real_size.long_videos import steady, two_people
-
-
-class LongFaces(FaceSequenceBuilder):
-    VERSION = tfds.core.Version("1.0.0")
-
-    def __init__(self, items, **options):
-        self._listed = items
-        super().__init__(**options)
-
-    def _info(self):
-        return tfds.core.DatasetInfo(
-            builder=self, features=schema.features(), metadata=self._metadata(), disable_shuffling=True
-        )
-
-    def listing(self):
-        return Listing(self._listed)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +38,13 @@ def data(tmp_path_factory):
     ]
     # Small crops, and faces looked for now and then: the lengths are what is tried here.
     extraction = Extraction(size=64, detect_every=25)
-    return prepare(LongFaces(items, data_dir=folder / "data", extraction=extraction))[0]
+    return prepare(ListedVideos(items, data_dir=folder / "data", extraction=extraction))[0]
 
 
 @pytest.fixture(scope="module")
 def config(data):
     config = tiny_config.get_config()
-    name = f"long_faces/{data.parent.name}"
+    name = f"listed_videos/{data.parent.name}"
     config.data.folder = str(data.parents[2])
     config.data.train = {"long": base.source(name, "train", ("real",))}
     config.validation.sources = {"long": base.source(name, "validation", ("real",))}
@@ -97,7 +79,7 @@ def test_every_frame_is_a_record_in_its_place(data):
 
 
 def test_the_frames_of_a_clip_are_those_that_it_names(data):
-    videos = select(data.parents[2], f"long_faces/{data.parent.name}", "test")
+    videos = select(data.parents[2], f"listed_videos/{data.parent.name}", "test")
     (longest,) = (video for video in videos.videos if video.about.video_id == "longest")
     for place in (0, 511, 512, 513, 4999):
         record = videos.records[longest.about.first + place]

@@ -1,0 +1,29 @@
+"""A dataset of the videos that a test names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from data_builders.base import FaceSequenceBuilder
+from data_builders.listing import Listing, VideoItem
+from fakedetect_jax.data import schema
+
+
+class ListedVideos(FaceSequenceBuilder):
+    """Has no README, unlike the datasets of data_builders."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, items: list[VideoItem], **options: Any) -> None:
+        self._listed = items
+        super().__init__(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self, features=schema.features(), metadata=self._metadata(), disable_shuffling=True
+        )
+
+    def listing(self) -> Listing:
+        return Listing(self._listed)
