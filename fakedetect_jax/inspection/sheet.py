@@ -128,10 +128,12 @@ def _about(folder: Path) -> dict[str, str]:
 
 
 def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if not isinstance(value, dict):
         return str(value)
     parts = [
-        f"{name} ({_in_words(inner)})" if isinstance(inner, dict) else f"{name} {inner}"
+        f"{name} ({_in_words(inner)})" if isinstance(inner, dict) else f"{name} {_in_words(inner)}"
         for name, inner in value.items()
     ]
     return ", ".join(parts).replace("_", " ")

@@ -108,6 +108,8 @@ def test_counts_and_metadata_are_the_builds(tiny_data, tmp_path):
     assert "all 9 2 7 168 168 0" in page.text
     assert "Version 1.0.0" in page.text
     assert "size 256, margin 0.3, quality 95" in page.text
+    assert "face crops no" in page.text
+    assert "Missed: those of them without the main person" in page.text
     assert "2 × VideoError" in page.text
     assert "train/real/train2_real" in page.text
 
