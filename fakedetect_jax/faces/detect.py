@@ -1,5 +1,7 @@
 """Face detection with YuNet (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023)."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,9 +30,10 @@ class FaceDetector:
     """YuNet on a copy of the frame with a long side of at most 480 px. Holds buffers: for one thread."""
 
     def __init__(self) -> None:
-        self._net = cv2.FaceDetectorYN.create(
-            str(_WEIGHTS), "", (_LONG_SIDE, _LONG_SIDE), _SCORE_THRESHOLD, _NMS_THRESHOLD, _TOP_K
-        )
+        with _errors_alone():
+            self._net = cv2.FaceDetectorYN.create(
+                str(_WEIGHTS), "", (_LONG_SIDE, _LONG_SIDE), _SCORE_THRESHOLD, _NMS_THRESHOLD, _TOP_K
+            )
 
     def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> Detections:
         """Detect the faces of a BGR frame."""
@@ -49,3 +52,13 @@ class FaceDetector:
             points=found[:, 4:14].reshape(-1, 5, 2) * scales,
             score=found[:, 14],
         )
+
+
+@contextlib.contextmanager
+def _errors_alone() -> Iterator[None]:
+    """OpenCV 5 warns that its engine offers no choice of targets, which nobody made; version 4 has no such switch."""
+    logging = getattr(cv2.utils, "logging", None)
+    before = logging.setLogLevel(logging.LOG_LEVEL_ERROR) if logging else None
+    yield
+    if logging:
+        logging.setLogLevel(before)
