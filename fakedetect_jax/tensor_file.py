@@ -1,4 +1,4 @@
-"""Writing a safetensors file as any other file is written."""
+"""Writing a safetensors file as any other file is written: whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save
+
+from fakedetect_jax import atomic
 
 
 def write_tensors(
@@ -21,4 +23,4 @@ def write_tensors(
       OSError: no room, or no such folder.
     """
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    path.write_bytes(save(contiguous, metadata=dict(metadata) if metadata else None))
+    atomic.write_bytes(path, save(contiguous, metadata=dict(metadata) if metadata else None))

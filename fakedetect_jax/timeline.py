@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from fakedetect_jax import atomic
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.inference import THRESHOLD, PersonVerdict
 
@@ -66,7 +67,7 @@ def write_json(path: Path, video: str, detector: str, verdicts: Sequence[PersonV
         "threshold": THRESHOLD,
         "people": [_describe(verdict) for verdict in verdicts],
     }
-    return _write(path, json.dumps(document, indent=1, allow_nan=False).encode())
+    return atomic.write_text(path, json.dumps(document, indent=1, allow_nan=False))
 
 
 def draw_timeline(path: Path, video: str, verdicts: Sequence[PersonVerdict]) -> Path:
@@ -89,25 +90,11 @@ def draw_timeline(path: Path, video: str, verdicts: Sequence[PersonVerdict]) -> 
         _draw_scores(panels[2 * number + 1], verdict)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
-    return _write(path, picture.getvalue())
+    return atomic.write_bytes(path, picture.getvalue())
 
 
 def _whole_name(video: str) -> str:
     return os.path.abspath(video)
-
-
-def _write(path: Path, data: bytes) -> Path:
-    """Writes a file that is there whole or not at all, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        # The system does not say for which file there was no room.
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    return path
 
 
 def _draw_faces(axes: Axes, verdict: PersonVerdict) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
-import os
-import platform
 import re
 from array import array
 from collections.abc import Mapping, Sequence
@@ -198,9 +196,7 @@ def _write_if_allowed(path: Path, index: Index, records: dict[str, int]) -> None
 def _write(path: Path, index: Index, records: dict[str, int]) -> None:
     entries = json.dumps([dataclasses.asdict(entry) for entry in index.entries])
     arrays = {"frame_index": index.frame_index, "timestamp": index.timestamp}
-    partial = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
-    write_tensors(partial, arrays, {"entries": entries, "of": json.dumps(records)})
-    partial.replace(path)
+    write_tensors(path, arrays, {"entries": entries, "of": json.dumps(records)})
 
 
 def _command(dataset: str, metadata: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from fakedetect_jax.evaluation import atomic, figures, metrics
+from fakedetect_jax import atomic
+from fakedetect_jax.evaluation import figures, metrics
 from fakedetect_jax.evaluation.gallery import THRESHOLD, GalleryItem, choose, film_strip
 from fakedetect_jax.evaluation.scores import REAL, Failure, Score, VideoScore, aggregate
 from fakedetect_jax.evaluation.summary import LEVELS

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fakedetect_jax import atomic
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.evaluation import atomic
 
 VideoKey = tuple[str, str, str]
 

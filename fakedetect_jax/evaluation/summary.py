@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from fakedetect_jax import atomic
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.evaluation import atomic, bootstrap, metrics
+from fakedetect_jax.evaluation import bootstrap, metrics
 from fakedetect_jax.evaluation.scores import REAL, Failure, Score, VideoScore, aggregate
 
 

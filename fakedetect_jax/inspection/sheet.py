@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fakedetect_jax import atomic
 from fakedetect_jax.data.index import Entry, dataset_folder
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.evaluation import atomic
 from fakedetect_jax.inspection.distribution import Distribution, distribution
 from fakedetect_jax.inspection.failures import group_failures
 from fakedetect_jax.inspection.quality import MEASURES, Measure

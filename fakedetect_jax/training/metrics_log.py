@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.summary import scalar
+
+from fakedetect_jax import atomic
 
 
 class MetricsLog:
@@ -61,9 +62,7 @@ def _keep_until(path: Path, step: int) -> None:
     if lost := sum(place is None for _, place in rows[:-1]):
         print(f"{path}: {lost} lines cannot be read and are left out")
     kept = b"".join(line + b"\n" for line, place in rows if place is not None and place <= step)
-    partial = path.with_suffix(".tmp")
-    partial.write_bytes(kept)
-    os.replace(partial, path)
+    atomic.write_bytes(path, kept)
 
 
 def _step_of(line: bytes) -> int | None:

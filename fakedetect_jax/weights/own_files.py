@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,10 +46,7 @@ def save(path: str | Path, variables: Any, origin: Origin) -> Path:
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in dataclasses.asdict(origin).items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    write_tensors(partial, arrays, metadata)
-    os.replace(partial, path)
+    write_tensors(path, arrays, metadata)
     return path
 
 

@@ -168,9 +168,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch
     before = path.read_text()
 
     def full_disk(*_):
-        raise OSError("No space left on device")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fakedetect_jax.evaluation.atomic.os.replace", full_disk)
+    monkeypatch.setattr("fakedetect_jax.atomic.os.replace", full_disk)
     with pytest.raises(OSError, match="No space"):
         write_csv(path, [row(), row(clip=1)])
     assert path.read_text() == before
