@@ -7,6 +7,7 @@ import pytest
 from fakedetect_jax import experiment, models
 from fakedetect_jax.training.state import create_state
 from tests import tiny_config
+from tests.training.recorded_clips import recorded_clips
 
 RESNET = {"name": "resnet", "variant": None, "depths": (1, 1), "stem": 8}
 CLIPS = 4
@@ -25,16 +26,7 @@ def make(frozen):
 
 @pytest.fixture(scope="module")
 def batch():
-    rng = np.random.default_rng(0)
-    return {
-        "frames": rng.integers(0, 255, (CLIPS, 2, 64, 64, 3)).astype(np.uint8),
-        "landmarks": rng.uniform(16, 48, (CLIPS, 2, 81, 2)).astype(np.float32),
-        "timestamps": np.zeros((CLIPS, 2), np.float32),
-        "valid": np.ones((CLIPS, 2), bool),
-        "label": np.array([0, 1, 0, 1], np.int32),
-        "method": np.zeros(CLIPS, np.int32),
-        "weight": np.ones(CLIPS, np.float32),
-    }
+    return recorded_clips(CLIPS)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.step import compile_step
 from tests import tiny_config
 from tests.models.video.parity import random_variables
+from tests.training.recorded_clips import recorded_clips
 
 CLIPS, DECAY = 8, 0.9
 RESNET = {"name": "resnet", "variant": None, "depths": (1, 1), "stem": 8}
@@ -16,16 +17,7 @@ RESNET = {"name": "resnet", "variant": None, "depths": (1, 1), "stem": 8}
 
 @pytest.fixture(scope="module")
 def batch():
-    rng = np.random.default_rng(0)
-    return {
-        "frames": rng.integers(0, 255, (CLIPS, 2, 64, 64, 3)).astype(np.uint8),
-        "landmarks": rng.uniform(16, 48, (CLIPS, 2, 81, 2)).astype(np.float32),
-        "timestamps": np.zeros((CLIPS, 2), np.float32),
-        "valid": rng.random((CLIPS, 2)) < 0.8,
-        "label": rng.integers(0, 2, CLIPS).astype(np.int32),
-        "method": np.zeros(CLIPS, np.int32),
-        "weight": np.ones(CLIPS, np.float32),
-    }
+    return recorded_clips(CLIPS, valid=0.8)
 
 
 @pytest.fixture(scope="module")
