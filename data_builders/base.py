@@ -18,11 +18,10 @@ from data_builders.journal import Journal
 from data_builders.listing import Listing, SourceError, VideoItem
 from data_builders.report import summarise
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.index import Indexer, write_index
+from fakedetect_jax.data.index import REPORT, Indexer, write_index
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 
-REPORT = "build_report.json"
 # Of a shard, about: some 200 MB.
 SHARD_FRAMES = 10_000
 

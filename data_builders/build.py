@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from data_builders.base import REPORT, FaceSequenceBuilder
+from data_builders.base import FaceSequenceBuilder
 from data_builders.execution import Execution, extract_all, make_work
 from data_builders.journal import Journal
 from data_builders.listing import Listing, VideoItem
@@ -24,7 +24,7 @@ from data_builders.report import describe_build
 from data_builders.splits import check_disjoint
 from data_builders.trouble import NoRoom, Trouble, TroubleLog, VideosUndone, no_room, want_of_room
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.index import load_index
+from fakedetect_jax.data.index import REPORT, load_index
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 

@@ -297,7 +297,8 @@ def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarra
     try:
         model = models.create(spec["model"]["name"], **spec["model"]["options"])
         wanted = variable_shapes(model, ClipSpec.parse(spec["clip"]))
-    except (KeyError, TypeError, AttributeError) as error:
+        _check_provenance(spec["trained"])
+    except (FakedetectError, KeyError, TypeError, AttributeError) as error:
         raise DetectorError(
             f"{folder / SPEC}: a field is missing or wrong ({type(error).__name__}: {error}); make the detector "
             "anew with launch.py --mode=export"
@@ -310,6 +311,13 @@ def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarra
             f"{folder / WEIGHTS}: {len(wrong)} weights do not fit the model of {SPEC}; the first is {name}: "
             f"{found.get(name, 'missing')} instead of {wanted.get(name, 'nothing')}"
         )
+
+
+def _check_provenance(trained: dict[str, Any]) -> None:
+    """Checks what evaluation asks of a detector's training: without its people, nobody would be refused."""
+    for name, kind in (("people", list), ("config", dict), ("step", int)):
+        if not isinstance(trained[name], kind):
+            raise TypeError(f"trained.{name} is {trained[name]!r}")
 
 
 def variable_shapes(model: Any, spec: ClipSpec) -> dict[str, tuple[tuple[int, ...], str]]:

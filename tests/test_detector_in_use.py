@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -226,13 +227,51 @@ def test_the_card_says_where_the_weights_come_from(folder):
     ],
 )
 def test_a_folder_that_is_no_detector_is_refused_by_file(folder, tmp_path, spoil, message):
-    import shutil
-
     broken = tmp_path / "broken"
     shutil.copytree(folder, broken)
     spoil(broken)
     with pytest.raises(DetectorError, match=message):
         load_detector(broken)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("clip.stride", 0),
+        ("clip.stride", float("nan")),
+        ("clip.interval", -1.0),
+        ("clip.frames", 10**9),
+        ("clip.frames", "8"),
+        ("clip.size", 10**6),
+        ("clip.margin", float("nan")),
+        ("clip.margin", "x"),
+        ("clip.extraction", []),
+        ("clip.extraction.size", 0.5),
+        ("clip.extraction.margin", float("inf")),
+        ("clip", None),
+        ("model", []),
+        ("model.name", 3),
+        ("trained", None),
+        ("trained.people", None),
+        ("trained.config", None),
+    ],
+)
+def test_a_field_of_the_detector_that_makes_no_sense_is_named(folder, tmp_path, field, value):
+    for file in ("detector.json", "weights.safetensors"):
+        shutil.copy(folder / file, tmp_path)
+    spec = json.loads((folder / "detector.json").read_text())
+    *path, last = field.split(".")
+    node = spec
+    for name in path:
+        node = node[name]
+    node[last] = value
+    (tmp_path / "detector.json").write_text(json.dumps(spec))
+    with pytest.raises(DetectorError, match=r"detector\.json: "):
+        load_detector(tmp_path)
+    del node[last]
+    (tmp_path / "detector.json").write_text(json.dumps(spec))
+    with pytest.raises(DetectorError, match=r"detector\.json: "):
+        load_detector(tmp_path)
 
 
 def test_frames_of_another_kind_are_refused(folder, clips):

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
+from fakedetect_jax.config_ranges import FIELDS
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 
 # Of the stride: time stamps are rounded, to milliseconds at the coarsest.
@@ -30,6 +32,9 @@ class ClipSpec:
       size: side of the model's input in pixels.
       margin: of the model's crop around landmarks 0-67, as a fraction of their extent on each side.
 
+    Raises:
+      FakedetectError: a value out of the range of its field in config.clip.
+
     Example:
       >>> spec = ClipSpec(Extraction(), frames=8, stride=0.16, interval=5.0, size=224, margin=0.125)
       >>> clips = choose_clips([np.arange(500, dtype=np.float32) / 25], spec)
@@ -43,6 +48,12 @@ class ClipSpec:
     interval: float
     size: int
     margin: float
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "stride", "interval", "size", "margin"):
+            value, wanted = getattr(self, name), FIELDS[f"clip.{name}"]
+            if not wanted.allows(value):
+                raise FakedetectError(f"clip.{name}={value!r}; it must be {wanted.words}")
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> ClipSpec:

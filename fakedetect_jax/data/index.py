@@ -22,6 +22,8 @@ from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.tensor_file import write_tensors
 
+REPORT = "build_report.json"
+
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -88,12 +90,29 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     path = folder / "metadata.json"
     try:
         metadata = json.loads(path.read_text(encoding="utf-8"))
-        Extraction.parse(metadata["extraction"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        if metadata.get("format") == schema.FORMAT:
+            Extraction.parse(metadata["extraction"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedDataset(
             f"{path} cannot be read ({error}); delete {folder} and build the dataset again"
         ) from error
     return metadata
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """Returns the report of a build: a `summary` row per split and method, and a row for each of `videos`.
+
+    Raises:
+      DamagedDataset: the file is missing or not what a build writes.
+    """
+    path = folder / REPORT
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return {name: list(report[name]) for name in ("summary", "videos")}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise DamagedDataset(
+            f"{path} cannot be read ({error}); delete {folder} and build the dataset again"
+        ) from error
 
 
 def read_extraction(folder: Path) -> Extraction:
@@ -201,7 +220,9 @@ def _write(path: Path, index: Index, records: dict[str, int]) -> None:
 
 def _command(dataset: str, metadata: dict[str, Any]) -> str:
     variant = f"--variant {metadata['variant']}" if metadata.get("variant") else ""
-    flags = Extraction.parse(metadata["extraction"]).flags
+    # An older build knew fewer options: it was made by the defaults of the others.
+    options = dataclasses.asdict(Extraction()) | metadata.get("extraction", {})
+    flags = Extraction.parse(options).flags
     return " ".join(["fakedetect build", dataset.partition("/")[0], *filter(None, [variant, flags])])
 
 

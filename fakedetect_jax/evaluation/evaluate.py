@@ -16,7 +16,7 @@ import fakedetect_jax
 from fakedetect_jax import experiment, parallel
 from fakedetect_jax.config import Config
 from fakedetect_jax.data.clips import Clip
-from fakedetect_jax.data.index import dataset_folder
+from fakedetect_jax.data.index import dataset_folder, read_report
 from fakedetect_jax.data.pipeline import evaluation_batches, evaluation_clips
 from fakedetect_jax.data.videos import Video, Videos, person_of, select, source_person_of
 from fakedetect_jax.errors import FakedetectError
@@ -28,7 +28,6 @@ from fakedetect_jax.inference import Detector, load_detector
 from fakedetect_jax.model_card import describe_sources
 
 FOLDER = "evaluation"
-_BUILD_REPORT = "build_report.json"
 _GALLERY_FRAMES = 4
 
 
@@ -150,9 +149,7 @@ def recorded_failures(data_dir: str, source: Config, *, name: str) -> list[Failu
 
     Of a source with a limit, those that its publisher lists before the last video that was reached.
     """
-    report = json.loads(
-        (dataset_folder(data_dir, source.dataset) / _BUILD_REPORT).read_text(encoding="utf-8")
-    )
+    report = read_report(dataset_folder(data_dir, source.dataset))
     listed = [
         video
         for video in report["videos"]

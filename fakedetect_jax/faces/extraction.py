@@ -37,6 +37,9 @@ class Extraction:
     face_crops: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("size", "quality", "detect_every"):
+            if not isinstance(getattr(self, name), int):
+                raise FakedetectError(f"{name}={getattr(self, name)!r} is no whole number")
         if not 16 <= self.size <= 2048:
             raise FakedetectError(f"size={self.size}: crops have 16 to 2048 pixels")
         if not (math.isfinite(self.margin) and 0 <= self.margin <= 2):
@@ -48,7 +51,14 @@ class Extraction:
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Extraction:
-        """Returns what `dataclasses.asdict` made a document of."""
+        """Returns what `dataclasses.asdict` made a document of.
+
+        Raises:
+          FakedetectError: a field is missing, which must not become its default, or a value is out of range.
+        """
+        missing = sorted({field.name for field in dataclasses.fields(cls)} - set(document))
+        if missing:
+            raise FakedetectError(f"extraction lacks {missing}")
         return cls(**{**document, "frames": FrameChoice(**document["frames"])})
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fakedetect_jax import atomic
-from fakedetect_jax.data.index import Entry, dataset_folder
+from fakedetect_jax.data.index import Entry, dataset_folder, read_report
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.inspection.distribution import Distribution, distribution
@@ -70,7 +70,7 @@ def write_sheet(
         if value < 1:
             raise FakedetectError(f"{name}={value}: show and measure at least 1 track")
     folder = dataset_folder(data_dir, dataset)
-    report = json.loads((folder / "build_report.json").read_text(encoding="utf-8"))
+    report = read_report(folder)
     survey = Survey(folder)
     figures = survey.measure(at_most=measured, seed=seed)
     samples = list(_samples(report["summary"], survey.entries, tracks, seed))

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from fakedetect_jax.cli import _parser
 from fakedetect_jax.data import index, videos
 from fakedetect_jax.data.clips import Clip
-from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index, open_split
+from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index, open_split, read_report
 from fakedetect_jax.data.records import DamagedDataset
 from fakedetect_jax.data.videos import decode_jpeg, select
 from fakedetect_jax.errors import FakedetectError
@@ -128,6 +128,13 @@ def test_a_damaged_description_is_named(folder, spoil):
     spoil(folder / "metadata.json")
     with pytest.raises(DamagedDataset, match=r"metadata\.json cannot be read"):
         select(folder.parents[1], "tiny_faces", "test")
+
+
+@pytest.mark.parametrize("spoil", [cut, lambda path: path.write_text("[]"), lambda path: path.unlink()])
+def test_a_damaged_report_of_the_build_is_named(folder, spoil):
+    spoil(folder / "build_report.json")
+    with pytest.raises(DamagedDataset, match=r"build_report\.json cannot be read"):
+        read_report(folder)
 
 
 @pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
