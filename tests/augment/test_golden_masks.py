@@ -1,0 +1,98 @@
+"""Our masks against those of another hand, which read the recipe without seeing this project's reading of it.
+
+golden/mask_by_scipy.py is that reading, golden/golden.npz its masks of a dozen drawn sets of parameters.
+"""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fakedetect_jax.augment import mask as ours
+from fakedetect_jax.augment.draws import Draws
+from fakedetect_jax.augment.recipe import SelfBlendRecipe
+from tests.augment.golden import mask_by_scipy as theirs
+
+GOLDEN = np.load(Path(__file__).parent / "golden" / "golden.npz", allow_pickle=False)
+SIZE = int(GOLDEN["size"])
+# One of the twelve is softened without the recipe's canvas, which we cannot leave out.
+CASES = np.flatnonzero(GOLDEN["has_canvas"]).tolist()
+# Where our ramp, for the published `< 1`, is half way.
+OUR_SLACK = 0.75 * ours._LACK
+
+
+def uniform(value, low, high):
+    """The number in [0, 1) that draws a whole number of a range."""
+    return (value - low + 0.5) / (high + 1 - low)
+
+
+def fields(case):
+    return [theirs.field_from_knots(knots, SIZE, int(GOLDEN["knot_step"])) for knots in GOLDEN["knots"][case]]
+
+
+def our_mask(case, monkeypatch):
+    pad = round(ours._PAD * SIZE)
+    padded = [jnp.asarray(np.pad(field, pad, mode="edge"), jnp.float32) for field in fields(case)]
+    monkeypatch.setattr(ours, "elastic_displacement", lambda *_, **__: padded)
+    one_hull = tuple(float(number == (GOLDEN["use"][case] == 68)) for number in range(8))
+    recipe = SelfBlendRecipe(size=SIZE, hulls=one_hull)
+    width, height = GOLDEN["canvas"][case].tolist()
+    numbers = [
+        0.5,
+        uniform(recipe.blend_ratios.index(GOLDEN["ratio"][case]), 0, len(recipe.blend_ratios) - 1),
+        uniform(width, *recipe.mask_canvas),
+        uniform(height, *recipe.mask_canvas),
+        *(uniform(int(GOLDEN[f"{name}_kernel"][case]) // 2, 2, 12) for name in ("erode", "blur")),
+        uniform(GOLDEN["blur_sigma"][case], *recipe.blur_sigma),
+    ]
+    draws = Draws(*[None] * len(Draws._fields))._replace(mask=jnp.array(numbers, jnp.float32))
+    motion = ours.Motion(
+        *(jnp.array(GOLDEN[name][case], jnp.float32) for name in ("centre", "scale", "shift"))
+    )
+    points = jnp.array(GOLDEN["points"][case][None], jnp.float32)
+    face = jnp.array(GOLDEN["face"][case], jnp.float32)
+    return np.asarray(ours.blend_mask(draws, points, motion=motion, face=face, recipe=recipe)[0])
+
+
+def their_mask(case, slack):
+    return theirs.blend_mask(
+        GOLDEN["points"][case][: int(GOLDEN["use"][case])],
+        SIZE,
+        displacement=fields(case) if GOLDEN["has_field"][case] else None,
+        **{name: tuple(GOLDEN[name][case]) for name in ("scale", "shift", "centre", "face")},
+        **{f"{name}_kernel": int(GOLDEN[f"{name}_kernel"][case]) for name in ("erode", "blur")},
+        blur_sigma=float(GOLDEN["blur_sigma"][case]),
+        ratio=float(GOLDEN["ratio"][case]),
+        canvas=tuple(GOLDEN["canvas"][case].tolist()) if GOLDEN["has_canvas"][case] else None,
+        slack=slack,
+    )
+
+
+def test_the_golden_masks_are_those_of_their_code():
+    for case in (0, 5):
+        np.testing.assert_allclose(
+            their_mask(case, 1e-12), GOLDEN["mask"][case] / 255, atol=0.5 / 255 + 1e-6, rtol=0
+        )
+
+
+def test_both_hands_make_the_same_masks_where_they_keep_the_same_plateau(monkeypatch):
+    """Other readings of the recipe are 0.011 (automatic second sigma) to 0.12 (no erosion) apart in the median."""
+    differences = [
+        np.abs(our_mask(case, monkeypatch) - their_mask(case, OUR_SLACK)).mean() / GOLDEN["ratio"][case]
+        for case in CASES
+    ]
+    assert np.median(differences) < 0.006, differences
+    assert max(differences) < 0.012, differences
+
+
+@pytest.mark.xfail(
+    strict=True, reason="we keep a pixel that lacks a thousandth, the released code hardly any"
+)
+def test_the_plateau_is_the_published_one(monkeypatch):
+    """Published: whatever is below the maximum is eroded, which in float32 means below 1 - 1e-7 or so."""
+    larger = [
+        (our_mask(case, monkeypatch) - GOLDEN["mask_slack_1e6"][case] / 255).mean() / GOLDEN["ratio"][case]
+        for case in CASES
+    ]
+    assert abs(np.median(larger)) < 0.006, larger
