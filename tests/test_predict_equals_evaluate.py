@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from fakedetect_jax.data.videos import select
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.evaluate import open_source, score_videos
 from fakedetect_jax.evaluation.scores import aggregate
+from fakedetect_jax.faces.video import open_video
 from tests import tiny_config
 from tests.listed_videos import ListedVideos
 from tests.real_size.long_videos import shots, two_people
@@ -66,6 +68,22 @@ def test_predict_equals_evaluate(paths, tmp_path, flags):
         np.testing.assert_allclose(verdict.score, scores[path.stem], atol=1e-5, rtol=0)
     # Different videos, or this would pass with a detector that says nothing.
     assert np.ptp(list(scores.values())) > 1e-4
+
+
+def test_predict_equals_evaluate_on_ready_face_crops(tmp_path):
+    crops = tmp_path / "crops"
+    crops.mkdir()
+    for frame in open_video(FACE).frames:
+        height = 120 + 2 * (frame.index % 4)
+        cv2.imwrite(str(crops / f"{frame.index}.png"), frame.image[56 : 56 + height, 110:218])
+    dataset, report = built([crops], tmp_path / "data", "--face-crops --size 64")
+    assert (report["videos"][0]["tracks"], report["videos"][0]["missed"]) == (1, 0)
+    videos = select(tmp_path / "data", dataset, "test")
+    detector = tiny_detector(tiny_spec())  # which learned from whole frames
+    assert videos.extraction.same_crops(detector.clip.extraction)
+    scores = evaluated(videos, detector)
+    verdict = detector.predict(crops, face_crops=True)[0]
+    np.testing.assert_allclose(verdict.score, scores["crops"], atol=1e-5, rtol=0)
 
 
 def test_a_video_is_scored_on_all_its_shots_and_the_report_says_what_is_missed(paths, tmp_path):

@@ -1,4 +1,4 @@
-"""Draws a dozen SBI blend masks within the recipe's ranges and writes golden.npz: python -m tests.augment.golden.make."""
+"""Draws a dozen SBI masks within the recipe's ranges into golden.npz: python -m tests.augment.golden.make."""
 
 from pathlib import Path
 
