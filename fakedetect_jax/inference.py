@@ -104,7 +104,7 @@ class Detector:
             return place, *forward(variables, *inputs)
 
         whole, split = parallel.replicated(self.mesh), parallel.split_by_example(self.mesh)
-        self._variables = parallel.replicate(variables, self.mesh)
+        self._variables = jax.device_put(variables, whole)
         self._forward = jax.jit(
             placed, in_shardings=(whole, split, *(split for _ in INPUTS)), out_shardings=(whole, whole, whole)
         )

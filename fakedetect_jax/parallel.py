@@ -61,17 +61,6 @@ def split_by_example(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(DATA))
 
 
-def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts the same arrays of every process, numpy's or on its own devices, on all devices of the mesh."""
-    sharding = replicated(mesh)
-
-    def put(leaf: Any) -> jax.Array:
-        values = np.asarray(leaf)
-        return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
-
-    return jax.tree.map(put, tree)
-
-
 def check_batch_size(batch_size: int, mesh: Mesh, field: str) -> None:
     """Checks that a global batch divides by the devices.
 
