@@ -18,8 +18,3 @@ def blur_matrix(
     distance = jnp.abs(positions[:, None] - jnp.arange(length, dtype=jnp.float32))
     weights = jnp.exp(-0.5 * jnp.square(distance / sigma)) * jnp.clip(radius + 1.0 - distance, 0.0, 1.0)
     return weights / jnp.sum(weights, axis=1, keepdims=True)
-
-
-def automatic_sigma(radius: Scalar) -> Scalar:
-    """The sigma that OpenCV gives a kernel of 2 `radius` + 1 taps."""
-    return 0.3 * (radius - 1.0) + 0.8

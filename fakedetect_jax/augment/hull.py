@@ -60,8 +60,9 @@ HULLS = {
     "eyes": Hull((((17, 28), (36, 48)),), growth=0.10),
 }
 MOST_PARTS = max(len(hull.parts) for hull in HULLS.values())
-# Hulls that meet at an edge must not leave a line between them: OpenCV's filled polygons include their outline too.
-_OUTLINE = 0.4
+# Filled polygons include the pixels of their outline, half a pixel of a video in which a face is 250 pixels wide; so
+# two that meet leave no line between them.
+_OUTLINE = 0.2
 # Distances from two hulls that differ by less, in pixels, are taken for those of neighbours.
 _JOINT = 2.0
 
@@ -91,7 +92,6 @@ def _brow_lift() -> np.ndarray:
 
 _MEMBERSHIP = _membership()
 _GROWTH = np.array([hull.growth for hull in HULLS.values()], np.float32)
-_RIM = np.array([_OUTLINE if len(hull.parts) > 1 else 0.0 for hull in HULLS.values()], np.float32)
 _LIFT = _brow_lift()
 _LIFTED = np.array([hull.raised_brows for hull in HULLS.values()], np.float32)
 
@@ -121,7 +121,7 @@ def hull_support(
     points = landmarks + jnp.sum(kind * _LIFTED) * lifted
     projected = jnp.matmul(points, directions, precision=precision)[:, None]
     member = jnp.einsum("k,kpi->pi", kind, _MEMBERSHIP[:, :parts])
-    growth = jnp.sum(kind * _GROWTH) * face_width + jnp.sum(kind * _RIM)
+    growth = jnp.sum(kind * _GROWTH) * face_width + _OUTLINE
     return jnp.max(projected + (member[..., None] - 1.0) * 1e9, axis=2) + growth
 
 
@@ -131,10 +131,13 @@ def _joined(left: Float[Array, "t h w"], right: Float[Array, "t h w"]) -> Float[
     return jnp.maximum(left, right) + 0.25 * _JOINT * jnp.square(near)
 
 
-def hull_mask(
+def hull_depth(
     support: Float[Array, "t parts directions"], x: Float[Array, "h w"], y: Float[Array, "h w"]
 ) -> Float[Array, "t h w"]:
-    """Coverage in [0, 1] of pixels with centres (x, y), shared by all frames; the edge is a pixel wide."""
+    """How many pixels inside the hull the pixel centres (x, y) lie, negative outside; (x, y) are all frames'.
+
+    `clip(depth + 0.5, 0, 1)` is the pixel's coverage, with an edge a pixel wide.
+    """
     # Unrolled, so that it compiles to one fused elementwise loop: a reduction would keep 64 planes in memory.
     nearest = jnp.zeros(())
     for part in range(support.shape[1]):
@@ -144,4 +147,4 @@ def hull_mask(
             across = float(np.cos(angle)) * x + float(np.sin(angle)) * y
             inside = jnp.minimum(inside, support[:, part, k, None, None] - across)
         nearest = inside if part == 0 else _joined(nearest, inside)
-    return jnp.clip(nearest + 0.5, 0.0, 1.0)
+    return nearest

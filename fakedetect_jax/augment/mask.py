@@ -1,15 +1,16 @@
 """The blend mask: hull of the landmarks, moved with the source, elastically displaced, eroded and blurred."""
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fakedetect_jax.augment.blur import automatic_sigma, blur_matrix
+from fakedetect_jax.augment.blur import blur_matrix
 from fakedetect_jax.augment.draws import Draws
 from fakedetect_jax.augment.elastic import elastic_displacement
-from fakedetect_jax.augment.hull import hull_mask, hull_support, parts_of
+from fakedetect_jax.augment.hull import hull_depth, hull_support, parts_of
 from fakedetect_jax.augment.recipe import SelfBlendRecipe
 from fakedetect_jax.augment.resample import apply_separable
 
@@ -17,13 +18,11 @@ from fakedetect_jax.augment.resample import apply_separable
 LOOSE_WIDTH = 2.0
 LOOSE_HEIGHT = 2.4
 LOOSE_RISE = 0.3
-# A pixel of which the first blur leaves less than all but this share of the maximum felt the outside, and is eroded.
-_LACK = 1e-3
-# A mask of which the first blur leaves less than this nowhere covers a pixel, and rounding drowns what it lacks.
+# A mask that covers less than this share of every pixel is the sliver of a hull outside the window, and counts as none.
 _LEAST = 1e-3
-# The released code moves, displaces and shrinks the mask one after the other; each interpolation softens its edge, of
-# which the erosion leaves only what is full. Here it is evaluated in one step: in reference pixels, what that lacks.
-_SOFTENED = 0.45
+# On the canvas a pixel between pixels of the mask and others is not full, and erosion goes from the innermost of them:
+# this share of a pixel more than its kernel says (both other implementations in tests/augment).
+_PARTIAL = 0.3
 # Side of the mask that is displaced and blurred: in the released code a face spans 96 to 128 pixels there too.
 _WORK_SIZE = 128
 # Border around the window in which the mask is made too, as a share of the window.
@@ -74,43 +73,72 @@ def _normalised(planes: Float[Array, "t h w"]) -> Float[Array, "t h w"]:
     return planes / jnp.maximum(highest, 1e-6)
 
 
+def _lowest_within(radius: Float[Array, ""], planes: Float[Array, "t h w"], *, reach: int) -> Array:
+    """The least value up to `radius` (at most `reach`) pixels before and after each place of the last axis.
+
+    Between pixels the values are interpolated linearly, and beyond the border they go on as they are.
+    """
+    length = planes.shape[-1]
+    padded = jnp.pad(planes, ((0, 0), (0, 0), (reach, reach)), mode="edge")
+    lowest = planes
+    for side in (-1, 1):
+        previous = within = planes
+        for step in range(1, reach + 1):
+            start = reach + side * step
+            value = padded[..., start : start + length]
+            share = jnp.clip(radius - (step - 1), 0.0, 1.0)
+            within = within + share * (value - previous)
+            lowest = jnp.minimum(lowest, within)
+            previous = value
+    return lowest
+
+
+def erode(depth: Float[Array, "t h w"], radii: Float[Array, "2"], *, reach: int) -> Float[Array, "t h w"]:
+    """Coverage in [0, 1] of what is left of a mask after erosion by a rectangle of half sides `radii` (x, y).
+
+    `depth` says how many pixels inside the mask each pixel lies; the radii are in pixels too, at most `reach`. Of
+    a mask with no place for the rectangle, the spot that is deepest under it is left; one that covers no pixel is
+    left empty.
+    """
+    across = _lowest_within(radii[0], depth, reach=reach)
+    eroded = jnp.swapaxes(_lowest_within(radii[1], jnp.swapaxes(across, 1, 2), reach=reach), 1, 2)
+    deepest = jnp.max(eroded, axis=(1, 2), keepdims=True)
+    covers = jnp.max(depth, axis=(1, 2), keepdims=True) > _LEAST - 0.5
+    return jnp.clip(eroded + jnp.maximum(0.5 - deepest, 0.0) + 0.5, 0.0, 1.0) * covers
+
+
 def soften(
     draws: Float[Array, "5"],
-    mask: Float[Array, "t padded padded"],
+    depth: Float[Array, "t padded padded"],
     positions: Float[Array, " size"],
     *,
     face: Float[Array, "2"],
     recipe: SelfBlendRecipe,
 ) -> Float[Array, "t size size"]:
-    """Erode by a blur of which only the plateau stays, feather by a second one; each frame's maximum is 1.
+    """Erode as a blur of which only the full pixels stay, feather by a second blur; each frame's maximum is 1.
 
-    `face` is the (width, height) of the face box and `positions` are the places of the result's rows and
-    columns, in pixels of the mask. A mask of zeros stays zero.
+    A pixel is full after a blur if all pixels under its kernel are, whatever their weights: an erosion by the
+    kernel's square. `depth` is the mask as `erode` takes it, `face` the (width, height) of the face box and
+    `positions` the places of the result's rows and columns, all in pixels of the mask.
     """
     canvas = jnp.stack([_integer(draws[i], *recipe.mask_canvas) for i in range(2)])
     scale = face * jnp.array([LOOSE_WIDTH, LOOSE_HEIGHT]) / canvas
-    length = mask.shape[-1]
-
-    def blur(planes: Array, at: Array, radius: Array, sigma: Array) -> Array:
-        columns, rows = (
-            blur_matrix(at, length, sigma=sigma * scale[axis], radius=radius * scale[axis]) for axis in (0, 1)
-        )
-        return apply_separable(rows, columns, planes)
+    length = depth.shape[-1]
 
     radius = _integer(draws[2], recipe.erode_kernel[0] // 2, recipe.erode_kernel[1] // 2)
-    everywhere = jnp.arange(length, dtype=jnp.float32)
-    # The outside is blurred, not the mask: near the plateau it is a small number with all its digits, and 1 minus the
-    # blurred mask would be a difference of two large ones.
-    outside = blur(1.0 - mask, everywhere, radius, automatic_sigma(radius))
-    least = jnp.min(outside, axis=(1, 2), keepdims=True)
-    highest = 1.0 - least
-    lack = (outside - least) / jnp.maximum(highest, _LEAST)
-    # A short ramp, for the released code's `< 1`, keeps the eroded edge antialiased and safe from rounding.
-    eroded = jnp.clip((_LACK - lack) / _LACK * 2.0, 0.0, 1.0) * (highest > _LEAST)
+    # No face box is larger than the window, which is less than the padded mask.
+    reach = math.ceil(
+        (recipe.erode_kernel[1] // 2 + _PARTIAL) * LOOSE_HEIGHT * length / recipe.mask_canvas[0]
+    )
+    eroded = erode(depth, (radius + _PARTIAL * (radius > 0)) * scale, reach=reach)
 
     radius = _integer(draws[3], recipe.blur_kernel[0] // 2, recipe.blur_kernel[1] // 2)
     sigma = _integer(draws[4], *recipe.blur_sigma)
-    return _normalised(blur(eroded, positions, radius, sigma))
+    columns, rows = (
+        blur_matrix(positions, length, sigma=sigma * scale[axis], radius=radius * scale[axis])
+        for axis in (0, 1)
+    )
+    return _normalised(apply_separable(rows, columns, eroded))
 
 
 def _one_hot(draw: Float[Array, ""], probabilities: tuple[float, ...]) -> Float[Array, " kinds"]:
@@ -150,7 +178,7 @@ def blend_mask(
     y = motion.origin(grid[:, None] + dy, 1)
     kind = _one_hot(draws.mask[0], recipe.hulls)
     support = hull_support(points, kind, face_width=face[0], parts=parts_of(recipe.hulls))
-    mask = hull_mask(support - _SOFTENED * scale, x, y)
+    depth = hull_depth(support, x, y)
     opacity = pick(draws.mask[1], recipe.blend_ratios)
     positions = (jnp.arange(recipe.size, dtype=jnp.float32) + 0.5) / unit - 0.5 + pad
-    return soften(draws.mask[2:], mask, positions, face=face, recipe=recipe) * opacity
+    return soften(draws.mask[2:], depth, positions, face=face, recipe=recipe) * opacity

@@ -25,12 +25,14 @@ def reference(**changes: Any) -> SelfBlendRecipe:
 
     Its mask families need another project's library, without which it takes the convex hull of all points, or
     of all but the forehead one time in four. Its colour changes go through 8-bit tables that cut to whole
-    levels, and its shifts of hue, saturation and value are below one level: nothing, or one level down.
+    levels, and its shifts of hue, saturation and value are below one level: nothing, or one level down. Its
+    mask has 8 bits too, zeros and ones, and a blur that is rounded to zeros and ones erodes nothing.
     """
     fields = {
         "hulls": _SINGLE_HULL,
         "temporal": "independent",
         "eight_bit": True,
+        "erode_kernel": (1, 1),
         "source_hue": _HSV_LEVELS / 180.0,
         "source_saturation": _HSV_LEVELS / 255.0,
         "source_value": _HSV_LEVELS / 255.0,

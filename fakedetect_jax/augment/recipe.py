@@ -67,7 +67,7 @@ class SelfBlendRecipe:
     mask_canvas: tuple[int, int] = (192, 256)
     """Sides, drawn for each axis, of the canvas that holds the loose crop when the mask is blurred."""
     erode_kernel: tuple[int, int] = (5, 25)
-    """Range of the odd kernel of the first blur, which only erodes, in pixels of the mask canvas."""
+    """Range of the odd kernel of the first blur, which only erodes, in pixels of the mask canvas; 1 erodes nothing."""
     blur_kernel: tuple[int, int] = (5, 25)
     blur_sigma: tuple[int, int] = (5, 45)
     """Second blur: range of the odd kernel and of the integer sigma, in pixels of the mask canvas."""

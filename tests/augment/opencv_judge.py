@@ -136,8 +136,10 @@ def pair(image, landmarks, parameters, displacement, *, size, eight_bit):
     else:
         target = changed
     mask = hull(landmarks, p.hull, image.shape[:2])
-    source, mask = move(source, landmarks, p), move(mask, landmarks, p, border=cv2.BORDER_CONSTANT)
-    mask = soften(displace(mask, displacement), landmarks, p) * p.opacity
+    source = move(source, landmarks, p)
+    mask = move(mask, landmarks, p, interpolation=cv2.INTER_NEAREST, border=cv2.BORDER_CONSTANT)
+    mask = displace(mask, displacement)
+    mask = soften(mask if eight_bit else mask.astype(np.float32), landmarks, p) * p.opacity
     fake = (mask[..., None] * source + (1 - mask[..., None]) * target).astype(np.uint8)
     out = [compress(change_colour(part, p.shared, eight_bit), p.quality) for part in (target, fake)]
     return [crop(part, landmarks, p.margins, size) for part in (*out, mask)]
@@ -164,21 +166,19 @@ def loose_crop(landmarks):
 
 
 def hull(landmarks, name, shape):
-    """Filled polygons, drawn eight times as large and averaged."""
+    """Filled polygons of zeros and ones, with the pixels of their outlines."""
     points = landmarks.copy()
     if name == "extended":
         # Brows rise by half their distance to the line of the eyes, which at the outer ends leans to the jaw.
         below = [0.75 * points[36] + 0.25 * points[0], *points[36:40]]
         below += [*points[42:46], 0.75 * points[45] + 0.25 * points[16]]
         points[17:27] += 0.5 * (points[17:27] - np.array(below))
-    fine, lift = np.zeros((shape[0] * 8, shape[1] * 8), np.uint8), 16
+    mask = np.zeros(shape, np.uint8)
     for polygon in POLYGONS[name]:
-        # A pixel's centre is the middle of its eight by eight; four bits of OpenCV's sub-pixel positions.
-        corners = cv2.convexHull(((points[polygon] + 0.5) * 8 - 0.5).astype(np.float32))
-        cv2.fillConvexPoly(fine, np.round(corners * lift).astype(np.int32), 255, shift=4)
-        if len(POLYGONS[name]) > 1:
-            cv2.polylines(fine, [np.round(corners * lift).astype(np.int32)], True, 255, 8, shift=4)
-    return cv2.resize(fine, shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        # Four bits of OpenCV's sub-pixel positions.
+        corners = cv2.convexHull(points[polygon].astype(np.float32))
+        cv2.fillConvexPoly(mask, np.round(corners * 16).astype(np.int32), 1, shift=4)
+    return mask
 
 
 def change_colour(image, colour, eight_bit):
@@ -234,14 +234,14 @@ def degrade(image, parameters):
     return image
 
 
-def move(image, landmarks, parameters, border=cv2.BORDER_REPLICATE):
+def move(image, landmarks, parameters, interpolation=cv2.INTER_LINEAR, border=cv2.BORDER_REPLICATE):
     """Scale about the middle of the loose crop, then shift by shares of its sides."""
     corner, sides = loose_crop(landmarks)
     scale, centre = np.array(parameters.scale), corner + sides / 2
     offset = centre - scale * centre + np.array(parameters.shift) * sides
     matrix = np.array([[scale[0], 0, offset[0]], [0, scale[1], offset[1]]])
     return cv2.warpAffine(
-        image, matrix, image.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=border, borderValue=0
+        image, matrix, image.shape[1::-1], flags=interpolation, borderMode=border, borderValue=0
     )
 
 
@@ -249,11 +249,11 @@ def displace(mask, displacement):
     """The elastic transform: each pixel takes the value at its displaced place."""
     y, x = np.mgrid[: mask.shape[0], : mask.shape[1]].astype(np.float32)
     dx, dy = displacement
-    return cv2.remap(mask, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    return cv2.remap(mask, x + dx, y + dy, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
 
 
 def soften(mask, landmarks, parameters):
-    """On the canvas of the loose crop: blur and keep the plateau, blur again; each time the maximum becomes 1."""
+    """On the canvas of the loose crop: blur and keep what is full, blur again; each time the maximum becomes 1."""
     corner, sides = loose_crop(landmarks)
     canvas = np.array(parameters.canvas[::-1])
     ratio = canvas / sides
@@ -265,7 +265,8 @@ def soften(mask, landmarks, parameters):
     )
     small = cv2.warpAffine(mask, to_canvas, tuple(int(v) for v in canvas), flags=cv2.INTER_LINEAR)
     plateau = cv2.GaussianBlur(small, (parameters.erode,) * 2, 0, borderType=cv2.BORDER_CONSTANT)
-    plateau = np.where(plateau < (1 - 1e-3) * plateau.max(), 0, 1).astype(np.float32)
+    # Of a mask of bytes the blur is rounded to zeros and ones, and nothing is eroded.
+    plateau = np.where(plateau < (1 - 1e-6) * plateau.max(), 0, 1).astype(np.float32)
     soft = cv2.GaussianBlur(plateau, (parameters.blur,) * 2, parameters.sigma, borderType=cv2.BORDER_CONSTANT)
     soft /= max(soft.max(), 1e-6)
     return cv2.warpAffine(soft, to_canvas, mask.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
