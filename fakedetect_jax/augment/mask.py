@@ -126,9 +126,10 @@ def soften(
     length = depth.shape[-1]
 
     radius = _integer(draws[2], recipe.erode_kernel[0] // 2, recipe.erode_kernel[1] // 2)
-    # No face box is larger than the window, which is less than the padded mask.
+    # No face box is larger than the window.
+    window = length / (1 + 2 * _PAD)
     reach = math.ceil(
-        (recipe.erode_kernel[1] // 2 + _PARTIAL) * LOOSE_HEIGHT * length / recipe.mask_canvas[0]
+        (recipe.erode_kernel[1] // 2 + _PARTIAL) * LOOSE_HEIGHT * window / recipe.mask_canvas[0]
     )
     eroded = erode(depth, (radius + _PARTIAL * (radius > 0)) * scale, reach=reach)
 
