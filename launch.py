@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from fakedetect_jax.program import importing, run_program
+from fakedetect_jax.cli.program import importing, run_program
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment, a file in configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run: checkpoints, logs, detector, evaluation.")
@@ -51,14 +51,14 @@ def _train() -> Callable[[Any, Path], object]:
 
 
 def _export() -> Callable[[Any, Path], object]:
-    from fakedetect_jax.export import export
+    from fakedetect_jax.deployment.export import export
 
     return lambda config, workdir: print(f"detector: {export(config, workdir)}")
 
 
 def _evaluate() -> Callable[[Any, Path], object]:
+    from fakedetect_jax.deployment.export import FOLDER
     from fakedetect_jax.evaluation.evaluate import evaluate
-    from fakedetect_jax.export import FOLDER
 
     return lambda config, workdir: print(
         f"report: {evaluate(config, workdir, detector_folder=workdir / FOLDER)}"
@@ -67,9 +67,9 @@ def _evaluate() -> Callable[[Any, Path], object]:
 
 def parse(arguments: list[str]) -> tuple[Any, Path]:
     """Returns the config, overridden and checked, and the folder of the run; a wrong command line ends the program."""
-    from configs import base
-    from fakedetect_jax import model_options
-    from fakedetect_jax.config import validate
+    from fakedetect_jax.config import model_options
+    from fakedetect_jax.config.check import validate
+    from fakedetect_jax.configs import base
     from fakedetect_jax.errors import ConfigError
 
     try:
@@ -89,7 +89,7 @@ def parse(arguments: list[str]) -> tuple[Any, Path]:
 
 
 def _parse_flags(arguments: list[str], reference: Any) -> None:
-    from fakedetect_jax.config import known_fields
+    from fakedetect_jax.config.check import known_fields
 
     try:
         left = flags.FLAGS(arguments)

@@ -85,7 +85,16 @@ def demo() -> None:
     for mode in ("train", "export", "evaluate"):
         call([*LAUNCH, mode])
     for name, clip in CLIPS.items():
-        call(["python", "-m", "data_builders.mini_forensics.render", clip, "--out", f"{WORKDIR}/{name}"])
+        call(
+            [
+                "python",
+                "-m",
+                "fakedetect_jax.data_builders.mini_forensics.render",
+                clip,
+                "--out",
+                f"{WORKDIR}/{name}",
+            ]
+        )
         (video,) = (ROOT / WORKDIR / name).glob("*.avi")
         out = f"{WORKDIR}/{name}"
         call(

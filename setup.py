@@ -66,9 +66,14 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11",
-    packages=find_packages(include=["fakedetect_jax*", "configs*", "data_builders*"]),
+    # In the repository they lie at the top, where users edit them; installed, nothing but fakedetect_jax does.
+    packages=[
+        *find_packages(include=["fakedetect_jax*"]),
+        *(f"fakedetect_jax.{name}" for name in find_packages(include=["configs*", "data_builders*"])),
+    ],
+    package_dir={f"fakedetect_jax.{name}": name for name in ("configs", "data_builders")},
     include_package_data=True,
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
-    entry_points={"console_scripts": ["fakedetect = fakedetect_jax.cli:main"]},
+    entry_points={"console_scripts": ["fakedetect = fakedetect_jax.cli.main:main"]},
 )

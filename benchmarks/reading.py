@@ -18,14 +18,14 @@ import numpy as np
 import simplejpeg
 import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder
-from data_builders.build import prepare
-from data_builders.listing import Listing, VideoItem
-from data_builders.mini_forensics.render import encode
 from fakedetect_jax.data import schema
 from fakedetect_jax.data.clips import ClipSpec, choose_clips
 from fakedetect_jax.data.pipeline import Loading, train_batches
 from fakedetect_jax.data.videos import Videos, select
+from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
+from fakedetect_jax.data_builders.engine.build import prepare
+from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
+from fakedetect_jax.data_builders.mini_forensics.render import encode
 from fakedetect_jax.faces.video import open_video
 
 FACE = Path(__file__).parents[1] / "tests" / "fixtures" / "face.mp4"

@@ -17,8 +17,8 @@ import numpy as np
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
-from configs import sbi_convnext_tiny
 from fakedetect_jax import experiment
+from fakedetect_jax.configs import sbi_convnext_tiny
 from fakedetect_jax.training.inputs import SELF_BLEND
 from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.step import compile_step

@@ -7,8 +7,8 @@ Trains on the real clips of the train split alone; self-blending makes the fakes
 forgery methods that it never saw.
 """
 
-from configs import base
 from fakedetect_jax.config import Config
+from fakedetect_jax.configs import base
 
 
 def get_config() -> Config:

@@ -6,8 +6,8 @@ python launch.py --config configs/demo_pretrained.py --workdir runs/demo_pretrai
 It does not lift the demo's figures, it lowers them: docs/models.md has both, over three seeds.
 """
 
-from configs import demo
 from fakedetect_jax.config import Config
+from fakedetect_jax.configs import demo
 
 
 def get_config() -> Config:

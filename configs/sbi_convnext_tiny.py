@@ -14,8 +14,8 @@ videos of DeeperForensics are those of FaceForensics++, whose own splits share a
 Not run to its end yet: it has no figures of ours.
 """
 
-from configs import base
 from fakedetect_jax.config import Config
+from fakedetect_jax.configs import base
 
 
 def get_config() -> Config:

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder
-from data_builders.listing import Listing, VideoItem
 from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
+from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
 
 
 class ListedVideos(FaceSequenceBuilder):

@@ -7,8 +7,8 @@ import sys
 
 import jax
 
+from fakedetect_jax.deployment.export import export
 from fakedetect_jax.evaluation.evaluate import evaluate
-from fakedetect_jax.export import export
 from fakedetect_jax.training.loop import train
 from tests import tiny_config
 

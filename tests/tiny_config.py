@@ -1,6 +1,6 @@
 """A run of seconds on the tiny dataset of tests/tiny_dataset.py."""
 
-from configs import base
+from fakedetect_jax.configs import base
 
 
 def get_config():

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder
-from data_builders.build import prepare
-from data_builders.listing import Listing, VideoItem
 from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
+from fakedetect_jax.data_builders.engine.build import prepare
+from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FACE = FIXTURES / "face.mp4"

@@ -8,7 +8,7 @@ import jax
 
 from fakedetect_jax import experiment
 from fakedetect_jax.data.clips import ClipSpec
-from fakedetect_jax.inference import Detector
+from fakedetect_jax.deployment.inference import Detector
 from fakedetect_jax.training.state import create_state
 from tests import tiny_config
 

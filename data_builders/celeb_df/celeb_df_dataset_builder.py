@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder
-from data_builders.celeb_df import layout
-from data_builders.listing import Listing
+from fakedetect_jax.data_builders.celeb_df import layout
+from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
+from fakedetect_jax.data_builders.engine.listing import Listing
 
 
 class Builder(FaceSequenceBuilder):

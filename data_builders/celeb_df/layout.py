@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_builders.celeb_df.names import CELEBRITIES, FAKES, KINDS, SPELLINGS, YOUTUBE, parse
-from data_builders.celeb_df.official_list import LIST_NAME, Video, parse_test_list
-from data_builders.celeb_df.validation import draw_people
-from data_builders.listing import (
+from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.celeb_df.names import CELEBRITIES, FAKES, KINDS, SPELLINGS, YOUTUBE, parse
+from fakedetect_jax.data_builders.celeb_df.official_list import LIST_NAME, Video, parse_test_list
+from fakedetect_jax.data_builders.celeb_df.validation import draw_people
+from fakedetect_jax.data_builders.engine.listing import (
     TEST,
     TRAIN,
     VALIDATION,
@@ -17,7 +18,6 @@ from data_builders.listing import (
     cut_validation,
     require,
 )
-from fakedetect_jax.data.schema import REAL
 
 # Videos in each folder, as the publisher counts them.
 TOTALS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from data_builders.celeb_df.names import FAKES, KINDS, kind_of, parse
-from data_builders.listing import SourceError
+from fakedetect_jax.data_builders.celeb_df.names import FAKES, KINDS, kind_of, parse
+from fakedetect_jax.data_builders.engine.listing import SourceError
 
 LIST_NAME = "List_of_testing_videos.txt"
 _LINE = re.compile(r"([01])\s+([^/\s]+)/(?:videos/)?([^/\s]+)\.mp4")

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data_builders.deeperforensics.splits import parse_fake, read_splits
-from data_builders.faceforensics.youtube import shared_notes, youtube_identity
-from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, require
 from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.deeperforensics.splits import parse_fake, read_splits
+from fakedetect_jax.data_builders.engine.listing import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Listing,
+    SourceError,
+    VideoItem,
+    require,
+)
+from fakedetect_jax.data_builders.faceforensics.youtube import shared_notes, youtube_identity
 
 CLEAN = ("end_to_end", "reenact_postprocess")
 DISTORTED = (

@@ -8,9 +8,10 @@ import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_builders.dfdc import preview
-from data_builders.dfdc.metadata import read_metadata
-from data_builders.listing import (
+from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.dfdc import preview
+from fakedetect_jax.data_builders.dfdc.metadata import read_metadata
+from fakedetect_jax.data_builders.engine.listing import (
     TEST,
     TRAIN,
     VALIDATION,
@@ -20,8 +21,7 @@ from data_builders.listing import (
     cut_validation,
     require,
 )
-from data_builders.source_files import fault_of_name, read_rows
-from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.engine.source_files import fault_of_name, read_rows
 
 FULL, FULL_3215, PREVIEW = "full", "full_3215", "preview"
 PARTS = 50

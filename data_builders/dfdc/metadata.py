@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from data_builders.listing import SourceError
-from data_builders.source_files import read_json
+from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import read_json
 
 
 def read_metadata(path: Path) -> dict[str, dict[str, Any]]:

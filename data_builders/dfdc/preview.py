@@ -11,10 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_builders.dfdc.metadata import read_metadata
-from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, require
-from data_builders.source_files import fault_of_name
 from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.dfdc.metadata import read_metadata
+from fakedetect_jax.data_builders.engine.listing import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Listing,
+    SourceError,
+    VideoItem,
+    require,
+)
+from fakedetect_jax.data_builders.engine.source_files import fault_of_name
 
 METHODS = {"original_videos": schema.REAL, "method_A": "method_A", "method_B": "method_B"}
 VALIDATION_SHARE, VALIDATION_SEED = 0.1, 0

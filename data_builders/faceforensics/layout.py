@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from data_builders.faceforensics.splits import Pair, read_splits
-from data_builders.faceforensics.youtube import shared_notes, youtube_identity
-from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, require
 from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.engine.listing import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Listing,
+    SourceError,
+    VideoItem,
+    require,
+)
+from fakedetect_jax.data_builders.faceforensics.splits import Pair, read_splits
+from fakedetect_jax.data_builders.faceforensics.youtube import shared_notes, youtube_identity
 
 COMPRESSIONS = ("c23", "c40", "raw")
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")

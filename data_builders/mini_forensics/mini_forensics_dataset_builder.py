@@ -6,10 +6,10 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder
-from data_builders.listing import Listing, VideoItem
-from data_builders.mini_forensics.footage import plan
-from data_builders.mini_forensics.render import render
+from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
+from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
+from fakedetect_jax.data_builders.mini_forensics.footage import plan
+from fakedetect_jax.data_builders.mini_forensics.render import render
 
 
 def render_item(item: VideoItem, folder: Path) -> Path:

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from data_builders.mini_forensics import footage
-from data_builders.mini_forensics.forgeries.mesh_swap import mesh_swap
-from data_builders.mini_forensics.forgeries.poisson_swap import poisson_swap
-from data_builders.mini_forensics.forgeries.reenact import reenact
-from data_builders.mini_forensics.landmarks import track_mesh
+from fakedetect_jax.data_builders.mini_forensics import footage
+from fakedetect_jax.data_builders.mini_forensics.forgeries.mesh_swap import mesh_swap
+from fakedetect_jax.data_builders.mini_forensics.forgeries.poisson_swap import poisson_swap
+from fakedetect_jax.data_builders.mini_forensics.forgeries.reenact import reenact
+from fakedetect_jax.data_builders.mini_forensics.landmarks import track_mesh
 from fakedetect_jax.errors import FakedetectError
 
 _FORGE = {"mesh_swap": mesh_swap, "poisson_swap": poisson_swap, "reenact": reenact}

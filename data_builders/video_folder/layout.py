@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from data_builders.listing import TEST, Listing, SourceError, VideoItem
-from data_builders.video_folder.table import TABLE, read_table
 from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.engine.listing import TEST, Listing, SourceError, VideoItem
+from fakedetect_jax.data_builders.video_folder.table import TABLE, read_table
 from fakedetect_jax.faces.video import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})

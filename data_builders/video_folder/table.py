@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from data_builders.listing import TEST, TRAIN, VALIDATION, SourceError
-from data_builders.source_files import LONGEST_NAME, read_rows
 from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.engine.listing import TEST, TRAIN, VALIDATION, SourceError
+from fakedetect_jax.data_builders.engine.source_files import LONGEST_NAME, read_rows
 
 TABLE = "videos.csv"
 COLUMNS = ("path", "label", "method", "identity", "split")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder
-from data_builders.listing import Listing
-from data_builders.video_folder.layout import list_videos
+from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
+from fakedetect_jax.data_builders.engine.listing import Listing
+from fakedetect_jax.data_builders.video_folder.layout import list_videos
 
 
 class Builder(FaceSequenceBuilder):

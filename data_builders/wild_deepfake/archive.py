@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from data_builders.listing import SourceError
-from data_builders.wild_deepfake.tar_stream import Member, Readable, TarFault, read_members
-from fakedetect_jax import git_lfs
+from fakedetect_jax import files
+from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.wild_deepfake.tar_stream import Member, Readable, TarFault, read_members
 from fakedetect_jax.faces import VideoError
 from fakedetect_jax.faces.video import IMAGE_SUFFIXES
 
@@ -58,8 +58,8 @@ def read_images(path: Path, limits: Limits = LIMITS) -> Iterator[Image]:
     try:
         if path.exists() and not path.is_file():
             raise VideoError(f"{where}: is not a file; fetch the archive again")
-        if git_lfs.is_pointer(path):
-            raise VideoError(git_lfs.explanation(where))
+        if files.is_lfs_pointer(path):
+            raise VideoError(files.explain_lfs_pointer(where))
         yield from _read(path, where, limits)
     except (TarFault, tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
         raise VideoError(f"{where}: the archive is damaged ({error}); fetch it again") from error

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from data_builders.listing import TEST, TRAIN, VALIDATION, Listing, SourceError, VideoItem, cut_validation
-from data_builders.wild_deepfake.archive import as_text, natural_key
-from data_builders.wild_deepfake.sequences import FaceSequenceSource, find_sequences
 from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.engine.listing import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Listing,
+    SourceError,
+    VideoItem,
+    cut_validation,
+)
+from fakedetect_jax.data_builders.wild_deepfake.archive import as_text, natural_key
+from fakedetect_jax.data_builders.wild_deepfake.sequences import FaceSequenceSource, find_sequences
 
 FAKE = "fake"
 METHODS = (schema.REAL, FAKE)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from data_builders.wild_deepfake.archive import natural_key, read_images
+from fakedetect_jax.data_builders.wild_deepfake.archive import natural_key, read_images
 
 # Of about 100 MB each. The videos under way at one time are those of fewer archives.
 KEPT = 8

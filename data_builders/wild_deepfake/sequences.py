@@ -8,10 +8,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from data_builders.listing import VideoItem
-from data_builders.wild_deepfake.archive import as_text, read_images
-from data_builders.wild_deepfake.image_size import stated_size
-from data_builders.wild_deepfake.plain_copy import open_copy
+from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.wild_deepfake.archive import as_text, read_images
+from fakedetect_jax.data_builders.wild_deepfake.image_size import stated_size
+from fakedetect_jax.data_builders.wild_deepfake.plain_copy import open_copy
 from fakedetect_jax.faces import VideoError
 from fakedetect_jax.faces.ready import BORDER
 

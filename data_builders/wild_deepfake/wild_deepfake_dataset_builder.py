@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from data_builders.base import FaceSequenceBuilder
-from data_builders.listing import Listing
-from data_builders.wild_deepfake.layout import list_videos
-from data_builders.wild_deepfake.sequences import write_frames
+from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
+from fakedetect_jax.data_builders.engine.listing import Listing
+from fakedetect_jax.data_builders.wild_deepfake.layout import list_videos
+from fakedetect_jax.data_builders.wild_deepfake.sequences import write_frames
 
 
 class Builder(FaceSequenceBuilder):

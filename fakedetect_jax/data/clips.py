@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from fakedetect_jax.config_ranges import FIELDS
+from fakedetect_jax.config.ranges import FIELDS
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 

@@ -20,7 +20,7 @@ from fakedetect_jax.data import schema
 from fakedetect_jax.data.records import DamagedDataset, Records
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
-from fakedetect_jax.tensor_file import write_tensors
+from fakedetect_jax.files import write_tensors
 
 REPORT = "build_report.json"
 

@@ -19,13 +19,13 @@ from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.data.index import dataset_folder, read_report
 from fakedetect_jax.data.pipeline import evaluation_batches, evaluation_clips
 from fakedetect_jax.data.videos import Video, Videos, person_of, select, source_person_of
+from fakedetect_jax.deployment.inference import Detector, load_detector
+from fakedetect_jax.deployment.model_card import describe_sources
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose
 from fakedetect_jax.evaluation.report import Context, write_report
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate, write_csv
 from fakedetect_jax.evaluation.summary import summarise, write_json
-from fakedetect_jax.inference import Detector, load_detector
-from fakedetect_jax.model_card import describe_sources
 
 FOLDER = "evaluation"
 _GALLERY_FRAMES = 4

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from fakedetect_jax import atomic
+from fakedetect_jax import files
+from fakedetect_jax.deployment.page import load_template
 from fakedetect_jax.evaluation import figures, metrics
 from fakedetect_jax.evaluation.gallery import THRESHOLD, GalleryItem, choose, film_strip
 from fakedetect_jax.evaluation.scores import REAL, Failure, Score, VideoScore, aggregate
 from fakedetect_jax.evaluation.summary import LEVELS
-from fakedetect_jax.page import load_template
 
 _NAMES = {
     "auc": ("AUC", "area under the ROC curve; 1 is perfect, 0.5 is chance"),
@@ -82,7 +82,7 @@ def write_report(
         threshold=THRESHOLD,
         few_clusters=_FEW_CLUSTERS,
     )
-    return atomic.write_text(Path(folder) / "report.html", html)
+    return files.write_text(Path(folder) / "report.html", html)
 
 
 def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> dict[str, Any]:

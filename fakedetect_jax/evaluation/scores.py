@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fakedetect_jax import atomic
+from fakedetect_jax import files
 from fakedetect_jax.errors import FakedetectError
 
 VideoKey = tuple[str, str, str]
@@ -151,7 +151,7 @@ def write_csv(path: str | os.PathLike[str], scores: Iterable[Score]) -> Path:
     writer.writerow(names)
     for score in scores:
         writer.writerow(_cell(getattr(score, name)) for name in names)
-    return atomic.write_text(path, text.getvalue())
+    return files.write_text(path, text.getvalue())
 
 
 def read_csv(path: str | os.PathLike[str]) -> list[Score]:

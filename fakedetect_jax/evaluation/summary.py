@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fakedetect_jax import atomic
+from fakedetect_jax import files
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import bootstrap, metrics
 from fakedetect_jax.evaluation.scores import REAL, Failure, Score, VideoScore, aggregate
@@ -119,7 +119,7 @@ def summarise(
 
 def write_json(path: str | os.PathLike[str], summary: dict[str, Any]) -> Path:
     """Writes metrics.json atomically; refuses NaN and infinity, which are not JSON."""
-    return atomic.write_text(path, json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    return files.write_text(path, json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def _items(videos: list[VideoScore], level: str) -> _Items:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from fakedetect_jax import git_lfs
+from fakedetect_jax import files
 from fakedetect_jax.errors import FakedetectError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -61,8 +61,8 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
     path = Path(path)
     if not _exists(path):
         raise VideoError(f"{path}: no such file or folder; check the path")
-    if path.is_file() and git_lfs.is_pointer(path):
-        raise VideoError(git_lfs.explanation(path))
+    if path.is_file() and files.is_lfs_pointer(path):
+        raise VideoError(files.explain_lfs_pointer(path))
     if path.is_dir():
         images = [
             entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fakedetect_jax import atomic
+from fakedetect_jax import files
 from fakedetect_jax.data.index import Entry, dataset_folder, read_report
 from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.deployment.page import load_template
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.inspection.distribution import Distribution, distribution
 from fakedetect_jax.inspection.failures import group_failures
 from fakedetect_jax.inspection.quality import MEASURES, Measure
 from fakedetect_jax.inspection.survey import Card, Measured, Survey, draw, worst
-from fakedetect_jax.page import load_template
 
 MEASURED = 2000
 """Tracks of which the figures are taken, at most."""
@@ -95,7 +95,7 @@ def write_sheet(
         n_tracks=len(survey.entries),
         seed=seed,
     )
-    return atomic.write_text(out, html)
+    return files.write_text(out, html)
 
 
 def _samples(

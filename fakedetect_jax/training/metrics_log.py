@@ -10,7 +10,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.summary import scalar
 
-from fakedetect_jax import atomic
+from fakedetect_jax import files
 
 
 class MetricsLog:
@@ -62,7 +62,7 @@ def _keep_until(path: Path, step: int) -> None:
     if lost := sum(place is None for _, place in rows[:-1]):
         print(f"{path}: {lost} lines cannot be read and are left out")
     kept = b"".join(line + b"\n" for line, place in rows if place is not None and place <= step)
-    atomic.write_bytes(path, kept)
+    files.write_bytes(path, kept)
 
 
 def _step_of(line: bytes) -> int | None:

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 import fakedetect_jax
-from fakedetect_jax.config import Config, differences
+from fakedetect_jax.config import Config
+from fakedetect_jax.config.check import differences
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.videos import Videos
 from fakedetect_jax.training.checkpoint import CheckpointMismatch

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from fakedetect_jax.tensor_file import write_tensors
+from fakedetect_jax.files import write_tensors
 from fakedetect_jax.weights.importing import Report, load_into
 from fakedetect_jax.weights.naming import flat_leaves, same_names
 from fakedetect_jax.weights.reading import read_metadata, read_tensors

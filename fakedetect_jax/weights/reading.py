@@ -9,7 +9,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from fakedetect_jax import git_lfs
+from fakedetect_jax import files
 from fakedetect_jax.weights import keras_files, state, torch_files
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.limits import brief, check_names
@@ -68,8 +68,8 @@ def _read(path: Path, entry: str | None) -> dict[str, np.ndarray]:
             return file.tensors(state.strip_prefixes(found))
     if start.startswith(_HDF5):
         return keras_files.read_keras(path)
-    if git_lfs.is_pointer(path):
-        raise WeightsError(git_lfs.explanation(path))
+    if files.is_lfs_pointer(path):
+        raise WeightsError(files.explain_lfs_pointer(path))
     raise WeightsError(f"{path}: is none of the known kinds of files ({_KNOWN})")
 
 

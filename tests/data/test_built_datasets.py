@@ -12,7 +12,7 @@ import pytest
 import simplejpeg
 from safetensors.numpy import load_file, save_file
 
-from fakedetect_jax.cli import _parser
+from fakedetect_jax.cli.main import _parser
 from fakedetect_jax.data import index, videos
 from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index, open_split, read_report
@@ -194,7 +194,7 @@ def test_a_picture_of_another_size_asks_for_no_memory():
 
 
 def test_many_shards_are_read_in_their_order(tmp_path, monkeypatch):
-    monkeypatch.setattr("data_builders.base.SHARD_FRAMES", 40)
+    monkeypatch.setattr("fakedetect_jax.data_builders.engine.base.SHARD_FRAMES", 40)
     folder = build_tiny(tmp_path)
     assert len(list(folder.glob("*test.array_record*"))) == 2
     found = load_index(folder, "test")

@@ -14,7 +14,7 @@ PROGRAM = """
 import os, sys, time
 import grain
 from fakedetect_jax.data.workers import in_workers
-from fakedetect_jax.program import run_program
+from fakedetect_jax.cli.program import run_program
 
 def work():
     stream = grain.MapDataset.range(10**9).map(lambda row: os.getpid()).batch(2).to_iter_dataset()

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from fakedetect_jax import cli
+from fakedetect_jax.cli import main as cli
 
 
 def run(monkeypatch, *arguments):

@@ -5,8 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from data_builders.build import prepare
-from data_builders.execution import Execution
+from fakedetect_jax.data_builders.engine.build import prepare
+from fakedetect_jax.data_builders.engine.execution import Execution
 from fakedetect_jax.errors import FakedetectError
 from tests.tiny_dataset import TinyFaces
 

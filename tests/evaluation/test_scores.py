@@ -170,7 +170,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fakedetect_jax.atomic.os.replace", full_disk)
+    monkeypatch.setattr("fakedetect_jax.files.os.replace", full_disk)
     with pytest.raises(OSError, match="No space"):
         write_csv(path, [row(), row(clip=1)])
     assert path.read_text() == before

@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from data_builders.build import prepare
-from data_builders.listing import Listing, VideoItem
-from fakedetect_jax import cli
+from fakedetect_jax.cli import main as cli
 from fakedetect_jax.data.index import DatasetNotBuilt
+from fakedetect_jax.data_builders.engine.build import prepare
+from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
 from fakedetect_jax.inspection import sheet, survey
 from fakedetect_jax.inspection.distribution import BINS, distribution
 from fakedetect_jax.inspection.failures import generalise, group_failures

@@ -7,16 +7,16 @@ import json
 import numpy as np
 import pytest
 
-from configs import base
-from data_builders.build import prepare
-from data_builders.listing import VideoItem
+from fakedetect_jax.configs import base
 from fakedetect_jax.data.index import load_index
 from fakedetect_jax.data.videos import select
+from fakedetect_jax.data_builders.engine.build import prepare
+from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.deployment.export import export
+from fakedetect_jax.deployment.inference import load_detector
 from fakedetect_jax.evaluation import evaluate
 from fakedetect_jax.evaluation.scores import read_csv
-from fakedetect_jax.export import export
 from fakedetect_jax.faces import Extraction
-from fakedetect_jax.inference import load_detector
 from fakedetect_jax.training.loop import train
 from tests import tiny_config
 from tests.listed_videos import ListedVideos

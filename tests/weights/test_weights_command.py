@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fakedetect_jax import cli
+from fakedetect_jax.cli import main as cli
 from fakedetect_jax.weights import SOURCES, make_naming, own_files, read_metadata, read_tensors
 from fakedetect_jax.weights.command import model_shapes
 from fakedetect_jax.weights.naming import flat_leaves

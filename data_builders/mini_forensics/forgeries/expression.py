@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Float64, Int
 
-from data_builders.mini_forensics.forgeries.face_shape import eye_distance
+from fakedetect_jax.data_builders.mini_forensics.forgeries.face_shape import eye_distance
 
 OUTER_LIPS = np.array(
     [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185]

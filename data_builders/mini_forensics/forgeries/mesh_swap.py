@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from data_builders.mini_forensics.forgeries import colour
-from data_builders.mini_forensics.forgeries.expression import INNER_LIPS
-from data_builders.mini_forensics.forgeries.face_shape import (
+from fakedetect_jax.data_builders.mini_forensics.forgeries import colour
+from fakedetect_jax.data_builders.mini_forensics.forgeries.expression import INNER_LIPS
+from fakedetect_jax.data_builders.mini_forensics.forgeries.face_shape import (
     eye_distance,
     face_window,
     feather,

@@ -4,8 +4,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from data_builders.mini_forensics.forgeries import colour
-from data_builders.mini_forensics.forgeries.face_shape import face_window, inner_face_mask, similarity
+from fakedetect_jax.data_builders.mini_forensics.forgeries import colour
+from fakedetect_jax.data_builders.mini_forensics.forgeries.face_shape import (
+    face_window,
+    inner_face_mask,
+    similarity,
+)
 
 _INSET = 0.14  # eye distances between the face oval and the seam
 

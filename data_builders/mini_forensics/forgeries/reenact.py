@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from jaxtyping import Complex128, Float, Float32, UInt8
 
-from data_builders.mini_forensics.footage import smooth_noise
-from data_builders.mini_forensics.forgeries import expression
-from data_builders.mini_forensics.forgeries.face_shape import (
+from fakedetect_jax.data_builders.mini_forensics.footage import smooth_noise
+from fakedetect_jax.data_builders.mini_forensics.forgeries import expression
+from fakedetect_jax.data_builders.mini_forensics.forgeries.face_shape import (
     OVAL,
     eye_distance,
     face_window,

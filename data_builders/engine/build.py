@@ -1,0 +1,278 @@
+"""Builds a dataset by name, checks its splits, and says what came out."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import importlib
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from fakedetect_jax.data import schema
+from fakedetect_jax.data.index import REPORT, load_index
+from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
+from fakedetect_jax.data_builders.engine.execution import Execution, extract_all, make_work
+from fakedetect_jax.data_builders.engine.journal import Journal
+from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
+from fakedetect_jax.data_builders.engine.lock import locked
+from fakedetect_jax.data_builders.engine.report import describe_build
+from fakedetect_jax.data_builders.engine.splits import check_disjoint
+from fakedetect_jax.data_builders.engine.trouble import (
+    NoRoom,
+    Trouble,
+    TroubleLog,
+    VideosUndone,
+    no_room,
+    want_of_room,
+)
+from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.faces import Extraction
+
+SUMMARY = "build_report.txt"
+_UNFINISHED = ".unfinished"
+_OPTIONS = "(spread|every|size|margin|quality|detect_every|[0-9]+x)[0-9]"
+
+
+class TooManyFailures(FakedetectError):
+    """More videos failed than the user allows: something is wrong with all of them, not with one."""
+
+
+def names() -> list[str]:
+    """Returns the datasets that have a builder here."""
+    root = Path(__file__).parents[1]
+    return sorted(path.parent.name for path in root.glob("*/*_dataset_builder.py"))
+
+
+def create_builder(
+    name: str, data_dir: str | Path, *, variant: str = "", **options: Any
+) -> FaceSequenceBuilder:
+    """Returns the builder of a dataset; `options` are those of FaceSequenceBuilder.
+
+    Args:
+      name: the dataset's, or 'dataset/variant'.
+
+    Raises:
+      FakedetectError: no such dataset or variant; the message lists the known ones.
+    """
+    name, _, behind = name.partition("/")
+    if name not in names():
+        raise FakedetectError(f"unknown dataset {name!r}; there are {names()}")
+    if behind and variant not in ("", behind):
+        raise FakedetectError(f"{name}: {behind!r} behind the name and --variant {variant}; give one of them")
+    module = importlib.import_module(f"fakedetect_jax.data_builders.{name}.{name}_dataset_builder")
+    _check_variant(name, variant or behind, module.Builder.VARIANTS)
+    return module.Builder(data_dir=data_dir, variant=variant or behind, **options)
+
+
+def _check_variant(name: str, variant: str, known: Sequence[str]) -> None:
+    if not variant or variant in known:
+        return
+    # A built dataset's folder is named after its variant and its options, and people copy that.
+    given = next((one for one in known if variant.startswith(f"{one}-")), "")
+    options = variant.removeprefix(f"{given}-")
+    if (given or not known) and re.match(_OPTIONS, options):
+        raise FakedetectError(
+            f"{name}: {options!r} names options (--every, --count, --size, --margin, --quality, --detect-every), not a "
+            f"variant; give them beside `fakedetect build {'/'.join(filter(None, (name, given)))}`"
+        )
+    what = f"there are {list(known)}" if known else "it has none"
+    raise FakedetectError(f"{name}: no variant {variant!r}; {what}")
+
+
+def check(name: str, *, source: str | Path | None, variant: str = "") -> Listing:
+    """Looks at a download without decoding anything.
+
+    Raises:
+      SourceError: a file that decides the splits is missing or wrong.
+      FakedetectError: the splits share a person.
+    """
+    builder = create_builder(name, Path("unused"), source=source, variant=variant)
+    listing = builder.listing()
+    check_items(builder, listing.items)
+    return listing
+
+
+def build(
+    name: str,
+    data_dir: str | Path,
+    *,
+    source: str | Path | None = None,
+    variant: str = "",
+    extraction: Extraction = Extraction(),  # noqa: B008 (frozen)
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
+    max_failures: int | None = None,
+) -> tuple[Path, dict[str, Any]]:
+    """Builds a dataset unless it is there already; goes on from what an earlier, killed build had done.
+
+    Args:
+      max_failures: stop when more videos than this have failed; None never does.
+
+    Returns:
+      The folder of the built version, and its build report: a `summary` row per split and method, and a row
+      for each of `videos` with the reason if it failed.
+
+    Raises:
+      SourceError: a file that decides the splits is missing or wrong.
+      TooManyFailures: names the last of them; those of earlier starts count.
+      BuildLocked: another build of it is at work.
+      NoRoom: the disk is full.
+      VideosUndone: videos are not done for reasons that are not theirs; the next build tries them again.
+      FakedetectError: an unknown dataset or option; splits that share a person; not one face in all the videos.
+    """
+    builder = create_builder(name, data_dir, source=source, variant=variant, extraction=extraction)
+    return prepare(builder, execution=execution, max_failures=max_failures)
+
+
+def prepare(
+    builder: FaceSequenceBuilder,
+    *,
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
+    max_failures: int | None = None,
+) -> tuple[Path, dict[str, Any]]:
+    """Builds with a given builder; see `build`."""
+    tfds.disable_progress_bar()  # there is one for the videos already
+    folder = Path(builder.data_dir)
+    if not (folder / REPORT).exists():
+        items = builder.listing().items
+        check_items(builder, items)
+        unfinished = _unfinished(builder)
+        try:
+            with locked(unfinished.with_name(f"{unfinished.name}.lock")):
+                # Another build may have ended between the look and the lock.
+                if not (folder / REPORT).exists():
+                    _prepare(builder, items, unfinished, execution, max_failures)
+        except NoRoom:
+            raise
+        except Exception as error:
+            if words := want_of_room(error):
+                raise no_room(folder.parent, words) from error
+            raise
+        finally:
+            _remove_empty(unfinished.parent)
+    return folder, json.loads((folder / REPORT).read_text())
+
+
+def _prepare(
+    builder: FaceSequenceBuilder,
+    items: list[VideoItem],
+    unfinished: Path,
+    execution: Execution,
+    max_failures: int | None,
+) -> None:
+    folder = Path(builder.data_dir)
+    # What TFDS was writing when it was killed.
+    for left_over in folder.parent.glob(f"incomplete.??????_{folder.name}"):
+        shutil.rmtree(left_over)
+    settings = {
+        "extraction": builder.extraction.name,
+        "format": schema.FORMAT,
+        "version": str(builder.version),
+    }
+    journal = Journal(unfinished, settings)
+    journal.sweep()
+    log = TroubleLog(unfinished.with_name(f"{unfinished.name}.log"))
+    _extract(builder, items, journal, log, execution, max_failures)
+    builder.prepare(items, journal)
+    _check_records(builder, folder)
+    report = json.loads((folder / REPORT).read_text())
+    (folder / SUMMARY).write_text(describe_build(report) + "\n")
+    journal.remove()
+
+
+def check_items(builder: FaceSequenceBuilder, items: list[VideoItem]) -> None:
+    """Checks that there are videos, each once, and that their splits share no person.
+
+    Raises:
+      FakedetectError: names the video or the person.
+    """
+    if not items:
+        raise FakedetectError(f"{builder.name}: no video at all in {builder.source}. {builder.SOURCE_HINT}")
+    counts = collections.Counter(item.key for item in items)
+    repeated = [key for key, count in counts.items() if count > 1]
+    if repeated:
+        raise FakedetectError(f"{builder.name}: the same video is listed twice: {repeated[:5]}")
+    check_disjoint(items, dataset=builder.name, shared=builder.SHARED_IDENTITIES)
+
+
+def _unfinished(builder: FaceSequenceBuilder) -> Path:
+    """The journal's folder; lock and log lie beside it."""
+    folder = Path(builder.data_dir)
+    root = folder.parents[1] if builder.builder_config is None else folder.parents[2]
+    return root / _UNFINISHED / folder.relative_to(root)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Removes a folder in _UNFINISHED and those above it, as far as they are empty."""
+    with contextlib.suppress(OSError):
+        while folder.parent.name != _UNFINISHED:
+            folder.rmdir()
+            folder = folder.parent
+        folder.rmdir()
+        folder.parent.rmdir()
+
+
+def _extract(
+    builder: FaceSequenceBuilder,
+    items: list[VideoItem],
+    journal: Journal,
+    log: TroubleLog,
+    execution: Execution,
+    max_failures: int | None,
+) -> None:
+    work = make_work(journal, builder.extraction, type(builder).materialise)
+    done = {item.key: journal.outcome(item)["failure"] for item in items if journal.has(item)}
+    left = [item for item in items if item.key not in done]
+    failures = {key: failure for key, failure in done.items() if failure}
+    undone: list[Trouble] = []
+    _check_failures(builder, failures, max_failures)
+    results = extract_all(left, work, journal, execution)
+    bar = tqdm(total=len(items), initial=len(done), desc=builder.name, unit="video")
+    # Closed, or workers would go on after an error, when the lock is free again.
+    with contextlib.closing(results), bar:
+        for item, trouble in results:
+            if trouble and trouble.no_room:
+                raise no_room(journal.folder, trouble.no_room)
+            if trouble:
+                log.add(trouble)
+                undone.append(trouble)
+            if failure := trouble.reason if trouble else journal.outcome(item)["failure"]:
+                failures[item.key] = failure
+            bar.set_postfix_str(f"{len(failures)} failed", refresh=False)
+            bar.update()
+            _check_failures(builder, failures, max_failures)
+    if undone:
+        raise VideosUndone(
+            f"{builder.name}: {len(undone)} of {len(items)} videos are not done, through no fault of theirs; the last "
+            f"is {undone[-1].key}: {undone[-1].reason}; tracebacks are in {log.path}. What is done is kept, and the "
+            "same line tries the others again; a video whose file is moved away is built as failed"
+        )
+    if not any(journal.outcome(item)["tracks"] for item in items):
+        reasons = collections.Counter(failures.values())
+        raise FakedetectError(
+            f"{builder.name}: no face in any video; the reasons: {dict(reasons.most_common(3))}"
+        )
+
+
+def _check_failures(builder: FaceSequenceBuilder, failures: dict[str, str], max_failures: int | None) -> None:
+    if max_failures is not None and len(failures) > max_failures:
+        key, reason = list(failures.items())[-1]
+        raise TooManyFailures(
+            f"{builder.name}: {len(failures)} videos failed, more than --max-failures {max_failures}; the last is "
+            f"{key}: {reason}. What is done is kept for the next build"
+        )
+
+
+def _check_records(builder: FaceSequenceBuilder, folder: Path) -> None:
+    entries = [entry for split in builder.info.splits for entry in load_index(folder, split).entries]
+    try:
+        check_disjoint(entries, dataset=builder.name, shared=builder.SHARED_IDENTITIES)
+    except ValueError:
+        shutil.rmtree(folder)
+        raise

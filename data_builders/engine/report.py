@@ -1,0 +1,57 @@
+"""What a build found and made, in figures that a person can read."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+from fakedetect_jax.data_builders.engine.listing import Listing
+
+_COUNTS = ("videos", "failed", "tracks", "frames", "seen", "missed")
+
+
+def summarise(videos: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Counts, per split and method, in order: videos, failures, tracks and their frames; frames seen of the videos, and
+    how many of these miss the main person.
+    """
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for video in videos:
+        key = (video["split"], video["method"])
+        row = rows.setdefault(key, {"split": key[0], "method": key[1]} | dict.fromkeys(_COUNTS, 0))
+        row["videos"] += 1
+        row["failed"] += bool(video["failure"])
+        for name in ("tracks", "frames", "seen", "missed"):
+            row[name] += video[name]
+    return list(rows.values())
+
+
+def describe_build(report: dict[str, Any]) -> str:
+    """Returns the table of a build report, and each failed video with its reason."""
+    lines = [f"{'split':12} {'method':20} " + " ".join(f"{name:>8}" for name in _COUNTS)]
+    for row in report["summary"]:
+        counts = " ".join(f"{row[name]:8d}" for name in _COUNTS)
+        lines.append(f"{row['split']:12} {row['method']:20} {counts}")
+    lines += [
+        f"failed: {video['split']}/{video['method']}/{video['video_id']}: {video['failure']}"
+        for video in report["videos"]
+        if video["failure"]
+    ]
+    return "\n".join(lines)
+
+
+def describe_listing(listing: Listing) -> str:
+    """Returns what was found of a download, against what its publisher states, and what to know about it."""
+    absent = listing.missing()
+    missing = collections.Counter((item.split, item.method) for item in absent)
+    listed = collections.Counter((item.split, item.method) for item in listing.items)
+    lines = [f"{'split':12} {'method':20} {'found':>8} {'missing':>8} {'published':>10}"]
+    for key in dict.fromkeys([*listed, *listing.published]):
+        found = listed[key] - missing[key]
+        stated = listing.published.get(key)
+        lines.append(
+            f"{key[0]:12} {key[1]:20} {found:8d} {missing[key]:8d} {'-' if stated is None else stated:>10}"
+        )
+    lines += [f"missing: {item.source}" for item in absent[:20]]
+    if len(absent) > 20:
+        lines.append(f"... and {len(absent) - 20} more")
+    return "\n".join([*lines, *(f"note: {note}" for note in listing.notes)])

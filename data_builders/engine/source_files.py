@@ -1,0 +1,100 @@
+"""The text files that come with videos (tables, lists as JSON), read so that a damaged one is named with its remedy."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fakedetect_jax.data_builders.engine.listing import SourceError
+
+LONGEST_NAME = 255  # bytes, of every common file system
+_QUOTES = "put a value that holds a comma into quotes, close them in the same line, and double those within"
+
+
+def read_json(path: Path, *, remedy: str) -> Any:
+    """Returns what a JSON file holds, with or without a byte order mark.
+
+    Raises:
+      SourceError: it is no JSON.
+    """
+    return parse_json(path.read_bytes(), path, remedy=remedy)
+
+
+def parse_json(content: bytes, path: Path, *, remedy: str) -> Any:
+    """Returns what the content of a JSON file holds; `path` is for messages.
+
+    Raises:
+      SourceError: it is no JSON.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise SourceError(f"{path}: not a JSON file of videos: it is nested too deeply; {remedy}") from error
+    except ValueError as error:
+        raise SourceError(f"{path}: not a JSON file ({error}); {remedy}") from error
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yields place ('<path>, line 2') and values of every line of a CSV in UTF-8 that is not empty, the header first.
+
+    Raises:
+      SourceError: another encoding, a NUL byte, a quote that is not closed in its line, a value that is too long.
+    """
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True, skipinitialspace=True)
+    while True:
+        place = f"{path}, line {reader.line_num + 1}"
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise SourceError(f"{place}: {error}, with the quotes as they are; {_QUOTES}") from error
+        if row is None:
+            return
+        if any("\n" in value or "\r" in value for value in row):
+            raise SourceError(
+                f"{place}: a value goes on in the next line, with the quotes as they are; {_QUOTES}"
+            )
+        if row:
+            yield place, row
+
+
+def _read_text(path: Path) -> str:
+    data = path.read_bytes()
+    remedy = "save it as UTF-8"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SourceError(f"{path}: its encoding is UTF-16; {remedy}")
+    if (at := data.find(0)) >= 0:
+        raise SourceError(
+            f"{path}, line {_line(data, at)}: a NUL byte, as in UTF-16 or a damaged file; {remedy}"
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"{path}, line {_line(error.object, error.start)}"
+        raise SourceError(
+            f"{where}: byte {error.object[error.start]:#04x} is not UTF-8, but of another encoding, such as "
+            f"Windows-1252; {remedy}"
+        ) from error
+
+
+def _line(data: bytes, position: int) -> int:
+    return len(data[:position].splitlines() or [b""]) + data[:position].endswith((b"\n", b"\r"))
+
+
+def fault_of_name(name: str) -> str:
+    """Returns why no file can be called so, or ''; a name with a folder in it is none."""
+    if name in ("", ".", "..") or any(sign in name for sign in "/\\\0"):
+        return "is not the name of a file"
+    try:
+        size = len(os.fsencode(name))
+        name.encode()
+    except UnicodeEncodeError:
+        return "is not the name of a file: it holds half a character"
+    if size > LONGEST_NAME:
+        return f"is not the name of a file: it has {size} bytes, more than {LONGEST_NAME}"
+    return ""

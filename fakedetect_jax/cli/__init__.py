@@ -1,0 +1,1 @@
+"""The console script `fakedetect`, and how a program ends."""

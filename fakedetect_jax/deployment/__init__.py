@@ -1,0 +1,1 @@
+"""A detector outside training: its files, its verdicts, and their pictures."""

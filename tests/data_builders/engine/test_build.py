@@ -1,0 +1,205 @@
+"""Builds as users start them, stop them and start them again."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index
+from fakedetect_jax.data_builders.engine import execution
+from fakedetect_jax.data_builders.engine.build import TooManyFailures, build, check, create_builder, prepare
+from fakedetect_jax.data_builders.engine.execution import Execution
+from fakedetect_jax.data_builders.engine.listing import Listing, SourceError
+from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.faces import Extraction
+from fakedetect_jax.faces.choice import FrameChoice
+from tests.data_builders import slow_builds
+from tests.tiny_dataset import FACE, TinyFaces, build_tiny
+
+
+def records(folder):
+    """Everything that a built version holds, by file."""
+    files = [path for path in folder.iterdir() if "array_record" in path.name or "build_report" in path.name]
+    return {path.name: path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_data):
+    found = records(dataset_folder(tiny_data, "tiny_faces"))
+    assert len(found) == 5
+    return found
+
+
+@pytest.mark.parametrize("finished", [1, 5])
+def test_a_killed_build_goes_on_and_equals_an_uninterrupted_one(tmp_path, whole, finished):
+    with slow_builds.started(tmp_path, seconds=0.2) as process:
+        assert slow_builds.wait_for(lambda: slow_builds.finished_videos(tmp_path) >= finished)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert finished <= slow_builds.finished_videos(tmp_path) < 9
+
+    folder = build_tiny(tmp_path)
+    assert records(folder) == whole
+    assert not (tmp_path / ".unfinished").exists()
+
+
+def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
+    calls = []
+    extract = execution.extract
+
+    def counted(path, **options):
+        calls.append(path)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return extract(path, **options)
+
+    monkeypatch.setattr(execution, "extract", counted)
+    with pytest.raises(KeyboardInterrupt):
+        build_tiny(tmp_path)
+    build_tiny(tmp_path)
+    assert len(calls) == 9 + 1
+    build_tiny(tmp_path)
+    assert len(calls) == 9 + 1
+
+
+def test_two_processes_give_the_same_dataset(tmp_path, whole):
+    folder, _ = prepare(TinyFaces(data_dir=tmp_path), execution=Execution(workers=2))
+    assert records(folder) == whole
+
+
+def test_beam_gives_the_same_dataset(tmp_path, whole):
+    pytest.importorskip("apache_beam")
+    folder, _ = prepare(TinyFaces(data_dir=tmp_path), execution=Execution(workers=2, runner="direct"))
+    assert records(folder) == whole
+
+
+def test_an_unknown_runner_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"runner 'slurm'.*dataflow"):
+        prepare(TinyFaces(data_dir=tmp_path), execution=Execution(runner="slurm"))
+
+
+class Crashing(TinyFaces):
+    """Its second video takes the decoding process down."""
+
+    def listing(self):
+        return Listing(super().listing().items[:4])
+
+    @staticmethod
+    def materialise(item, folder):
+        if item.video_id == "train1_real":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Path(item.source)
+
+
+def test_a_video_that_kills_its_decoder_is_one_failed_video(tmp_path):
+    _, report = prepare(Crashing(data_dir=tmp_path), execution=Execution(workers=2))
+    failures = {video["video_id"]: video["failure"] for video in report["videos"] if video["failure"]}
+    assert failures.keys() == {"train1_real", "train2_real"}
+    assert "crashes the decoder" in failures["train1_real"]
+
+
+def test_too_many_failures_stop_the_build_and_keep_what_is_done(tmp_path):
+    with pytest.raises(TooManyFailures, match=r"1 videos failed.*real/train2_real.*README\.md"):
+        prepare(TinyFaces(data_dir=tmp_path), max_failures=0)
+    assert len(list((tmp_path / ".unfinished").rglob("outcome.json"))) == 3
+    _, report = prepare(TinyFaces(data_dir=tmp_path), max_failures=2)
+    assert sum(bool(video["failure"]) for video in report["videos"]) == 2
+
+
+def test_failures_of_an_earlier_start_count(tmp_path, monkeypatch):
+    def stop(item, folder):
+        if item.video_id == "validation0_real":
+            raise KeyboardInterrupt
+        return Path(item.source)
+
+    monkeypatch.setattr(TinyFaces, "materialise", staticmethod(stop))
+    with pytest.raises(KeyboardInterrupt):
+        prepare(TinyFaces(data_dir=tmp_path), max_failures=1)
+    monkeypatch.undo()
+    # One failed before the stop, and one of those that are left fails.
+    with pytest.raises(TooManyFailures, match=r"2 videos failed.*swap/test2_swap.*README\.md"):
+        prepare(TinyFaces(data_dir=tmp_path), max_failures=1)
+    with pytest.raises(TooManyFailures, match="2 videos failed"):
+        prepare(TinyFaces(data_dir=tmp_path), max_failures=0)
+    prepare(TinyFaces(data_dir=tmp_path), max_failures=2)
+
+
+def test_options_are_part_of_the_name_and_of_the_metadata(tmp_path):
+    extraction = Extraction(size=64, frames=FrameChoice(count=2, run=3))
+    folder, _ = prepare(TinyFaces(data_dir=tmp_path, extraction=extraction))
+    assert folder.relative_to(tmp_path) == Path("tiny_faces/2x3-size64/1.0.0")
+    assert {entry.frames for entry in load_index(folder, "test").entries} == {6}
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert metadata["extraction"]["frames"] == {"every": 1, "count": 2, "run": 3}
+    assert (folder / "build_report.txt").read_text().count("failed: ") == 2
+
+
+class TwoSplits(TinyFaces):
+    def listing(self):
+        listing = super().listing()
+        listing.items[-1] = dataclasses.replace(listing.items[-1], source_identity="train0")
+        return listing
+
+
+def test_shared_people_are_an_error_before_anything_is_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "extract", None)
+    with pytest.raises(ValueError, match=r"identity 'train0' is in split 'train'.*swap/test2_swap"):
+        prepare(TwoSplits(data_dir=tmp_path))
+
+
+def test_a_missing_source_is_named_with_its_place(tmp_path):
+    with pytest.raises(SourceError, match="faceforensics: give --source"):
+        create_builder("faceforensics", tmp_path).listing()
+    with pytest.raises(SourceError, match="nowhere: no such folder"):
+        check("faceforensics", source=tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"no variant 'c24'; there are \['c23'"):
+        build("faceforensics", tmp_path, source=tmp_path, variant="c24")
+    with pytest.raises(ValueError, match="unknown dataset 'faceforensic'; there are"):
+        build("faceforensic", tmp_path)
+
+
+def test_a_name_may_have_its_variant_behind_a_slash(tmp_path):
+    def named(*arguments, **options):
+        return create_builder(*arguments, data_dir=tmp_path, **options)
+
+    assert named("faceforensics/c40").variant == "c40"
+    assert named("faceforensics/c40").data_dir == named("faceforensics", variant="c40").data_dir
+    assert named("faceforensics/c40", variant="c40").variant == "c40"
+    with pytest.raises(FakedetectError, match=r"no variant 'c24'; there are \['c23'.*'dfd_raw'\]"):
+        named("faceforensics/c24")
+    with pytest.raises(FakedetectError, match=r"'c23' behind the name and --variant c40; give one"):
+        named("faceforensics/c23", variant="c40")
+    with pytest.raises(FakedetectError, match=r"video_folder: no variant 'c23'; it has none"):
+        named("video_folder/c23")
+    with pytest.raises(FakedetectError, match=r"unknown dataset 'faceforensic'; there are \['celeb_df'"):
+        named("faceforensic/c23")
+
+
+def test_the_options_in_the_name_of_a_built_dataset_are_no_variant(tmp_path):
+    # What `no built dataset 'faceforensics/c40-size64'` tells its reader to type.
+    with pytest.raises(FakedetectError, match=r"'size64'.*--size.*`fakedetect build faceforensics/c40`"):
+        create_builder("faceforensics/c40-size64", tmp_path)
+    with pytest.raises(FakedetectError, match=r"'every5'.*--every.*`fakedetect build video_folder`"):
+        create_builder("video_folder/every5", tmp_path)
+
+
+def test_a_build_of_an_older_format_is_renewed_by_the_line_that_its_refusal_names(tmp_path):
+    (tmp_path / "source" / "real").mkdir(parents=True)
+    shutil.copy(FACE, tmp_path / "source" / "real" / "v.mp4")
+    data = tmp_path / "data"
+    now, _ = build("video_folder", data, source=tmp_path / "source", extraction=Extraction(size=64))
+    metadata = json.loads((now / "metadata.json").read_text())
+    del metadata["format"]
+    now.rename(now.with_name("1.0.0"))
+    (now.with_name("1.0.0") / "metadata.json").write_text(json.dumps(metadata))
+    with pytest.raises(
+        DatasetNotBuilt, match="build it again with `fakedetect build video_folder --size 64"
+    ) as old:
+        dataset_folder(data, "video_folder/size64")
+    assert "1.0.0 was built by another version" in str(old.value)
+    build("video_folder", data, source=tmp_path / "source", extraction=Extraction(size=64))
+    assert dataset_folder(data, "video_folder/size64") == now

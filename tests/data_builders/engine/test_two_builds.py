@@ -1,0 +1,180 @@
+"""Two builds of one dataset at once, and what killed ones leave behind."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fakedetect_jax.data_builders.engine.lock import BuildLocked, locked
+from tests.data_builders import slow_builds
+from tests.tiny_dataset import build_tiny
+
+
+def lock_of(folder):
+    return folder / ".unfinished/tiny_faces/1.0.0.lock"
+
+
+def owner(**changes):
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": ""} | changes)
+
+
+@pytest.fixture
+def dead_pid():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_second_build_is_refused_and_the_first_one_ends_well(tmp_path):
+    with slow_builds.started(tmp_path, seconds=0.3) as first:
+        assert slow_builds.wait_for(lambda: slow_builds.finished_videos(tmp_path) >= 1)
+        with slow_builds.started(tmp_path, seconds=0) as second:
+            assert second.wait(120) == 1
+        said = slow_builds.said(tmp_path, seconds=0)
+        assert f"process {first.pid}" in said
+        assert str(lock_of(tmp_path)) in said
+        assert first.wait(120) == 0
+    assert not (tmp_path / ".unfinished").exists()
+    report = json.loads((tmp_path / "tiny_faces/1.0.0/build_report.json").read_text())
+    assert [row["video_id"] for row in report["videos"] if row["failure"]] == ["train2_real", "test2_swap"]
+
+
+def test_of_many_builds_that_find_a_dead_ones_lock_one_builds(tmp_path, dead_pid):
+    for round_ in range(3):
+        path = tmp_path / f"{round_}.lock"
+        path.write_text(owner(pid=dead_pid))
+        script = (
+            "import sys, time, pathlib\n"
+            "from fakedetect_jax.data_builders.engine.lock import locked\n"
+            "path = pathlib.Path(sys.argv[1])\n"
+            "while not path.with_suffix('.go').exists(): pass\n"
+            "with locked(path):\n"
+            "    print('in', flush=True); time.sleep(2)\n"
+        )
+        many = [
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+            for _ in range(4)
+        ]
+        time.sleep(2)
+        path.with_suffix(".go").touch()
+        inside = [process.communicate(timeout=60)[0] for process in many]
+        assert inside.count(b"in\n") == 1
+        assert not list(tmp_path.glob("*.lock*"))
+
+
+def test_a_lock_holds_while_it_is_held(tmp_path):
+    path = tmp_path / "deep/a.lock"
+    with locked(path):
+        with pytest.raises(BuildLocked, match=rf"process {os.getpid()} .*a\.lock"), locked(path):
+            pass
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_lock_goes_with_an_error(tmp_path):
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path / "a.lock"):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "a.lock").exists()
+
+
+def test_a_dead_builds_lock_is_taken_over(tmp_path, dead_pid):
+    path = tmp_path / "a.lock"
+    path.write_text(owner(pid=dead_pid))
+    with locked(path):
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="tells the start of a process")
+def test_a_number_that_another_process_has_now_is_no_owner(tmp_path):
+    path = tmp_path / "a.lock"
+    path.write_text(owner(started="of a process before the last boot"))
+    with locked(path):
+        assert json.loads(path.read_text())["started"] != "of a process before the last boot"
+
+
+def test_a_lock_of_another_machine_is_left_with_its_remedy(tmp_path, dead_pid):
+    path = tmp_path / "a.lock"
+    path.write_text(owner(host="elsewhere", pid=dead_pid))
+    with pytest.raises(BuildLocked, match=r"'elsewhere'.*remove .*a\.lock"), locked(path):
+        pass
+    assert path.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"host": 1, "pid": "x", "started": 0}', "\0"])
+def test_a_lock_that_says_nothing_is_left_with_its_remedy(tmp_path, content):
+    path = tmp_path / "a.lock"
+    path.write_text(content)
+    with pytest.raises(BuildLocked, match=r"remove .*a\.lock"), locked(path):
+        pass
+
+
+def test_a_killed_builds_leftovers_are_swept(tmp_path, dead_pid):
+    left_over = tmp_path / "tiny_faces/incomplete.AB12CD_1.0.0"
+    others = tmp_path / "tiny_faces/size64/incomplete.AB12CD_1.0.0"
+    scratch = tmp_path / ".unfinished/tiny_faces/1.0.0/scratch/tmp"
+    for folder in (left_over, others, scratch):
+        folder.mkdir(parents=True)
+        (folder / "half").write_bytes(b"x")
+    lock_of(tmp_path).write_text(owner(pid=dead_pid))
+    build_tiny(tmp_path)
+    assert not left_over.exists()
+    assert others.exists()
+    assert not (tmp_path / ".unfinished").exists()
+
+
+def test_what_a_build_killed_while_writing_left_is_swept(tmp_path):
+    """The name of the folder is TFDS's own here."""
+    script = (
+        "import os, signal, sys, fakedetect_jax.data_builders.engine.base as base\n"
+        "from tests.tiny_dataset import build_tiny\n"
+        "base.summarise = lambda videos: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "build_tiny(sys.argv[1])\n"
+    )
+    process = subprocess.run([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.DEVNULL)
+    assert process.returncode == -signal.SIGKILL
+    assert len(list((tmp_path / "tiny_faces").iterdir())) == 1
+    build_tiny(tmp_path)
+    assert [path.name for path in (tmp_path / "tiny_faces").iterdir()] == ["1.0.0"]
+
+
+def test_the_journals_of_other_datasets_stay(tmp_path):
+    other = tmp_path / ".unfinished/other/1.0.0"
+    other.mkdir(parents=True)
+    build_tiny(tmp_path)
+    assert other.exists()
+    assert not (tmp_path / ".unfinished/tiny_faces").exists()
+
+
+def children_of(pid):
+    found = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE, check=True, text=True)
+    pairs = [tuple(map(int, line.split())) for line in found.stdout.splitlines()]
+    return {child for child, parent in pairs if parent == pid}
+
+
+def alive(pid):
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, text=True)
+    return bool(found.stdout.strip()) and not found.stdout.strip().startswith("Z")
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="lists processes")
+@pytest.mark.parametrize("at_work", [True, False])
+def test_the_workers_end_with_a_killed_build(tmp_path, at_work):
+    with slow_builds.started(tmp_path, seconds=0.2 if at_work else 60, workers=2) as process:
+        if at_work:
+            assert slow_builds.wait_for(lambda: slow_builds.finished_videos(tmp_path) >= 2)
+        else:
+            assert slow_builds.wait_for(lambda: len(children_of(process.pid)) >= 3)
+            time.sleep(3)
+        workers = children_of(process.pid)
+        assert len(workers) >= 3  # two, and multiprocessing's own
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert slow_builds.wait_for(lambda: not any(map(alive, workers)), seconds=10)
