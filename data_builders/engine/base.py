@@ -6,12 +6,14 @@ import abc
 import collections
 import dataclasses
 import functools
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
+from etils import epath
 
 from fakedetect_jax.data import schema
 from fakedetect_jax.data.index import REPORT, Indexer, write_index
@@ -52,6 +54,11 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     SOURCE_HINT: ClassVar[str] = ""
     SHARED_IDENTITIES: ClassVar[frozenset[tuple[str, str]]] = frozenset()
     materialise: Materialise = staticmethod(video_path)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # TFDS looks for the README where the package would be installed, which in a clone is another place.
+        cls.pkg_dir_path = epath.Path(inspect.getfile(cls)).parent
 
     def __init__(
         self,
