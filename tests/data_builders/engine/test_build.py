@@ -170,6 +170,14 @@ def test_a_missing_source_is_named_with_its_place(tmp_path):
         build("faceforensic", tmp_path)
 
 
+@pytest.mark.parametrize("name", names())
+def test_every_dataset_is_documented(name):
+    root = Path(__file__).parents[3]
+    folder = root / "data_builders" / name
+    assert {"README.md", "CITATIONS.bib", "__init__.py"} <= {path.name for path in folder.iterdir()}
+    assert f"](../data_builders/{name}/README.md)" in (root / "docs/datasets.md").read_text()
+
+
 @pytest.mark.parametrize("name", sorted(set(names()) - {"mini_forensics"}))
 def test_a_variant_that_a_dataset_lacks_is_named_with_those_it_has(tmp_path, name):
     known = create_builder(name, tmp_path).VARIANTS
