@@ -7,9 +7,8 @@ from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.augment.flip import mirror_landmarks
 from fakedetect_jax.augment.resample import plain_sampling, resample_frames
+from fakedetect_jax.faces.landmarks import IBUG_LANDMARKS
 
-# Landmarks 0-67 bound the crop: the forehead points are the least certain ones.
-_INNER_POINTS = 68
 # A face narrower than this has no usable landmarks at any stored crop size.
 _SMALLEST_FACE = 4.0
 
@@ -52,12 +51,12 @@ def locate_face(
     limits = jnp.array([width, height], jnp.float32)
     finite = jnp.all(jnp.isfinite(landmarks), axis=(1, 2))
     points = jnp.where(finite[:, None, None], landmarks, 0.0)
-    low = jnp.min(points[:, :_INNER_POINTS], axis=1)
-    high = jnp.max(points[:, :_INNER_POINTS], axis=1)
+    low = jnp.min(points[:, :IBUG_LANDMARKS], axis=1)
+    high = jnp.max(points[:, :IBUG_LANDMARKS], axis=1)
     centre = (low + high) / 2.0
     sane = (high - low >= _SMALLEST_FACE) & (high - low <= 4.0 * limits)
     usable = finite & jnp.all(sane & (centre >= 0.0) & (centre <= limits - 1.0), axis=1)
-    usable = usable & _spread_out(points[:, :_INNER_POINTS])
+    usable = usable & _spread_out(points[:, :IBUG_LANDMARKS])
     if valid is not None:
         usable = usable & valid
     weight = usable.astype(jnp.float32)[:, None]

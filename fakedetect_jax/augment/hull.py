@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fakedetect_jax.augment.resample import Scalar
+from fakedetect_jax.faces.landmarks import IBUG_LANDMARKS, LANDMARKS
 
 _DIRECTIONS = 64
 
@@ -48,8 +49,8 @@ _COMPONENTS = (
 # regions behind them are where mouth and eye reenactment leaves its seams, and grow because erosion would take most of
 # them away.
 HULLS = {
-    "face": Hull((((0, 81),),)),
-    "no_forehead": Hull((((0, 68),),)),
+    "face": Hull((((0, LANDMARKS),),)),
+    "no_forehead": Hull((((0, IBUG_LANDMARKS),),)),
     "three_part": Hull(
         (((0, 17), (48, 68)), ((27, 31), (33, 34)), ((17, 28), (0, 1), (16, 17), (33, 34))),
     ),
@@ -69,7 +70,7 @@ _JOINT = 2.0
 
 def _membership() -> np.ndarray:
     """[hull, part, landmark]; a hull of fewer parts has empty ones."""
-    table = np.zeros((len(HULLS), MOST_PARTS, 81), np.float32)
+    table = np.zeros((len(HULLS), MOST_PARTS, LANDMARKS), np.float32)
     for rows, hull in zip(table, HULLS.values(), strict=True):
         for row, part in zip(rows, hull.parts, strict=False):
             for start, stop in part:
@@ -79,7 +80,7 @@ def _membership() -> np.ndarray:
 
 def _brow_lift() -> np.ndarray:
     """[81, 81]: landmarks to how far each is moved when the brows are lifted."""
-    lift = np.zeros((81, 81), np.float32)
+    lift = np.zeros((LANDMARKS, LANDMARKS), np.float32)
     # Under a brow's outer end lies no point of the eye, but one a quarter of the way from its corner to the jaw.
     left = [{36: 0.75, 0: 0.25}, {36: 1.0}, {37: 1.0}, {38: 1.0}, {39: 1.0}]
     right = [{42: 1.0}, {43: 1.0}, {44: 1.0}, {45: 1.0}, {45: 0.75, 16: 0.25}]

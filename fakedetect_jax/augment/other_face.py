@@ -8,8 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-# Brows, nose, eyes and mouth: what must come to lie where this face has it.
-_INNER = slice(17, 68)
+from fakedetect_jax.faces.landmarks import FEATURES
 
 
 class OtherFace(NamedTuple):
@@ -37,7 +36,7 @@ def align(
 
     Turned heads stay turned: a rotation is not separable, and faces in crops are nearly upright.
     """
-    points, others = landmarks[:, _INNER], other[:, _INNER]
+    points, others = landmarks[:, FEATURES], other[:, FEATURES]
     middle, others_middle = jnp.mean(points, axis=1), jnp.mean(others, axis=1)
     centred = points - middle[:, None]
     variance = jnp.sum(jnp.square(centred), axis=1)

@@ -14,7 +14,7 @@ from PIL import Image
 from fakedetect_jax.augment.blur import blur_matrix
 from fakedetect_jax.augment.draws import KNOTS
 from fakedetect_jax.augment.elastic import elastic_displacement
-from fakedetect_jax.augment.flip import MIRROR_ORDER, mirror_landmarks
+from fakedetect_jax.augment.flip import mirror_landmarks
 from fakedetect_jax.augment.hull import HULLS, MOST_PARTS, hull_depth, hull_support, parts_of
 from fakedetect_jax.augment.jpeg import jpeg
 from fakedetect_jax.augment.mask import erode, soften
@@ -37,6 +37,7 @@ from fakedetect_jax.augment.resample import (
     plain_sampling,
     resample_frames,
 )
+from fakedetect_jax.faces.landmarks import LANDMARKS, MIRROR_ORDER
 
 RNG = np.random.default_rng(7)
 
@@ -286,7 +287,7 @@ def test_flipping_twice_is_the_identity_and_pairs_left_with_right(clip):
     # A symmetric face about the middle is its own mirror image: every index has the right partner.
     symmetric = (landmarks[0] - jnp.array([128.0, 0.0]) + jnp.array([127.5, 0.0]))[None]
     np.testing.assert_allclose(mirror_landmarks(symmetric, width=256), symmetric, atol=1e-3)
-    assert sorted(MIRROR_ORDER) == list(range(81))
+    assert sorted(MIRROR_ORDER) == list(range(LANDMARKS))
 
 
 def test_hsv_agrees_with_colorsys():
