@@ -11,10 +11,7 @@ import pytest
 import scipy.ndimage
 from PIL import Image
 
-from fakedetect_jax.augment.blur import blur_matrix
-from fakedetect_jax.augment.draws import KNOTS
-from fakedetect_jax.augment.elastic import elastic_displacement
-from fakedetect_jax.augment.flip import mirror_landmarks
+from fakedetect_jax.augment.crop import mirror_landmarks
 from fakedetect_jax.augment.hull import HULLS, MOST_PARTS, hull_depth, hull_support, parts_of
 from fakedetect_jax.augment.jpeg import jpeg
 from fakedetect_jax.augment.mask import erode, soften
@@ -27,12 +24,15 @@ from fakedetect_jax.augment.photometric import (
     shift_hsv,
 )
 from fakedetect_jax.augment.recipe import SelfBlendRecipe
-from fakedetect_jax.augment.resample import (
+from fakedetect_jax.augment.resampling import (
+    KNOTS,
     Sampling,
     _by_matrices,
     _by_tiles,
     apply_separable,
+    blur_matrix,
     degraded_grid,
+    elastic_displacement,
     interpolation_matrix,
     plain_sampling,
     resample_frames,
@@ -183,7 +183,9 @@ def test_hull_agrees_with_opencv(clip, kind):
     one_hot = jnp.array([float(name == kind) for name in HULLS])
     x, y = np.meshgrid(np.arange(256.0, dtype=np.float32), np.arange(256.0, dtype=np.float32))
     width = 140.0
-    support = hull_support(jnp.asarray(landmarks), one_hot, face_width=width, parts=parts_of(one_hot))
+    support = hull_support(
+        jnp.asarray(landmarks), one_hot, face_width=width, parts=parts_of(one_hot.tolist())
+    )
     assert support.shape[1] == len(hull.parts)
     for points, mask in zip(landmarks, coverage(hull_depth(support, x, y)), strict=True):
         expected, distance = opencv_hull(lift_brows(points) if kind == "extended" else points, hull, width)
