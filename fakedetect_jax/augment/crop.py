@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fakedetect_jax.augment.resampling import plain_sampling, resample_frames
+from fakedetect_jax.augment.resampling import Scalar, plain_sampling, resample_frames
 from fakedetect_jax.faces.landmarks import IBUG_LANDMARKS, LANDMARKS, MIRROR_ORDER
 
 # A face narrower than this many pixels has no usable landmarks at any stored crop size.
@@ -47,10 +47,10 @@ class Window(NamedTuple):
 class Margins(NamedTuple):
     """Reach of the window beyond the face box, as fractions of the box's width or height."""
 
-    left: Float[Array, ""] | float
-    top: Float[Array, ""] | float
-    right: Float[Array, ""] | float
-    bottom: Float[Array, ""] | float
+    left: Scalar
+    top: Scalar
+    right: Scalar
+    bottom: Scalar
 
 
 def locate_face(
@@ -104,9 +104,7 @@ def _spread_out(points: Float[Array, "t n 2"]) -> Bool[Array, " t"]:
     return xx * yy - xy * xy > 0.0098 * jnp.square(xx + yy)
 
 
-def face_window(
-    face: Face, margins: Margins, *, height: int, width: int, mirror: Float[Array, ""] | float = 0.0
-) -> Window:
+def face_window(face: Face, margins: Margins, *, height: int, width: int, mirror: Scalar = 0.0) -> Window:
     """Return the face box widened by `margins` and made square about its centre, at most as wide as the crop.
 
     The window is the whole crop if no frame is usable.

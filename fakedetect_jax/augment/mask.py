@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from fakedetect_jax.augment.hull import hull_depth, hull_support, parts_of
 from fakedetect_jax.augment.recipe import Draws, SelfBlendRecipe
-from fakedetect_jax.augment.resampling import apply_separable, blur_matrix, elastic_displacement
+from fakedetect_jax.augment.resampling import Scalar, apply_separable, blur_matrix, elastic_displacement
 
 # The loose crop of the released code: half a face box wider on each side, one box above and 0.4 below.
 LOOSE_WIDTH = 2.0
@@ -55,13 +55,13 @@ def scale_motion(
     )
 
 
-def pick(draw: Float[Array, ""], values: tuple[float, ...]) -> Float[Array, ""]:
+def pick(draw: Scalar, values: tuple[float, ...]) -> Float[Array, ""]:
     """Return one of `values`, equally likely, for a uniform draw in [0, 1)."""
     index = jnp.floor(draw * len(values))
     return jnp.sum(jnp.array(values, jnp.float32) * (jnp.arange(len(values)) == index))
 
 
-def _integer(draw: Float[Array, ""], low: int, high: int) -> Float[Array, ""]:
+def _integer(draw: Scalar, low: int, high: int) -> Float[Array, ""]:
     return jnp.floor(low + draw * (high + 1 - low))
 
 
@@ -149,7 +149,7 @@ def soften(
     return _normalised(apply_separable(rows, columns, eroded))
 
 
-def _one_hot(draw: Float[Array, ""], probabilities: tuple[float, ...]) -> Float[Array, " kinds"]:
+def _one_hot(draw: Scalar, probabilities: tuple[float, ...]) -> Float[Array, " kinds"]:
     ends = np.cumsum(probabilities)[:-1]
     # The last one takes what rounding leaves over of the unit interval.
     starts = jnp.array([0.0, *ends], jnp.float32)

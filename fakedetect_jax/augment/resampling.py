@@ -122,7 +122,7 @@ def apply_separable(
 
 
 def elastic_displacement(
-    noise: Float[Array, "2 knots knots"], *, size: int, alpha: Scalar, sigma: Scalar
+    noise: Float[Array | np.ndarray, "2 knots knots"], *, size: int, alpha: Scalar, sigma: Scalar
 ) -> tuple[Float[Array, "{size} {size}"], Float[Array, "{size} {size}"]]:
     """Return displacements (dx, dy) in pixels, distributed as in the classical elastic transform.
 
@@ -186,7 +186,7 @@ def _largest_step(sampling: Sampling, length: int) -> float:
 
 
 def _by_matrices(
-    rows: Sampling, columns: Sampling, frames: Float[Array, "t h w 3"]
+    rows: Sampling, columns: Sampling, frames: Float[Array | np.ndarray, "t h w 3"]
 ) -> Float[Array, "3 t m n"]:
     precision = jax.lax.Precision.HIGHEST
     left, right = (_matrix(s, length) for s, length in zip((rows, columns), frames.shape[1:3], strict=True))
@@ -207,7 +207,7 @@ def _matrix(sampling: Sampling, length: int) -> Float[Array, "*t n length"]:
 def _by_tiles(
     rows: Sampling,
     columns: Sampling,
-    frames: Float[Array, "t h w 3"],
+    frames: Float[Array | np.ndarray, "t h w 3"],
     *,
     spread: float,
     magnified: float = 1.0,

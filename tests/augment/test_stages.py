@@ -258,7 +258,7 @@ def test_a_mask_that_covers_no_pixel_stays_nothing(deepest):
     depth[0, 80, 80] = deepest
     soft = soften(
         RNG.random(5).astype(np.float32),
-        depth,
+        jnp.asarray(depth),
         np.linspace(20, 140, 64).astype(np.float32),
         face=np.array([70.0, 90.0], np.float32),
         recipe=SelfBlendRecipe(),
