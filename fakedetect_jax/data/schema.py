@@ -10,9 +10,9 @@ import tensorflow_datasets as tfds
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import FaceSequence
+from fakedetect_jax.faces.landmarks import LANDMARKS
 
 REAL = "real"
-LANDMARKS = 81
 FORMAT = 2
 """Of built datasets; another one is refused."""
 

@@ -19,6 +19,7 @@ from fakedetect_jax.config import Config
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.deployment.inference import CARD, FORMAT, PROGRAM, SPEC, WEIGHTS, make_forward
 from fakedetect_jax.deployment.model_card import model_card
+from fakedetect_jax.faces.landmarks import LANDMARKS
 from fakedetect_jax.files import write_tensors
 from fakedetect_jax.training.checkpoint import Checkpoints
 from fakedetect_jax.training.loop import CHECKPOINTS
@@ -98,7 +99,7 @@ def stablehlo(model: Any, flat: dict[str, np.ndarray], clip: ClipSpec) -> bytes:
     exported = jax.export.export(jax.jit(by_path), platforms=PLATFORMS)(
         {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in flat.items()},
         jax.ShapeDtypeStruct((batch, frames, side, side, 3), np.uint8),
-        jax.ShapeDtypeStruct((batch, frames, 81, 2), np.float32),
+        jax.ShapeDtypeStruct((batch, frames, LANDMARKS, 2), np.float32),
         jax.ShapeDtypeStruct((batch, frames), np.float32),
         jax.ShapeDtypeStruct((batch, frames), np.bool_),
     )
