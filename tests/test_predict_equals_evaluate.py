@@ -10,7 +10,7 @@ from fakedetect_jax.cli.main import _extraction, _parser
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.videos import select
 from fakedetect_jax.data_builders.engine.build import prepare
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.evaluate import open_source, score_videos
 from fakedetect_jax.evaluation.scores import aggregate

@@ -8,16 +8,9 @@ from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.data_builders.celeb_df.names import CELEBRITIES, FAKES, KINDS, SPELLINGS, YOUTUBE, parse
 from fakedetect_jax.data_builders.celeb_df.official_list import LIST_NAME, Video, parse_test_list
 from fakedetect_jax.data_builders.celeb_df.validation import draw_people
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    cut_validation,
-    require,
-)
+from fakedetect_jax.data_builders.engine.source_files import SourceError, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION, cut_validation
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 
 # Videos in each folder, as the publisher counts them.
 TOTALS = {

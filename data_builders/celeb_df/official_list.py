@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fakedetect_jax.data_builders.celeb_df.names import FAKES, KINDS, kind_of, parse
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 
 LIST_NAME = "List_of_testing_videos.txt"
 _LINE = re.compile(r"([01])\s+([^/\s]+)/(?:videos/)?([^/\s]+)\.mp4")

@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 
 from fakedetect_jax.data_builders.deeperforensics import layout
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
-from fakedetect_jax.data_builders.engine.listing import Listing
+from fakedetect_jax.data_builders.engine.video_item import Listing
 
 
 class Builder(FaceSequenceBuilder):

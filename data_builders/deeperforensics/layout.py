@@ -5,16 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fakedetect_jax.data.schema import REAL
-from fakedetect_jax.data_builders.deeperforensics.splits import parse_fake, read_splits
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    require,
-)
+from fakedetect_jax.data_builders.deeperforensics.official_splits import parse_fake, read_splits
+from fakedetect_jax.data_builders.engine.source_files import SourceError, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.data_builders.faceforensics.youtube import shared_notes, youtube_identity
 
 CLEAN = ("end_to_end", "reenact_postprocess")

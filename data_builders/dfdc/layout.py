@@ -11,17 +11,9 @@ from pathlib import Path
 from fakedetect_jax.data import schema
 from fakedetect_jax.data_builders.dfdc import preview
 from fakedetect_jax.data_builders.dfdc.metadata import read_metadata
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    cut_validation,
-    require,
-)
-from fakedetect_jax.data_builders.engine.source_files import fault_of_name, read_rows
+from fakedetect_jax.data_builders.engine.source_files import SourceError, fault_of_name, read_rows, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION, cut_validation
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 
 FULL, FULL_3215, PREVIEW = "full", "full_3215", "preview"
 PARTS = 50

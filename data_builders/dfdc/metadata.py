@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
-from fakedetect_jax.data_builders.engine.source_files import read_json
+from fakedetect_jax.data_builders.engine.source_files import SourceError, read_json
 
 
 def read_metadata(path: Path) -> dict[str, dict[str, Any]]:

@@ -13,16 +13,9 @@ import numpy as np
 
 from fakedetect_jax.data import schema
 from fakedetect_jax.data_builders.dfdc.metadata import read_metadata
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    require,
-)
-from fakedetect_jax.data_builders.engine.source_files import fault_of_name
+from fakedetect_jax.data_builders.engine.source_files import SourceError, fault_of_name, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 
 METHODS = {"original_videos": schema.REAL, "method_A": "method_A", "method_B": "method_B"}
 VALIDATION_SHARE, VALIDATION_SEED = 0.1, 0

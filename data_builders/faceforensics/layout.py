@@ -6,16 +6,10 @@ import re
 from pathlib import Path
 
 from fakedetect_jax.data.schema import REAL
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    require,
-)
-from fakedetect_jax.data_builders.faceforensics.splits import Pair, read_splits
+from fakedetect_jax.data_builders.engine.source_files import SourceError, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
+from fakedetect_jax.data_builders.faceforensics.official_splits import Pair, read_splits
 from fakedetect_jax.data_builders.faceforensics.youtube import shared_notes, youtube_identity
 
 COMPRESSIONS = ("c23", "c40", "raw")

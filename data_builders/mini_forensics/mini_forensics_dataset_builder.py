@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow_datasets as tfds
 
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
-from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.data_builders.mini_forensics.footage import plan
 from fakedetect_jax.data_builders.mini_forensics.render import render
 

@@ -9,7 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data_builders.engine.listing import TEST, Listing, SourceError, VideoItem
+from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.splits import TEST
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.data_builders.video_folder.table import TABLE, read_table
 from fakedetect_jax.faces.video import IMAGE_SUFFIXES
 

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data_builders.engine.listing import TEST, TRAIN, VALIDATION, SourceError
-from fakedetect_jax.data_builders.engine.source_files import LONGEST_NAME, read_rows
+from fakedetect_jax.data_builders.engine.source_files import LONGEST_NAME, SourceError, read_rows
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 
 TABLE = "videos.csv"
 COLUMNS = ("path", "label", "method", "identity", "split")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow_datasets as tfds
 
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
-from fakedetect_jax.data_builders.engine.listing import Listing
+from fakedetect_jax.data_builders.engine.video_item import Listing
 from fakedetect_jax.data_builders.video_folder.layout import list_videos
 
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from fakedetect_jax import files
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.wild_deepfake.tar_stream import Member, Readable, TarFault, read_members
 from fakedetect_jax.faces import VideoError
 from fakedetect_jax.faces.video import IMAGE_SUFFIXES

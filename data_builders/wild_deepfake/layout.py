@@ -5,15 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    cut_validation,
-)
+from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION, cut_validation
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.data_builders.wild_deepfake.archive import as_text, natural_key
 from fakedetect_jax.data_builders.wild_deepfake.sequences import FaceSequenceSource, find_sequences
 

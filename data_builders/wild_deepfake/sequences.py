@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.data_builders.wild_deepfake.archive import as_text, read_images
 from fakedetect_jax.data_builders.wild_deepfake.image_size import stated_size
 from fakedetect_jax.data_builders.wild_deepfake.plain_copy import open_copy

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fakedetect_jax.cli.program import EXIT_CODES, importing, run_program
 
 if TYPE_CHECKING:
-    from fakedetect_jax.data_builders.engine.execution import Execution
+    from fakedetect_jax.data_builders.engine.workers import Workers
     from fakedetect_jax.faces import Extraction
 
 NAME = "fakedetect"
@@ -168,7 +168,7 @@ def _build(arguments: argparse.Namespace) -> None:
         source=arguments.source,
         variant=arguments.variant,
         extraction=_extraction(arguments),
-        execution=_execution(arguments),
+        workers=_workers(arguments),
         max_failures=arguments.max_failures,
     )
     print(f"{folder}\n{report.describe_build(made)}")
@@ -187,11 +187,11 @@ def _extraction(arguments: argparse.Namespace) -> Extraction:
     )
 
 
-def _execution(arguments: argparse.Namespace) -> Execution:
+def _workers(arguments: argparse.Namespace) -> Workers:
     with importing(NAME):
-        from fakedetect_jax.data_builders.engine.execution import Execution
+        from fakedetect_jax.data_builders.engine.workers import Workers
 
-    return Execution(arguments.workers, arguments.runner, tuple(arguments.beam_option))
+    return Workers(arguments.workers, arguments.runner, tuple(arguments.beam_option))
 
 
 def _inspect(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakedetect_jax.data_builders.celeb_df import layout, names, official_list, validation
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 
 # Three groups of people who were never swapped with each other: one of six, one of three, one of two.
 GROUPS = (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fakedetect_jax.data_builders.deeperforensics import layout, splits
 from fakedetect_jax.data_builders.deeperforensics.deeperforensics_dataset_builder import Builder
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.engine.splits import check_disjoint
 from fakedetect_jax.data_builders.faceforensics import layout as faceforensics
 

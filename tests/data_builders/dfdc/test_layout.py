@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakedetect_jax.data_builders.dfdc.layout import list_videos, part_number, read_subset
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 
 
 def make_part(source: Path, number: int, metadata: dict[str, dict], missing: str = "") -> Path:

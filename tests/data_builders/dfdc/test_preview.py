@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fakedetect_jax.data_builders.dfdc.layout import list_videos
 from fakedetect_jax.data_builders.dfdc.preview import draw_actors, parse_actors
-from fakedetect_jax.data_builders.engine.listing import SourceError, VideoItem
+from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 
 
 def real(actor: int, split: str = "train") -> tuple[str, dict]:

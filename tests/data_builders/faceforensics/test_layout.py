@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.engine.splits import check_disjoint
 from fakedetect_jax.data_builders.faceforensics import layout, splits
 from fakedetect_jax.data_builders.faceforensics.faceforensics_dataset_builder import Builder

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.video_folder.layout import Footage, list_videos, video_ids
 from fakedetect_jax.data_builders.video_folder.table import parse_method, parse_path
 

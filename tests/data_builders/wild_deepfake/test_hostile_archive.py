@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.wild_deepfake import archive as archive_module
 from fakedetect_jax.data_builders.wild_deepfake.archive import Limits, natural_key, read_images
 from fakedetect_jax.data_builders.wild_deepfake.layout import list_videos

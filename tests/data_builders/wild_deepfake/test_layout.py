@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.wild_deepfake.layout import find_archives, list_videos, sequence_names
 from fakedetect_jax.data_builders.wild_deepfake.sequences import write_frames
 from fakedetect_jax.faces import VideoError

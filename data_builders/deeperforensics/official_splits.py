@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from fakedetect_jax.data_builders.engine.listing import TEST, TRAIN, VALIDATION, SourceError, require
+from fakedetect_jax.data_builders.engine.source_files import SourceError, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 
 SPLIT_FILES = {TRAIN: "train.txt", VALIDATION: "val.txt", TEST: "test.txt"}
 ORIGIN = "the download's lists/splits, see https://github.com/EndlessSora/DeeperForensics-1.0"

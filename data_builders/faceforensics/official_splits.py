@@ -6,8 +6,8 @@ import re
 import reprlib
 from pathlib import Path
 
-from fakedetect_jax.data_builders.engine.listing import TEST, TRAIN, VALIDATION, SourceError
-from fakedetect_jax.data_builders.engine.source_files import parse_json
+from fakedetect_jax.data_builders.engine.source_files import SourceError, parse_json
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 
 SPLIT_FILES = {TRAIN: "train.json", VALIDATION: "val.json", TEST: "test.json"}
 # The publisher's repository keeps them in dataset/splits; users copy them beside the videos or to the top.
