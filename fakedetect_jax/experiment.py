@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from fakedetect_jax import models
 from fakedetect_jax.augment import SelfBlendRecipe
-from fakedetect_jax.config import Config
+from fakedetect_jax.config import Config, model_options
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.pipeline import Loading, Shard
 from fakedetect_jax.data.videos import Videos, concatenate, select
@@ -25,14 +25,9 @@ from fakedetect_jax.training.step import make_train_step
 from fakedetect_jax.weights.start import start_from
 
 
-def model_options(config: Config) -> dict[str, Any]:
-    """Returns what models.create takes besides the name, as plain Python values."""
-    return config.model.options.to_dict()
-
-
 def make_model(config: Config) -> nn.Module:
     """Returns the model that `config.model` describes."""
-    return models.create(config.model.name, **model_options(config))
+    return models.create(config.model.name, **model_options.resolve(config))
 
 
 def make_recipe(config: Config) -> SelfBlendRecipe:

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 import fakedetect_jax
 from fakedetect_jax import experiment, parallel
-from fakedetect_jax.config import Config
+from fakedetect_jax.config import Config, model_options
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.deployment.inference import CARD, FORMAT, PROGRAM, SPEC, WEIGHTS, make_forward
 from fakedetect_jax.deployment.model_card import model_card
@@ -50,14 +50,14 @@ def export(config: Config, workdir: str | Path) -> Path:
     step = checkpoints.best_step()
     about = checkpoints.about(step)
     check_same_config(about, config, where=f"{workdir / CHECKPOINTS}, step {step}")
-    trained = ConfigDict(about["config"])
+    trained: Config = ConfigDict(about["config"])
     model = experiment.make_model(trained)
     whole = parallel.replicated(parallel.make_mesh())
     template = experiment.make_template(trained, model, experiment.make_optimizer(trained), whole)
     variables = jax.device_get(checkpoints.restore(step, template).evaluated)
     spec = {
         "format": FORMAT,
-        "model": {"name": trained.model.name, "options": experiment.model_options(trained)},
+        "model": {"name": trained.model.name, "options": model_options.resolve(trained)},
         "clip": about["clip"],
         "trained": {"step": step, "validation": checkpoints.metrics(step), **about},
         "version": fakedetect_jax.__version__,

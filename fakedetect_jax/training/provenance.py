@@ -10,7 +10,7 @@ import jax
 
 import fakedetect_jax
 from fakedetect_jax.config import Config
-from fakedetect_jax.config.check import differences
+from fakedetect_jax.config.compare import differences
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.videos import Videos
 from fakedetect_jax.training.checkpoint import CheckpointMismatch
