@@ -45,24 +45,21 @@ def launch() -> None:
 
 
 def _train() -> Callable[[Any, Path], object]:
-    from fakedetect_jax.training.loop import train
+    from fakedetect_jax.experiment import train
 
     return train
 
 
 def _export() -> Callable[[Any, Path], object]:
-    from fakedetect_jax.deployment.export import export
+    from fakedetect_jax.experiment import export
 
     return lambda config, workdir: print(f"detector: {export(config, workdir)}")
 
 
 def _evaluate() -> Callable[[Any, Path], object]:
-    from fakedetect_jax.deployment.export import FOLDER
-    from fakedetect_jax.evaluation.evaluate import evaluate
+    from fakedetect_jax.experiment import evaluate
 
-    return lambda config, workdir: print(
-        f"report: {evaluate(config, workdir, detector_folder=workdir / FOLDER)}"
-    )
+    return lambda config, workdir: print(f"report: {evaluate(config, workdir)}")
 
 
 def parse(arguments: list[str]) -> tuple[Any, Path]:

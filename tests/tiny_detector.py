@@ -20,7 +20,7 @@ def tiny_detector(spec: ClipSpec) -> Detector:
     state = create_state(model, optimizer, seed=5, frames=spec.frames, size=spec.size)
     about = {
         "clip": dataclasses.asdict(spec),
-        "model": {"name": config.model.name, "options": experiment.model_options(config)},
+        "model": {"name": config.model.name, "options": config.model.options.to_dict()},
         "trained": {"people": []},
     }
     return Detector(about, jax.device_get(state.evaluated))

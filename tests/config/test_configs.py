@@ -10,6 +10,7 @@ import pytest
 from fakedetect_jax import experiment
 from fakedetect_jax.config.check import validate
 from fakedetect_jax.configs import base
+from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.deployment.inference import INPUTS, make_forward
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.training.state import create_state
@@ -44,7 +45,7 @@ def test_builds(name):
     )
     assert metrics["loss"].shape == ()
     scores, frame_scores = jax.eval_shape(
-        make_forward(model, experiment.make_clip_spec(config, Extraction())),
+        make_forward(model, ClipSpec(extraction=Extraction(), **config.clip.to_dict())),
         state.evaluated,
         *(clip[name] for name in INPUTS),
     )
