@@ -132,24 +132,21 @@ def start_jax() -> None:
 
 
 def _train() -> Work:
-    from fakedetect_jax.training.loop import train
+    from fakedetect_jax.experiment import train
 
     return train
 
 
 def _export() -> Work:
-    from fakedetect_jax.deployment.export import export
+    from fakedetect_jax.experiment import export
 
     return lambda config, workdir: print(f"detector: {export(config, workdir)}")
 
 
 def _evaluate() -> Work:
-    from fakedetect_jax.deployment.export import FOLDER
-    from fakedetect_jax.evaluation.evaluate import evaluate
+    from fakedetect_jax.experiment import evaluate
 
-    return lambda config, workdir: print(
-        f"report: {evaluate(config, workdir, detector_folder=workdir / FOLDER)}"
-    )
+    return lambda config, workdir: print(f"report: {evaluate(config, workdir)}")
 
 
 # Each mode in the order in which an experiment runs them: what imports its work, and what it does.

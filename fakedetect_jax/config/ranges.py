@@ -103,3 +103,15 @@ FIELDS: dict[str, Range] = {
         )
     },
 }
+
+# Fields and sections that may change between a run and its continuation: no number of the run depends on them.
+FREE_ON_RESUME = (
+    "name",
+    "data.folder",
+    "data.threads",
+    "data.workers",
+    "data.prefetch",
+    "train.log_every",
+    "train.checkpoint_every",
+    "evaluation",
+)

@@ -8,6 +8,7 @@ from fakedetect_jax import experiment
 from fakedetect_jax.config.check import validate
 from fakedetect_jax.config.files import names, open_config
 from fakedetect_jax.configs import base
+from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.deployment.inference import INPUTS, make_forward
 from fakedetect_jax.errors import ConfigError
 from fakedetect_jax.faces import Extraction
@@ -44,7 +45,7 @@ def test_builds(reference):
     )
     assert metrics["loss"].shape == ()
     scores, frame_scores = jax.eval_shape(
-        make_forward(model, experiment.make_clip_spec(config, Extraction())),
+        make_forward(model, ClipSpec(extraction=Extraction(), **config.clip.to_dict())),
         state.evaluated,
         *(clip[name] for name in INPUTS),
     )
