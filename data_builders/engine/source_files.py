@@ -14,7 +14,7 @@ from typing import Any
 from fakedetect_jax.errors import FakedetectError
 
 LONGEST_NAME = 255  # bytes, in every common file system
-_QUOTES = "put a value that holds a comma in quotes, close the quotes on the same line, and double quotes within a value"
+_QUOTES = "put a value that holds a comma in quotes, close them on the same line, and double any quotes in the value"
 
 
 class SourceError(FakedetectError):

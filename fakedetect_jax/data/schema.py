@@ -13,6 +13,8 @@ from fakedetect_jax.faces import FaceSequence
 from fakedetect_jax.faces.landmarks import LANDMARKS
 
 REAL = "real"
+YOUTUBE = "youtube-"
+"""How an identity begins that means the same person in every dataset: the videos of FaceForensics++."""
 FORMAT = 2
 """Of built datasets; another one is refused."""
 
