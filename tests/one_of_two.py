@@ -7,9 +7,7 @@ import sys
 
 import jax
 
-from fakedetect_jax.deployment.export import export
-from fakedetect_jax.evaluation.evaluate import evaluate
-from fakedetect_jax.training.loop import train
+from fakedetect_jax.experiment import evaluate, export, train
 from tests import tiny_config
 
 if __name__ == "__main__":

@@ -6,14 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from fakedetect_jax.cli.main import _extraction, _parser
+from fakedetect_jax.cli.build import make_extraction
+from fakedetect_jax.cli.main import make_parser
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.videos import select
 from fakedetect_jax.data_builders.engine.build import prepare
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.evaluation.evaluate import open_source, score_videos
+from fakedetect_jax.evaluation.evaluate import score_videos
 from fakedetect_jax.evaluation.scores import aggregate
+from fakedetect_jax.experiment.sources import open_evaluation_source
 from fakedetect_jax.faces.video import open_video
 from tests import tiny_config
 from tests.listed_videos import ListedVideos
@@ -40,15 +42,14 @@ def paths(tmp_path_factory):
 
 
 def built(paths, folder, flags):
-    extraction = _extraction(_parser().parse_args(["build", "listed_videos", *flags.split()]))
+    extraction = make_extraction(make_parser().parse_args(["build", "listed_videos", *flags.split()]))
     items = [VideoItem(path.stem, "test", "real", path, path.stem) for path in paths]
     made, report = prepare(ListedVideos(items, data_dir=folder, extraction=extraction))
     return "/".join(made.relative_to(folder).parts[:-1]), report
 
 
 def evaluated(videos, detector):
-    config = tiny_config.get_config()
-    rows = score_videos(detector, videos, config, name="here")
+    rows = score_videos(detector, videos, name="here", batch_size=8)
     return {video.video_id: video.score for video in aggregate(rows)}
 
 
@@ -96,7 +97,7 @@ def test_a_video_is_scored_on_all_its_shots_and_the_report_says_what_is_missed(p
     assert (rows["shots"]["seen"], rows["shots"]["missed"], rows["shots"]["tracks"]) == (97, 12, 3)
     assert (rows["two"]["seen"], rows["two"]["missed"], rows["two"]["tracks"]) == (30, 0, 2)
     spec = ClipSpec(videos.extraction, frames=2, stride=0.08, interval=0.5, size=32, margin=0.1)
-    scored = score_videos(tiny_detector(spec), videos, tiny_config.get_config(), name="here")
+    scored = score_videos(tiny_detector(spec), videos, name="here", batch_size=8)
     assert [row.track for row in scored if row.video_id == "shots"] == [0, 0, 0, 2, 2, 1, 1]
 
 
@@ -109,7 +110,7 @@ def test_people_beside_each_other_are_judged_apart(paths):
 
 
 def tiny_spec():
-    extraction = _extraction(_parser().parse_args(["build", "listed_videos", "--size", "64"]))
+    extraction = make_extraction(make_parser().parse_args(["build", "listed_videos", "--size", "64"]))
     return ClipSpec(extraction, frames=2, stride=0.08, interval=0.5, size=32, margin=0.1)
 
 
@@ -119,7 +120,7 @@ def test_data_of_another_build_is_refused_with_the_options_to_build_it_again(pat
     config.data.folder = str(tmp_path)
     config.evaluation.sources.tiny.dataset = dataset
     with pytest.raises(FakedetectError, match=r"was built with '--every 5', .* with '--size 64'"):
-        open_source(config, "tiny", tiny_detector(tiny_spec()))
+        open_evaluation_source(config, "tiny", tiny_detector(tiny_spec()))
 
 
 @pytest.mark.parametrize(("policy", "left"), [("refuse", None), ("drop", 2), ("keep", 3)])
@@ -133,6 +134,6 @@ def test_people_whom_the_detector_knows_are_refused_unless_the_config_says_so(pa
     detector.spec["trained"]["people"] = ["listed_videos/two", "another/face"]
     if left is None:
         with pytest.raises(FakedetectError, match=r"1 of 3 videos .* real/two .*shared_people"):
-            open_source(config, "tiny", detector)
+            open_evaluation_source(config, "tiny", detector)
     else:
-        assert len(open_source(config, "tiny", detector)) == left
+        assert len(open_evaluation_source(config, "tiny", detector)) == left

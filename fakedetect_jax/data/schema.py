@@ -10,11 +10,11 @@ import tensorflow_datasets as tfds
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import FaceSequence
+from fakedetect_jax.faces.landmarks import LANDMARKS
 
 REAL = "real"
 YOUTUBE = "youtube-"
 """How an identity begins that means the same person in every dataset: the videos of FaceForensics++."""
-LANDMARKS = 81
 FORMAT = 2
 """Of built datasets; another one is refused."""
 

@@ -20,6 +20,7 @@ from fakedetect_jax.data.index import Entry, dataset_folder, load_index, open_sp
 from fakedetect_jax.data.records import DamagedDataset
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction, FaceSequence
+from fakedetect_jax.faces.landmarks import LANDMARKS
 
 Batch = dict[str, np.ndarray]
 
@@ -79,7 +80,7 @@ class Videos:
         """
         size, count = self.extraction.size, len(chosen[0][1].positions)
         frames = np.empty((len(chosen), count, size, size, 3), np.uint8)
-        landmarks = np.empty((len(chosen), count, 81, 2), np.float32)
+        landmarks = np.empty((len(chosen), count, LANDMARKS, 2), np.float32)
         timestamps = np.empty((len(chosen), count), np.float32)
         for row, (number, clip) in enumerate(chosen):
             video = self.videos[number]

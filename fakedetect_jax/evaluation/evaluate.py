@@ -1,10 +1,10 @@
-"""An exported detector on the evaluation sources of a config: scores.csv, metrics.json and the report."""
+"""Scores the videos of every source with a detector and writes scores.csv, metrics.json and the report."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,119 +13,97 @@ import numpy as np
 from tqdm import tqdm
 
 import fakedetect_jax
-from fakedetect_jax import experiment, parallel
-from fakedetect_jax.config import Config
 from fakedetect_jax.data.clips import Clip
-from fakedetect_jax.data.index import dataset_folder, read_report
-from fakedetect_jax.data.pipeline import evaluation_batches, evaluation_clips
-from fakedetect_jax.data.videos import Video, Videos, person_of, select, source_person_of
-from fakedetect_jax.deployment.inference import Detector, load_detector
+from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, evaluation_clips
+from fakedetect_jax.data.videos import Video, Videos
+from fakedetect_jax.deployment.inference import Detector
 from fakedetect_jax.deployment.model_card import describe_sources
-from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose
 from fakedetect_jax.evaluation.report import Context, write_report
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate, write_csv
 from fakedetect_jax.evaluation.summary import summarise, write_json
 
-FOLDER = "evaluation"
 _GALLERY_FRAMES = 4
 
 
-def evaluate(config: Config, workdir: str | Path, *, detector_folder: str | Path) -> Path | None:
-    """Scores every video of config.evaluation.sources with an exported detector and writes the results.
+def evaluate_detector(
+    detector: Detector,
+    sources: Mapping[str, Videos],
+    folder: Path,
+    *,
+    failures: Sequence[Failure],
+    title: str,
+    tested_on: str,
+    batch_size: int,
+    loading: Loading,
+    resamples: int,
+    seed: int,
+) -> Path | None:
+    """Score every video of every source and write the results.
 
     The scores of a source are on disk, in scores.csv, before the next one is begun.
 
-    Returns:
-      `workdir`/evaluation/report.html; None on processes other than the first, which write nothing.
+    Args:
+        detector: the exported detector.
+        sources: the videos of each source, by the name that the results give it.
+        folder: where the results go; made when missing.
+        failures: videos of the sources that the build could not use.
+        title: heading of the report.
+        tested_on: the sources in words, for the report.
+        batch_size: clips at once over all devices, which must divide it.
+        loading: how batches are prepared.
+        resamples: number of bootstrap resamples.
+        seed: seed of the bootstrap.
 
-    Raises:
-      FakedetectError: no sources, a batch size that does not divide by the devices, data that was built in another
-        way than the detector's, or that shows people whom the detector learned from.
+    Returns:
+        `folder`/report.html, or None on processes other than the first, which write nothing.
     """
-    if not config.evaluation.sources:
-        raise FakedetectError(
-            "config.evaluation.sources is empty; name at least one source (configs/base.py)"
-        )
-    detector = load_detector(detector_folder)
-    parallel.check_batch_size(config.evaluation.batch_size, detector.mesh, "config.evaluation.batch_size")
-    folder = Path(workdir) / FOLDER
-    opened = {key: open_source(config, key, detector) for key in sorted(config.evaluation.sources)}
     scores: list[Score] = []
-    failures: list[Failure] = []
-    for key, videos in opened.items():
-        scores += score_videos(detector, videos, config, name=key)
-        failures += recorded_failures(config.data.folder, config.evaluation.sources[key], name=key)
+    for name, videos in sources.items():
+        scores += score_videos(detector, videos, name=name, batch_size=batch_size, loading=loading)
         if not jax.process_index():
             write_csv(folder / "scores.csv", scores)
     if jax.process_index():
         return None
-    summary = summarise(scores, failures=failures, seed=config.seed, resamples=config.evaluation.resamples)
+    summary = summarise(scores, failures=failures, seed=seed, resamples=resamples)
     write_json(folder / "metrics.json", summary)
     return write_report(
         folder,
         summary=summary,
         scores=scores,
-        gallery=_gallery(aggregate(scores), opened),
-        title=f"Evaluation of {config.name}",
-        context=_context(detector, config),
+        gallery=_gallery(aggregate(scores), sources),
+        title=title,
+        context=_context(detector, tested_on),
     )
 
 
-def open_source(config: Config, key: str, detector: Detector) -> Videos:
-    """Opens one of config.evaluation.sources for a detector.
-
-    Raises:
-      FakedetectError: its crops were made in another way than those that the detector learned from; or it shows
-        people whom the detector learned from, and its `shared_people` is 'refuse'.
-    """
-    source = config.evaluation.sources[key]
-    videos = select(config.data.folder, source.dataset, source.split, tuple(source.methods), source.limit)
-    wanted = detector.clip.extraction
-    if not videos.extraction.same_crops(wanted):
-        raise FakedetectError(
-            f"config.evaluation.sources.{key}: {source.dataset} was built with '{videos.extraction.flags}', the data "
-            f"that the detector learned from with '{wanted.flags}'; build {source.dataset} again with the latter"
-        )
-    known = set(detector.spec["trained"]["people"])
-    shared, left = [], []
-    for video in videos.videos:
-        people = {person_of(video.about), source_person_of(video.about)}
-        (shared if people & known else left).append(video)
-    if not shared or source.shared_people == "keep":
-        return videos
-    if source.shared_people == "refuse":
-        example = shared[0].about
-        raise FakedetectError(
-            f"config.evaluation.sources.{key}: {len(shared)} of {len(videos)} videos of {source.dataset}, split "
-            f"{source.split!r}, show people whom the detector learned from, such as {example.method}/"
-            f"{example.video_id} ({person_of(example)}); set its shared_people to 'drop' to leave these out, or to "
-            "'keep' to measure on people already seen"
-        )
-    if not left:
-        raise FakedetectError(
-            f"config.evaluation.sources.{key}: every video of {source.dataset}, split {source.split!r}, shows people "
-            "whom the detector learned from"
-        )
-    return dataclasses.replace(videos, videos=left)
-
-
-def score_videos(detector: Detector, videos: Videos, config: Config, *, name: str) -> list[Score]:
-    """Scores the main persons of one source.
+def score_videos(
+    detector: Detector,
+    videos: Videos,
+    *,
+    name: str,
+    batch_size: int,
+    loading: Loading = Loading(),  # noqa: B008 (frozen)
+) -> list[Score]:
+    """Score the main persons of one source.
 
     Args:
-      name: what the source is called in the results.
+        detector: the exported detector.
+        videos: the videos of the source.
+        name: the source's name in the results.
+        batch_size: clips at once over all devices.
+        loading: how batches are prepared.
 
     Returns:
-      A row for each clip, in stored order; the same on every process and for any number of devices.
+        A row for each clip, in stored order; the same on every process and for any number of devices.
     """
     clips = evaluation_clips(videos, detector.clip)
     batches = evaluation_batches(
         videos,
         detector.clip,
-        batch_size=config.evaluation.batch_size,
-        shard=experiment.this_process(),
-        loading=experiment.make_loading(config),
+        batch_size=batch_size,
+        shard=Shard(jax.process_index(), jax.process_count()),
+        loading=loading,
     )
     rows: list[Score | None] = [None] * len(clips)
     numbers = _numbers_in_track(clips)
@@ -144,20 +122,27 @@ def score_videos(detector: Detector, videos: Videos, config: Config, *, name: st
     return [row for row in rows if row is not None]
 
 
-def recorded_failures(data_dir: str, source: Config, *, name: str) -> list[Failure]:
-    """Returns the videos of the source `name` for which the build found no face or nothing readable.
+def recorded_failures(
+    report: Mapping[str, Any], split: str, *, methods: Sequence[str], limit: int, name: str
+) -> list[Failure]:
+    """Return the videos in which the build found no face or could not read anything.
 
-    Of a source with a limit, those that its publisher lists before the last video that was reached.
+    Args:
+        report: the build's report, as `data.index.read_report` reads it.
+        split: the split of the source.
+        methods: the methods of the source; none means all.
+        limit: the number of usable videos of the source, 0 for all. With a limit, only the failures count that the
+            publisher lists before the last video that was reached.
+        name: the source's name in the results.
     """
-    report = read_report(dataset_folder(data_dir, source.dataset))
     listed = [
         video
         for video in report["videos"]
-        if video["split"] == source.split and (not source.methods or video["method"] in source.methods)
+        if video["split"] == split and (not methods or video["method"] in methods)
     ]
-    if source.limit:
+    if limit:
         found = np.cumsum([not video["failure"] for video in listed])
-        listed = listed[: int(np.searchsorted(found, source.limit)) + 1]
+        listed = listed[: int(np.searchsorted(found, limit)) + 1]
     return [
         Failure(
             dataset=name,
@@ -173,7 +158,7 @@ def recorded_failures(data_dir: str, source: Config, *, name: str) -> list[Failu
 
 
 def _numbers_in_track(clips: list[tuple[int, Clip]]) -> list[int]:
-    """Numbers the clips of each track of each video from 0."""
+    """Number the clips of each track of each video from 0."""
     numbers: list[int] = []
     for place, (video, clip) in enumerate(clips):
         before = clips[place - 1] if place else None
@@ -196,11 +181,11 @@ def _row(video: Video, chosen: Clip, frame_scores: np.ndarray, **about: Any) -> 
     )
 
 
-def _gallery(videos: list[VideoScore], opened: dict[str, Videos]) -> list[GalleryItem]:
+def _gallery(videos: list[VideoScore], sources: Mapping[str, Videos]) -> list[GalleryItem]:
     choice = choose(videos)
     return [
         GalleryItem(
-            frames=_frames_of(opened[video.dataset], video),
+            frames=_frames_of(sources[video.dataset], video),
             label=video.label,
             method=video.method,
             score=video.score,
@@ -222,12 +207,12 @@ def _frames_of(videos: Videos, chosen: VideoScore) -> np.ndarray:
     return videos.load([(number, Clip(0, places, np.ones(len(places), bool)))])["frames"][0]
 
 
-def _context(detector: Detector, config: Config) -> Context:
+def _context(detector: Detector, tested_on: str) -> Context:
     trained: dict[str, Any] = detector.spec["trained"]
     return Context(
         trained_on=describe_sources(trained["config"]["data"]["train"])
         + ("; fakes by self-blending" if trained["config"]["input"]["fakes"] == "self_blend" else ""),
-        tested_on=describe_sources(config.evaluation.sources.to_dict()),
+        tested_on=tested_on,
         provenance={
             "experiment": trained["config"]["name"],
             "seed": trained["config"]["seed"],

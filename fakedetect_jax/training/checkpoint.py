@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +17,13 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_args, checkpoint_managers
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.training.digests import DIGESTS, ChangedFile, check_digests, write_digests
 from fakedetect_jax.training.state import TrainState
 
-# What orbax puts behind the name of a folder that is not whole yet.
+# Orbax appends this to the name of a folder that is not complete yet.
 _UNFINISHED = ".orbax-checkpoint-tmp"
+DIGESTS = "sha256.json"
+# Orbax rewrites the first when the rest is complete: it holds times, on which nothing depends.
+_UNCHECKED = ("_CHECKPOINT_METADATA", DIGESTS)
 
 
 class CheckpointMismatch(FakedetectError):
@@ -32,6 +36,10 @@ class DamagedCheckpoint(FakedetectError):
 
 class CheckpointNotWritten(FakedetectError):
     """A checkpoint that the disk did not take."""
+
+
+class ChangedFile(FakedetectError):
+    """A file that is not what it was when the digests were made."""
 
 
 class Checkpoints:
@@ -48,7 +56,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | Path, *, metric: str, read_only: bool = False) -> None:
-        self._folder = Path(folder).absolute()
+        self.folder = Path(folder).absolute()
         keep = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(1),
@@ -58,10 +66,10 @@ class Checkpoints:
             ]
         )
         # Before orbax looks at any: it chooses the best by the metrics of all.
-        for step in _steps(self._folder):
+        for step in _steps(self.folder):
             self._check(step)
         self._manager = ocp.CheckpointManager(
-            self._folder,
+            self.folder,
             item_handlers={"state": _StateHandler(), "about": ocp.JsonCheckpointHandler()},
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=keep,
@@ -84,9 +92,7 @@ class Checkpoints:
         """
         step = self._manager.best_step()
         if step is None:
-            raise CheckpointMismatch(
-                f"{self._folder}: no validated checkpoint; train first with --mode=train"
-            )
+            raise CheckpointMismatch(f"{self.folder}: no validated checkpoint; train first with --mode=train")
         return step
 
     def save(
@@ -124,7 +130,7 @@ class Checkpoints:
         """
         with self._reading(step):
             stored = self._manager.item_metadata(step)["state"]
-        _check_same_leaves(template, stored, f"{self._folder}, step {step}")
+        _check_same_leaves(template, stored, f"{self.folder}, step {step}")
         restore = _RestoreState(template, restore_args=ocp.checkpoint_utils.construct_restore_args(template))
         with self._reading(step):
             return self._manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
@@ -141,13 +147,11 @@ class Checkpoints:
 
     def _check(self, step: int) -> None:
         try:
-            checked = check_digests(self._folder / f"step_{step}")
+            checked = check_digests(self.folder / f"step_{step}")
         except ChangedFile as error:
             raise self._damaged(step, error) from error
         if not checked:
-            print(
-                f"{self._folder}, step {step}: has no {DIGESTS}; a changed number in it cannot be found out"
-            )
+            print(f"{self.folder}, step {step}: has no {DIGESTS}; a changed number in it cannot be found out")
 
     @contextlib.contextmanager
     def _reading(self, step: int) -> Iterator[None]:
@@ -160,12 +164,12 @@ class Checkpoints:
             raise self._damaged(step, error) from error
 
     def _damaged(self, step: int, error: Exception) -> DamagedCheckpoint:
-        others = [other for other in _steps(self._folder) if other != step]
+        others = [other for other in _steps(self.folder) if other != step]
         remedy = f"to go on from step {max(others)}" if others else "to begin anew"
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         return DamagedCheckpoint(
-            f"{self._folder}: the checkpoint of step {step} is damaged ({what[:200]}). Remove the folder"
-            f" {self._folder / f'step_{step}'} {remedy}"
+            f"{self.folder}: the checkpoint of step {step} is damaged ({what[:200]}). Remove the folder"
+            f" {self.folder / f'step_{step}'} {remedy}"
         )
 
     @contextlib.contextmanager
@@ -176,10 +180,10 @@ class Checkpoints:
         except Exception as error:
             if not _is_full(error):
                 raise
-            whole = _steps(self._folder)
+            whole = _steps(self.folder)
             safe = f"the one of step {max(whole)} is whole" if whole else "none is whole yet"
             raise CheckpointNotWritten(
-                f"{self._folder}: no room on the disk for the checkpoint; {safe}. Make room, and start the same line"
+                f"{self.folder}: no room on the disk for the checkpoint; {safe}. Make room, and start the same line"
                 " again to go on from there"
             ) from error
 
@@ -250,3 +254,44 @@ def _name(path: tuple) -> str:
     """A leaf's name, the same whether its parents are dataclasses, tuples or dictionaries."""
     parts = (getattr(key, "name", getattr(key, "key", getattr(key, "idx", None))) for key in path)
     return "/".join(str(part) for part in parts)
+
+
+def write_digests(folder: Path, *, unfinished: str) -> None:
+    """Write the SHA-256 of all files below `folder` to its sha256.json, as {path: digest}.
+
+    `unfinished` is removed from the paths: the folder loses it from its name when it is complete.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in _UNCHECKED]
+    names = [path.relative_to(folder).as_posix().replace(unfinished, "") for path in files]
+    document = {name: _digest(path) for name, path in zip(names, files, strict=True)}
+    (folder / DIGESTS).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def check_digests(folder: Path) -> bool:
+    """Check that the files are those that the digests were made of.
+
+    Returns:
+        False if there are no digests, so that nothing could be checked.
+
+    Raises:
+        ChangedFile: a file is missing or changed; names the first.
+    """
+    try:
+        document = json.loads((folder / DIGESTS).read_bytes())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        raise ChangedFile(f"{DIGESTS} was changed or cut") from None
+    for name, wanted in document.items():
+        try:
+            found = _digest(folder / name)
+        except FileNotFoundError:
+            raise ChangedFile(f"{name} is missing") from None
+        if found != wanted:
+            raise ChangedFile(f"{name} was changed or cut")
+    return True
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

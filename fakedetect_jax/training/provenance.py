@@ -1,4 +1,4 @@
-"""What the numbers of a run follow from, besides its train state: kept with every checkpoint."""
+"""What determines the numbers of a run besides its train state; kept with every checkpoint."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from typing import Any
 import jax
 
 import fakedetect_jax
-from fakedetect_jax.config import Config
-from fakedetect_jax.config.check import differences
+from fakedetect_jax.config.compare import differences
+from fakedetect_jax.config.ranges import FREE_ON_RESUME
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.videos import Videos
 from fakedetect_jax.training.checkpoint import CheckpointMismatch
 
-# What may change between a run and its continuation without changing its numbers.
-_FREE = ("config.evaluation.", "config.data.folder", "config.data.threads", "config.data.workers")
-_FREE += ("config.data.prefetch", "config.train.log_every", "config.train.checkpoint_every", "config.name")
 
-
-def describe_run(config: Config, spec: ClipSpec, train: Videos, validation: Videos) -> dict[str, Any]:
-    """Returns the config, what a clip is, which records and people were learned from, and the versions, as JSON."""
+def describe_run(
+    config: dict[str, Any], spec: ClipSpec, *, train: Videos, validation: Videos
+) -> dict[str, Any]:
+    """Return the config, what a clip is, which records and people the run learns from, and the versions, as JSON."""
     return {
-        "config": config.to_dict(),
+        "config": config,
         "clip": dataclasses.asdict(spec),
         "data": {"train": _fingerprint(train), "validation": _fingerprint(validation)},
         "people": sorted(train.people | validation.people),
@@ -31,31 +29,40 @@ def describe_run(config: Config, spec: ClipSpec, train: Videos, validation: Vide
     }
 
 
-def check_same_config(saved: dict[str, Any], config: Config, *, where: str) -> None:
-    """Checks that a config is that of the run which wrote `saved`, but for what changes no number.
+def check_same_config(saved: dict[str, Any], config: dict[str, Any], *, where: str) -> None:
+    """Check that a config is that of the run which wrote `saved`, except for fields that change no number.
 
     Raises:
-      CheckpointMismatch: names every field that differs.
+        CheckpointMismatch: a field differs; names every one.
     """
     _refuse(_changes(saved, config), where)
 
 
-def check_same_run(saved: dict[str, Any], current: dict[str, Any], config: Config, *, where: str) -> None:
-    """Checks that a run would go on with the numbers of the one that wrote `saved`.
+def check_same_run(saved: dict[str, Any], current: dict[str, Any], *, where: str) -> None:
+    """Check that the run `current` would continue the numbers of the one that wrote `saved`.
 
     Raises:
-      CheckpointMismatch: names every field that differs, and whether the records do.
+        CheckpointMismatch: a field or the records differ; names every field, and says whether the records do.
     """
-    changed = _changes(saved, config) + differences(saved["clip"], current["clip"], "clip.")
+    changed = _changes(saved, current["config"]) + differences(saved["clip"], current["clip"], "clip.")
     if saved["data"] != current["data"]:
         changed.append(f"the records themselves: {saved['data']} -> {current['data']}")
     _refuse(changed, where)
 
 
-def _changes(saved: dict[str, Any], config: Config) -> list[str]:
+def _changes(saved: dict[str, Any], config: dict[str, Any]) -> list[str]:
     if "clip" not in saved:
         return ["the version of fakedetect_jax, which knew clips in another way"]
-    return [row for row in differences(saved["config"], config.to_dict()) if not row.startswith(_FREE)]
+    return differences(_fixed(saved["config"]), _fixed(config))
+
+
+def _fixed(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the fields that must be the same when a run resumes."""
+    return {
+        name: _fixed(value, f"{prefix}{name}.") if isinstance(value, dict) else value
+        for name, value in fields.items()
+        if f"{prefix}{name}" not in FREE_ON_RESUME
+    }
 
 
 def _refuse(changed: list[str], where: str) -> None:
@@ -68,7 +75,7 @@ def _refuse(changed: list[str], where: str) -> None:
 
 
 def _fingerprint(videos: Videos) -> dict[str, Any]:
-    """Tells whether two selections hold the same records in the same order, without reading frames."""
+    """Return what tells whether two selections hold the same records in the same order, without reading frames."""
     digest = hashlib.sha256()
     for video in videos.videos:
         for track, times in zip(video.tracks, video.times, strict=True):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
+from jax.sharding import Sharding
 
 from fakedetect_jax.models import clip_shapes
 
@@ -66,3 +67,11 @@ def create_state(
         )
 
     return draw(jax.random.key(seed))
+
+
+def state_shapes(
+    model: nn.Module, optimizer: optax.GradientTransformation, *, frames: int, size: int, sharding: Sharding
+) -> TrainState:
+    """Return the state of `create_state` as jax.ShapeDtypeStruct, to restore a checkpoint onto; computes nothing."""
+    shapes = jax.eval_shape(lambda: create_state(model, optimizer, seed=0, frames=frames, size=size))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes)

@@ -13,20 +13,18 @@ from jax.sharding import Mesh
 
 from fakedetect_jax import parallel
 from fakedetect_jax.data.videos import number_of
+from fakedetect_jax.training.inputs import Batch, MakeInputs
 from fakedetect_jax.training.losses import detection_loss, mask_loss, method_loss
 from fakedetect_jax.training.state import TrainState, variables_of
 
-Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-# (per-example keys [B], batch as loaded) -> batch of model inputs: frames float32 in [0, 1]
-Augment = Callable[[jax.Array, Batch], Batch]
 
 
 def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
-    augment: Augment,
+    make_inputs: MakeInputs,
     *,
     seed: int,
     ema_decay: float,
@@ -46,7 +44,7 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         augment_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        examples = augment(jax.random.split(augment_key, batch["label"].shape[0]), batch)
+        examples = make_inputs(jax.random.split(augment_key, batch["label"].shape[0]), batch)
 
         def objective(params: dict) -> tuple[jax.Array, tuple[Metrics, Any]]:
             (logit, out), updated = model.apply(

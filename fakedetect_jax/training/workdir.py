@@ -1,4 +1,4 @@
-"""One run in a folder at a time: two would remove each other's checkpoints."""
+"""The folder of a run: what lies in it, and one run in it at a time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
+
 from fakedetect_jax.errors import FakedetectError
 
+CHECKPOINTS = "checkpoints"
+DETECTOR = "detector"
+EVALUATION = "evaluation"
 LOCK = "training.lock"
 # Some network file systems have no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -24,14 +29,18 @@ class WorkdirInUse(FakedetectError):
 
 @contextlib.contextmanager
 def reserved(workdir: Path) -> Iterator[None]:
-    """Keeps other processes from training in `workdir`, on this machine and on those that share its file system.
+    """Keep other runs from training in `workdir`, on this machine and on those that share its file system.
 
-    The system itself lets go of the lock when the process ends, however that happens: a killed run leaves nothing that
-    would keep it from going on, on the same machine or another.
+    Two runs would remove each other's checkpoints. The first process holds the lock for all processes of a run. The
+    system releases the lock when the process ends, however that happens: a killed run leaves nothing that would keep
+    it from resuming, on the same machine or another.
 
     Raises:
-      WorkdirInUse: names the process that trains there.
+        WorkdirInUse: another process trains there; names it.
     """
+    if jax.process_index() > 0:
+        yield
+        return
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / LOCK
     with path.open("a+", encoding="utf-8") as file:
@@ -39,7 +48,7 @@ def reserved(workdir: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in _NO_LOCKS:
-                print(f"{workdir}: its file system has no locks; see to it that nobody else trains there")
+                print(f"{workdir}: its file system has no locks; make sure that nobody else trains there")
             elif error.errno in (errno.EACCES, errno.EAGAIN):
                 raise WorkdirInUse(
                     f"{workdir}: {_holder(path)} trains here; wait for its end, or give another --workdir"

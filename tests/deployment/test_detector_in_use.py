@@ -15,16 +15,16 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from scipy.special import expit
 
-from fakedetect_jax import experiment, parallel
+from fakedetect_jax import parallel
+from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.pipeline import evaluation_batches
 from fakedetect_jax.data.videos import select
-from fakedetect_jax.deployment.export import export
 from fakedetect_jax.deployment.inference import FORMAT, INPUTS, DetectorError, load_detector
 from fakedetect_jax.evaluation import metrics
-from fakedetect_jax.evaluation.evaluate import evaluate, recorded_failures
 from fakedetect_jax.evaluation.scores import read_csv
+from fakedetect_jax.experiment import evaluate, export, train
+from fakedetect_jax.experiment.sources import failures_of_source
 from fakedetect_jax.training.checkpoint import CheckpointMismatch
-from fakedetect_jax.training.loop import train
 from tests import tiny_config
 from tests.tiny_dataset import FACE, FIXTURES
 
@@ -54,7 +54,7 @@ def folder(workdir):
 @pytest.fixture(scope="module")
 def clips(config, tiny_data):
     videos = select(tiny_data, "tiny_faces", "test")
-    spec = experiment.make_clip_spec(config, videos.extraction)
+    spec = ClipSpec(extraction=videos.extraction, **config.clip.to_dict())
     batch = next(evaluation_batches(videos, spec, batch_size=3))
     return {name: batch[name] for name in INPUTS}
 
@@ -138,9 +138,9 @@ def test_evaluation_counts_everything_and_agrees_with_its_scores(config, folder,
 
 @pytest.mark.parametrize(("limit", "failed"), [(0, 1), (5, 1), (4, 0), (1, 0)])
 def test_a_limit_keeps_the_failures_before_the_last_video_that_it_reaches(config, limit, failed):
-    source = config.evaluation.sources.tiny.copy_and_resolve_references()
-    source.limit = limit
-    found = recorded_failures(config.data.folder, source, name="tiny")
+    config = config.copy_and_resolve_references()
+    config.evaluation.sources.tiny.limit = limit
+    found = failures_of_source(config, "tiny")
     assert [failure.video_id for failure in found] == ["test2_swap"] * failed
 
 

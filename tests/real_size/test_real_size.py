@@ -12,12 +12,10 @@ from fakedetect_jax.data.index import load_index
 from fakedetect_jax.data.videos import select
 from fakedetect_jax.data_builders.engine.build import prepare
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
-from fakedetect_jax.deployment.export import export
 from fakedetect_jax.deployment.inference import load_detector
-from fakedetect_jax.evaluation import evaluate
 from fakedetect_jax.evaluation.scores import read_csv
+from fakedetect_jax.experiment import evaluate, export, train
 from fakedetect_jax.faces import Extraction
-from fakedetect_jax.training.loop import train
 from tests import tiny_config
 from tests.listed_videos import ListedVideos
 from tests.real_size.long_videos import steady, two_people
@@ -60,7 +58,7 @@ def workdir(config, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("run")
     train(config, workdir)
     export(config, workdir)
-    evaluate.evaluate(config, workdir, detector_folder=workdir / "detector")
+    evaluate(config, workdir, detector_folder=workdir / "detector")
     return workdir
 
 
@@ -111,8 +109,8 @@ def test_scores_are_on_disk_before_anything_can_fail(config, workdir, tmp_path, 
     def fails(*arguments, **options):
         raise RuntimeError("no figures today")
 
-    monkeypatch.setattr(evaluate, "summarise", fails)
+    monkeypatch.setattr("fakedetect_jax.evaluation.evaluate.summarise", fails)
     with pytest.raises(RuntimeError, match="no figures"):
-        evaluate.evaluate(config, tmp_path, detector_folder=workdir / "detector")
+        evaluate(config, tmp_path, detector_folder=workdir / "detector")
     whole = (workdir / "evaluation" / "scores.csv").read_text()
     assert (tmp_path / "evaluation" / "scores.csv").read_text() == whole

@@ -14,6 +14,7 @@ from fakedetect_jax import experiment, models, parallel
 from fakedetect_jax.augment import SelfBlendRecipe
 from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.experiment.sources import check_batch_sizes, check_classes, check_methods
 from fakedetect_jax.training.inputs import augmented, cropped, self_blended
 from fakedetect_jax.training.losses import mask_loss
 from fakedetect_jax.training.state import create_state
@@ -110,17 +111,17 @@ def test_borrowing_needs_pairs_of_clips_on_every_device(field, mode):
     config = tiny_config.get_config()
     config.input.recipe.other_face = 0.5
     config.train.batch_size = config.validation.batch_size = 16
-    experiment.check_pairs(config, devices=8)
+    check_batch_sizes(config, parallel.make_mesh())
     config[field].batch_size = 24
     with pytest.raises(
         FakedetectError,
         match=rf"config.{field}.batch_size=24 gives each of 8 devices 3 clips.*a multiple of 16, e\.g\. 32",
     ):
-        experiment.check_pairs(config, devices=8)
+        check_batch_sizes(config, parallel.make_mesh())
     config[mode].fakes = "recorded"
-    experiment.check_pairs(config, devices=8)
+    check_batch_sizes(config, parallel.make_mesh())
     config[mode].fakes, config.input.recipe.other_face = "self_blend", 0.0
-    experiment.check_pairs(config, devices=8)
+    check_batch_sizes(config, parallel.make_mesh())
 
 
 def test_borrowing_needs_an_even_batch(batch):
@@ -183,7 +184,7 @@ def test_a_model_may_learn_which_method_made_a_fake(batch):
     with pytest.raises(
         ValueError, match=r"names \['reenact'\], but config.data.train has only \['real', 'swap'\]"
     ):
-        experiment.check_methods(config, make_videos([3, 3], labels=[0, 1]))
+        check_methods(config, make_videos([3, 3], labels=[0, 1]))
     config.input.fakes = "self_blend"
     with pytest.raises(ValueError, match=r"set config\.input\.fakes='recorded'"):
         experiment.make_step(config, None, None)
@@ -206,8 +207,8 @@ def test_masks_are_refused_where_there_are_none():
 def test_validation_on_one_recorded_class_is_refused_before_anything_runs():
     config = tiny_config.get_config()
     reals, both = make_videos([3, 3]), make_videos([3, 3], labels=[0, 1])
-    experiment.check_classes(config, reals)
+    check_classes(config, reals)
     config.validation.fakes = "recorded"
-    experiment.check_classes(config, both)
-    with pytest.raises(ValueError, match=r"config\.validation\.sources has reals alone"):
-        experiment.check_classes(config, reals)
+    check_classes(config, both)
+    with pytest.raises(ValueError, match=r"config\.validation\.sources has only reals"):
+        check_classes(config, reals)

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from fakedetect_jax import experiment
+from fakedetect_jax.experiment import train
 from fakedetect_jax.training.checkpoint import CheckpointMismatch, Checkpoints
-from fakedetect_jax.training.loop import LossNotFinite, train
+from fakedetect_jax.training.metrics_log import LossNotFinite
 from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.validation import SELECTION_METRIC
 from tests import tiny_config

@@ -17,9 +17,9 @@ from safetensors.numpy import save_file
 
 from fakedetect_jax import experiment
 from fakedetect_jax.errors import Stopped
+from fakedetect_jax.experiment import train
 from fakedetect_jax.training.checkpoint import Checkpoints
 from fakedetect_jax.training.interruption import Interruption
-from fakedetect_jax.training.loop import train
 from fakedetect_jax.training.validation import SELECTION_METRIC
 from fakedetect_jax.training.workdir import LOCK, WorkdirInUse, reserved
 from fakedetect_jax.weights.naming import flat_leaves

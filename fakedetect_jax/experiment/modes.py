@@ -1,0 +1,217 @@
+"""The three modes of the launcher: train a model, export it as a detector, evaluate the detector."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+from flax import linen as nn
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+import fakedetect_jax
+from fakedetect_jax import parallel
+from fakedetect_jax.config import Config, model_options
+from fakedetect_jax.data.clips import ClipSpec
+from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, train_batches
+from fakedetect_jax.deployment.export import write_detector
+from fakedetect_jax.deployment.inference import FORMAT, load_detector
+from fakedetect_jax.deployment.model_card import describe_sources
+from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.evaluation.evaluate import evaluate_detector
+from fakedetect_jax.experiment.parts import (
+    make_inputs,
+    make_model,
+    make_optimizer,
+    make_state,
+    make_step,
+    state_template,
+)
+from fakedetect_jax.experiment.sources import (
+    check_batch_sizes,
+    failures_of_source,
+    open_evaluation_source,
+    open_training_videos,
+)
+from fakedetect_jax.training import loop
+from fakedetect_jax.training.checkpoint import Checkpoints
+from fakedetect_jax.training.interruption import Interruption
+from fakedetect_jax.training.metrics_log import MetricsLog
+from fakedetect_jax.training.provenance import check_same_config, check_same_run, describe_run
+from fakedetect_jax.training.state import TrainState
+from fakedetect_jax.training.step import compile_step
+from fakedetect_jax.training.validation import SELECTION_METRIC, make_validation_step, validate
+from fakedetect_jax.training.workdir import CHECKPOINTS, DETECTOR, EVALUATION, reserved
+
+
+def train(config: Config, workdir: str | Path) -> Path:
+    """Train up to `config.train.steps`, from the newest checkpoint in `workdir` if there is one.
+
+    Returns:
+        The folder of checkpoints.
+
+    Raises:
+        CheckpointMismatch: `workdir` holds a run of another config or of other data; names the difference.
+        DamagedCheckpoint, CheckpointNotWritten: the files of a checkpoint; names the remedy.
+        LossNotFinite: the loss or the gradient is not finite; names the step.
+        Stopped: Ctrl-C or SIGTERM asked for it; the step that was reached is saved.
+        WorkdirInUse: another process trains in `workdir`.
+    """
+    workdir = Path(workdir)
+    folder, first = workdir / CHECKPOINTS, jax.process_index() == 0
+    with contextlib.ExitStack() as stack:
+        interruption = stack.enter_context(Interruption())
+        stack.enter_context(reserved(workdir))
+        mesh = parallel.make_mesh()
+        check_batch_sizes(config, mesh)
+        videos, held_out = open_training_videos(config)
+        clip = ClipSpec(extraction=videos.extraction, **config.clip.to_dict())
+        about = describe_run(config.to_dict(), clip, train=videos, validation=held_out)
+
+        model, optimizer = make_model(config), make_optimizer(config)
+        step = compile_step(make_step(config, model, optimizer), mesh)
+        validation_step = make_validation_step(
+            model, make_inputs(config, validation=True), seed=config.seed, mesh=mesh
+        )
+
+        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder, metric=SELECTION_METRIC)))
+        state = _first_or_saved_state(config, model, optimizer, checkpoints, about, mesh)
+        start = int(state.step)
+        if start >= config.train.steps:
+            print(f"{folder}: trained to step {start} already")
+            return folder
+        log = stack.enter_context(contextlib.closing(MetricsLog(workdir, step=start))) if first else None
+
+        shard = Shard(jax.process_index(), jax.process_count())
+        loading = Loading(config.data.threads, config.data.workers, config.data.prefetch)
+        batches = train_batches(
+            videos,
+            clip,
+            batch_size=config.train.batch_size,
+            steps=config.train.steps,
+            start=start,
+            seed=config.seed,
+            shard=shard,
+            loading=loading,
+        )
+
+        def validation(state: TrainState) -> dict[str, float]:
+            size = config.validation.batch_size
+            batches = evaluation_batches(held_out, clip, batch_size=size, shard=shard, loading=loading)
+            return validate(validation_step, state, batches, mesh)
+
+        loop.fit(
+            state,
+            step,
+            batches,
+            mesh=mesh,
+            cadence=loop.Cadence(
+                steps=config.train.steps,
+                log_every=config.train.log_every,
+                validate_every=config.validation.every,
+                checkpoint_every=config.train.checkpoint_every,
+            ),
+            batch_size=config.train.batch_size,
+            validate=validation,
+            save=lambda done, state, metrics: checkpoints.save(done, state, about, metrics),
+            log=log,
+            interruption=interruption,
+        )
+    return folder
+
+
+def export(config: Config, workdir: str | Path) -> Path:
+    """Write the averaged weights of the best checkpoint by validation as a detector.
+
+    The detector is built from the checkpoint's own config; `config` must be the same, except for fields that change no
+    number. All processes read the checkpoint, and the first one writes.
+
+    Returns:
+        `workdir`/detector, as `deployment.export.write_detector` writes it.
+
+    Raises:
+        CheckpointMismatch: there is no validated checkpoint, or it has another config; names the fields.
+    """
+    workdir = Path(workdir)
+    with contextlib.closing(
+        Checkpoints(workdir / CHECKPOINTS, metric=SELECTION_METRIC, read_only=True)
+    ) as checkpoints:
+        step = checkpoints.best_step()
+        about = checkpoints.about(step)
+        check_same_config(about, config.to_dict(), where=f"{workdir / CHECKPOINTS}, step {step}")
+        trained = ConfigDict(about["config"])
+        model = make_model(trained)
+        template = state_template(trained, model, make_optimizer(trained), parallel.make_mesh())
+        variables = jax.device_get(checkpoints.restore(step, template).evaluated)
+        validation = checkpoints.metrics(step)
+    spec = {
+        "format": FORMAT,
+        "model": {"name": trained.model.name, "options": model_options.resolve(trained)},
+        "clip": about["clip"],
+        "trained": {"step": step, "validation": validation, **about},
+        "version": fakedetect_jax.__version__,
+    }
+    folder = workdir / DETECTOR
+    if jax.process_index() == 0:
+        write_detector(folder, model, variables, spec)
+    parallel.wait_for_all("the detector is written")
+    return folder
+
+
+def evaluate(
+    config: Config, workdir: str | Path, *, detector_folder: str | Path | None = None
+) -> Path | None:
+    """Score every video of `config.evaluation.sources` with an exported detector and write the results.
+
+    Args:
+        config: the experiment.
+        workdir: the results go to `workdir`/evaluation.
+        detector_folder: the detector, by default `workdir`/detector.
+
+    Returns:
+        `workdir`/evaluation/report.html, or None on processes other than the first, which write nothing.
+
+    Raises:
+        FakedetectError: there are no sources, a batch size does not divide by the devices, data was built differently
+            from the detector's, or it shows people whom the detector learned from.
+    """
+    options = config.evaluation
+    if not options.sources:
+        raise FakedetectError(
+            "config.evaluation.sources is empty; name at least one source (configs/base.py)"
+        )
+    workdir = Path(workdir)
+    detector = load_detector(workdir / DETECTOR if detector_folder is None else detector_folder)
+    parallel.check_batch_size(options.batch_size, detector.mesh, "config.evaluation.batch_size")
+    keys = sorted(options.sources)
+    return evaluate_detector(
+        detector,
+        {key: open_evaluation_source(config, key, detector) for key in keys},
+        workdir / EVALUATION,
+        failures=[failure for key in keys for failure in failures_of_source(config, key)],
+        title=f"Evaluation of {config.name}",
+        tested_on=describe_sources(options.sources.to_dict()),
+        batch_size=options.batch_size,
+        loading=Loading(config.data.threads, config.data.workers, config.data.prefetch),
+        resamples=options.resamples,
+        seed=config.seed,
+    )
+
+
+def _first_or_saved_state(
+    config: Config,
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    checkpoints: Checkpoints,
+    about: dict[str, Any],
+    mesh: Mesh,
+) -> TrainState:
+    """Return the state of the newest checkpoint, or the one before the first step, on every device."""
+    step = checkpoints.latest_step()
+    if step is None:
+        return jax.device_put(make_state(config, model, optimizer), parallel.replicated(mesh))
+    check_same_run(checkpoints.about(step), about, where=f"{checkpoints.folder}, step {step}")
+    return checkpoints.restore(step, state_template(config, model, optimizer, mesh))
