@@ -20,7 +20,7 @@ from fakedetect_jax.data_builders.engine.journal import Journal
 from fakedetect_jax.data_builders.engine.listing import SourceError, VideoItem
 from fakedetect_jax.data_builders.engine.manipulated import main_person
 from fakedetect_jax.data_builders.engine.trouble import Trouble
-from fakedetect_jax.faces import Extraction, FaceSequence, VideoError, extract
+from fakedetect_jax.faces import Extraction, FaceSequence, VideoError, extract_faces
 
 # (item, empty folder of its own) -> a video, or a folder of frames
 Materialise = Callable[[VideoItem, Path], Path]
@@ -71,7 +71,7 @@ def _extract_item(
 ) -> None:
     with journal.scratch() as folder:
         try:
-            tracks = extract(materialise(item, folder), spool=folder, **vars(extraction))
+            tracks = extract_faces(materialise(item, folder), spool=folder, **vars(extraction))
             outcome = describe(item, tracks)
         except (VideoError, SourceError, cv2.error) as error:
             _check_blame(item, error, folder)

@@ -176,8 +176,7 @@ def _build(arguments: argparse.Namespace) -> None:
 
 def _extraction(arguments: argparse.Namespace) -> Extraction:
     with importing(NAME):
-        from fakedetect_jax.faces import Extraction
-        from fakedetect_jax.faces.choice import FrameChoice
+        from fakedetect_jax.faces import Extraction, FrameChoice
 
     given = {name: getattr(arguments, name) for name in ("size", "margin", "quality", "detect_every")}
     return Extraction(
