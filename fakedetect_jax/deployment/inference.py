@@ -83,9 +83,8 @@ def make_forward(model: Any, spec: ClipSpec) -> Callable:
         variables: Any, frames: jax.Array, landmarks: jax.Array, timestamps: jax.Array, valid: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         crops = jax.vmap(crop)(frames.astype(np.float32) / 255.0, landmarks, valid)
-        logit, out = model.apply(
-            variables, crops.frames, landmarks=crops.landmarks, timestamps=timestamps, valid=valid
-        )
+        clip = models.Clip(crops.frames, landmarks=crops.landmarks, timestamps=timestamps, valid=valid)
+        logit, out = model.apply(variables, clip)
         return logit, out["frame_logit"]
 
     return forward
@@ -322,7 +321,6 @@ def _check_provenance(trained: dict[str, Any]) -> None:
 
 def variable_shapes(model: Any, spec: ClipSpec) -> dict[str, tuple[tuple[int, ...], str]]:
     """Returns shape and dtype of every parameter and statistic by its path, without computing any."""
-    clip = models.clip_shapes(spec.frames, spec.size)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), **clip)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(spec.frames, spec.size))
     flat: dict[str, Any] = traverse_util.flatten_dict(shapes, sep="/")
     return {name: (leaf.shape, str(leaf.dtype)) for name, leaf in flat.items()}
