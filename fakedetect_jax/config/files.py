@@ -16,8 +16,9 @@ from fakedetect_jax import configs
 from fakedetect_jax.config import Config
 from fakedetect_jax.errors import ConfigError
 
-# Has every field, and is no experiment.
-_BASE = "base"
+FOLDER = Path(configs.__path__[0])
+# The config with every field, which is no experiment.
+BASE = FOLDER / "base.py"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +36,25 @@ class ConfigFile:
     module: ModuleType
 
     def get_config(self) -> Config:
-        """Return the config for the argument."""
+        """Return the config for the argument.
+
+        Raises:
+            ConfigError: the file has no get_config, or it returns something else.
+        """
         if not hasattr(self.module, "get_config"):
             raise ConfigError(f"{self.name} has no get_config(); configs/demo.py is an example")
-        return self.module.get_config(*filter(None, [self.argument]))
+        config = self.module.get_config(self.argument) if self.argument else self.module.get_config()
+        from ml_collections import ConfigDict  # here, so that `fakedetect --help` need not wait for it
+
+        if not isinstance(config, ConfigDict):
+            raise ConfigError(f"get_config() of {self.name} returns {config!r}; it must return a ConfigDict")
+        return config
 
     def sweep(self) -> list[dict[str, Any]]:
         """Return the overrides of each run of the sweep, as [{"seed": 0}, {"seed": 1}].
 
         Raises:
-            ConfigError: the file has no sweep, or an empty one.
+            ConfigError: the file has no sweep, it yields nothing, or something else than dicts.
         """
         if not hasattr(self.module, "sweep"):
             raise ConfigError(
@@ -54,12 +64,17 @@ class ConfigFile:
         runs = list(self.module.sweep())
         if not runs:
             raise ConfigError(f"sweep() of {self.name} yields no runs")
+        for run in runs:
+            if not isinstance(run, dict):
+                raise ConfigError(
+                    f'sweep() of {self.name} yields {run!r}; it must yield dicts such as {{"seed": 1}}'
+                )
         return runs
 
 
 def names() -> list[str]:
     """Return the names of the configs that come with the package."""
-    return sorted(module.name for module in pkgutil.iter_modules(configs.__path__) if module.name != _BASE)
+    return sorted(module.name for module in pkgutil.iter_modules([str(FOLDER)]) if module.name != BASE.stem)
 
 
 def open_config(reference: str) -> ConfigFile:
@@ -70,15 +85,16 @@ def open_config(reference: str) -> ConfigFile:
             `configs/sbi_convnext_tiny.py:base`.
 
     Raises:
-        ConfigError: there is no such file or name. Whatever the file itself raises is raised on.
+        ConfigError: there is no such file or name.
+        Exception: whatever the code of the file raises.
     """
     name, _, argument = reference.partition(":")
     if name.endswith(".py") or os.sep in name:
         return ConfigFile(name, argument, _import_file(Path(name)))
     if name not in names():
         raise ConfigError(
-            f"no config named {name!r} comes with the package; it has {', '.join(names())}. A file of your own is given"
-            f" by its path, as {name or 'mine'}.py"
+            f"no config named {name!r} comes with the package; it has {', '.join(names())}. Give a file of your own by"
+            f" its path, such as {name or 'mine'}.py"
         )
     return ConfigFile(name, argument, importlib.import_module(f"{configs.__name__}.{name}"))
 

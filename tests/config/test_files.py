@@ -64,6 +64,12 @@ def test_what_a_file_lacks_is_named(tmp_path):
         file.sweep()
 
 
+def test_a_config_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "mine.py").write_text("def get_config():\n    return {'seed': 1}\n")
+    with pytest.raises(ConfigError, match=r"returns {'seed': 1}; it must return a ConfigDict"):
+        open_config(f"{tmp_path}/mine.py").get_config()
+
+
 def test_a_sweep_without_runs_is_refused(tmp_path):
     (tmp_path / "none.py").write_text("def sweep():\n    return []\n")
     with pytest.raises(ConfigError, match="yields no runs"):
