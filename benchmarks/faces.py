@@ -15,11 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fakedetect_jax.faces import FaceSequence, extract, warp
+from fakedetect_jax.faces import FaceSequence, extract_faces, warp
 from fakedetect_jax.faces.appearance import thumbnail
-from fakedetect_jax.faces.detect import FaceDetector
-from fakedetect_jax.faces.mesh import FaceMesh
-from fakedetect_jax.faces.track import Tracker
+from fakedetect_jax.faces.networks import FaceDetector, FaceMesh
+from fakedetect_jax.faces.tracking import Tracker
 from fakedetect_jax.faces.video import open_video
 
 DETECT_EVERY = (2, 4, 8)
@@ -73,12 +72,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=300)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    extract(options.video, max_frames=3)
+    extract_faces(options.video, max_frames=3)
     count = decode(options.video, options.frames)
     stages: dict[str, Callable[[], object]] = {
         "decode": lambda: decode(options.video, count),
         "decode + detect + landmarks": lambda: track(options.video, count),
-        "extract": lambda: extract(options.video, max_frames=count),
+        "extract": lambda: extract_faces(options.video, max_frames=count),
     }
     rates: dict[str, float] = {}
     results: dict[str, Any] = {}
@@ -88,7 +87,7 @@ def main() -> None:
     for name, rate in rates.items():
         print(f"{name:30}{rate:9.1f} frames/s {rate / floor:8.3f}")
     for every in DETECT_EVERY:
-        rate, cheap = timed(lambda: extract(options.video, max_frames=count, detect_every=every), count)  # noqa: B023
+        rate, cheap = timed(lambda: extract_faces(options.video, max_frames=count, detect_every=every), count)  # noqa: B023
         name = f"extract, detect every {every}"
         print(f"{name:30}{rate:9.1f} frames/s {rate / floor:8.3f}  {deviation(results['extract'], cheap)}")
 

@@ -11,7 +11,7 @@ import numpy as np
 from fakedetect_jax.augment import Blend, SelfBlendRecipe, self_blend
 from fakedetect_jax.augment.hull import HULLS
 from fakedetect_jax.augment.recipe import TEMPORAL
-from fakedetect_jax.faces import extract
+from fakedetect_jax.faces import extract_faces
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "tests/fixtures"
@@ -22,7 +22,7 @@ VISIBLE = SelfBlendRecipe(size=SIZE, flip=0.0, jpeg=0.0, blend_ratios=(1.0,), ch
 
 def load(path: Path, frames: int, every: int) -> tuple[jax.Array, jax.Array]:
     """Stored crops [frames, s, s, 3] in [0, 1] and landmarks of the first face of a video or an image."""
-    sequence = extract(path)[0]
+    sequence = extract_faces(path)[0]
     chosen = slice(0, frames * every, every)
     images = np.stack(
         [

@@ -11,8 +11,7 @@ import numpy as np
 import simplejpeg
 from jaxtyping import Float, Integer, UInt8
 
-from fakedetect_jax.faces import warp
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import FrameChoice, warp
 
 _DECODED_FRAMES = 4
 _SMALLEST_FACE = 8  # pixels; the Laplacian of fewer is mostly border

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from fakedetect_jax.data.index import Entry, load_index, open_split
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import FrameChoice
 from fakedetect_jax.inspection.quality import Measure, Quality, measure
 from fakedetect_jax.inspection.strip import draw_strip
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from flax.core import FrozenDict
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.catalogue import CATALOGUE
+from fakedetect_jax.models.clip import Clip, clip_shapes
 from fakedetect_jax.models.detector import Detector, option_names
 
 
@@ -34,8 +34,8 @@ class Row:
 def create(name: str, **options: Any) -> nn.Module:
     """Make a model by name. Options are laid over those that the name stands for.
 
-    Every model is called as `module.apply(variables, frames [b, t, h, w, 3] in [0, 1], landmarks=None,
-    timestamps=None, valid=None, train=False)` and returns (logit [b], {'frame_logit': [b, t], 'features': [b, d]}).
+    Every model is called as `module.apply(variables, clip, train=False)`, where `clip` is a `Clip`, and returns
+    (logit [b], {'frame_logit': [b, t], 'features': [b, d]}).
     ValueError for an unknown name or option.
     """
     if name not in CATALOGUE:
@@ -50,16 +50,6 @@ def create(name: str, **options: Any) -> nn.Module:
         both = isinstance(value, Mapping) and isinstance(merged.get(option), Mapping)
         merged[option] = {**merged[option], **value} if both else value
     return entry.model(**{option: _hashable(value) for option, value in merged.items()})
-
-
-def clip_shapes(frames: int, size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """The inputs of a model for one clip, by keyword: `frames` of `size` pixels a side, `landmarks`, `timestamps`."""
-    shapes = {
-        "frames": (1, frames, size, size, 3),
-        "landmarks": (1, frames, 81, 2),
-        "timestamps": (1, frames),
-    }
-    return {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
 
 
 def _hashable(value: Any) -> Any:
@@ -77,14 +67,14 @@ def table(names: Sequence[str] = tuple(CATALOGUE)) -> list[Row]:
         frames, size = entry.clip
         model = create(name, **entry.measured)
         clip = clip_shapes(frames, size)
-        variables = jax.eval_shape(model.init, jax.random.key(0), **clip)
-        apply = jax.jit(lambda v, c, model=model: model.apply(v, **c)[0])
+        variables = jax.eval_shape(model.init, jax.random.key(0), clip)
+        apply = jax.jit(lambda v, c, model=model: model.apply(v, c)[0])
         cost = apply.lower(variables, clip).cost_analysis()
         parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
         flops = float(cost["flops"] if cost else math.nan)
         options = {**entry.options, **entry.measured}
-        rows.append(Row(name, options, clip["frames"].shape, parameters, flops, entry.source))
+        rows.append(Row(name, options, clip.frames.shape, parameters, flops, entry.source))
     return rows
 
 
-__all__ = ["Detector", "Row", "clip_shapes", "create", "table"]
+__all__ = ["Clip", "Detector", "Row", "clip_shapes", "create", "table"]

@@ -7,9 +7,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 from flax.core import FrozenDict
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.models.clip import NORMALISATIONS, Clip, fill_invalid, normalise
 from fakedetect_jax.models.frequency import FREQUENCY
 from fakedetect_jax.models.fusion import FUSIONS
 from fakedetect_jax.models.mask_decoder import MaskDecoder
@@ -17,15 +18,7 @@ from fakedetect_jax.models.motion import MotionBranch
 from fakedetect_jax.models.spatial import SPATIAL
 from fakedetect_jax.models.temporal import TEMPORAL
 from fakedetect_jax.models.temporal.pooling import masked_mean
-from fakedetect_jax.models.video.clips import HALF, IMAGENET, fill_invalid, normalise
 
-# name: (mean, standard deviation) of red, green and blue in [0, 1]
-NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "imagenet": IMAGENET,
-    "half": HALF,
-    # As the published SBI detector takes its pixels.
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-}
 DTYPES = ("float32", "bfloat16")
 # part: (its kinds by name, the one that is meant without a name)
 PARTS: dict[str, tuple[dict[str, type[nn.Module]], str]] = {
@@ -111,16 +104,8 @@ class Detector(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `valid` (default: all) tells which frames count for a clip.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1]. `valid` (default: all) tells which frames count for a clip.
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. With the part `mask`
         also 'blend_mask' [b, t, h_m, w_m], logits of how much of each cell's content was blended in; with `methods`
@@ -128,11 +113,11 @@ class Detector(nn.Module):
         means nothing. `landmarks` are not used, `timestamps` (seconds) only by temporal parts with
         positions='timestamps'. Training draws from the rng stream 'dropout'.
         """
-        b, t, h, w, c = frames.shape
+        b, t, h, w, c = clip.frames.shape
         # Statistics of batch norms must not see what is no frame.
-        frames, valid = fill_invalid(frames, valid)
-        clips = normalise(frames, NORMALISATIONS[self.normalisation])
-        images = clips.reshape((b * t, h, w, c))
+        frames, valid = fill_invalid(clip)
+        normalised = normalise(frames, NORMALISATIONS[self.normalisation])
+        images = normalised.reshape((b * t, h, w, c))
         branches, maps = [], []
         for part in ("spatial", "frequency"):
             if getattr(self, part) is not None:
@@ -144,7 +129,7 @@ class Detector(nn.Module):
             logits = self._build("mask", name="mask")(maps[0])
             out["blend_mask"] = logits.reshape((b, t, *logits.shape[1:]))
         if self.motion is not None:
-            motion = self._branch("motion", clips, valid, train=train)
+            motion = self._branch("motion", normalised, valid, train=train)
             branches.append(motion.reshape((b * t, -1)))
             maps.append([])
         features = self._build("fusion", name="fusion")(branches, maps, train=train).reshape((b, t, -1))
@@ -152,13 +137,13 @@ class Detector(nn.Module):
         frame_logit = self._head("frame_head", dropped)
         out["frame_logit"] = frame_logit
         if self.temporal is None:
-            clip = masked_mean(features, valid)
-            return masked_mean(frame_logit, valid), out | {"features": clip} | self._attributed(clip)
+            pooled = masked_mean(features, valid)
+            return masked_mean(frame_logit, valid), out | {"features": pooled} | self._attributed(pooled)
         last = maps[0][-1] if maps[0] else None
         last = None if last is None else last.reshape((b, t, *last.shape[1:]))
         temporal = self._build("temporal", name="temporal")
-        clip = temporal(dropped, valid, maps=last, timestamps=timestamps, train=train)
-        return self._head("clip_head", clip), out | {"features": clip} | self._attributed(clip)
+        pooled = temporal(dropped, valid, maps=last, timestamps=clip.timestamps, train=train)
+        return self._head("clip_head", pooled), out | {"features": pooled} | self._attributed(pooled)
 
     def _branch(self, part: str, *inputs: Array, train: bool) -> Any:
         trained = part not in self.frozen
@@ -176,11 +161,11 @@ class Detector(nn.Module):
     def _head(self, name: str, features: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
         return nn.Dense(1, kernel_init=_truncated_normal, name=name)(features)[..., 0]
 
-    def _attributed(self, clip: Float[Array, "b d"]) -> dict[str, Array]:
+    def _attributed(self, features: Float[Array, "b d"]) -> dict[str, Array]:
         if not self.methods:
             return {}
         head = nn.Dense(len(self.methods), kernel_init=_truncated_normal, name="method_head")
-        return {"method_logit": head(clip)}
+        return {"method_logit": head(features)}
 
 
 def option_names(module: type[nn.Module]) -> list[str]:

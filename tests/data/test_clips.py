@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakedetect_jax.data.clips import ClipSpec, choose_clips
-from fakedetect_jax.faces import Extraction
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import Extraction, FrameChoice
 
 BASE = ClipSpec(Extraction(), frames=8, stride=0.16, interval=5.0, size=224, margin=0.1)
 

@@ -8,8 +8,7 @@ from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, evaluation_clips, train_batches
 from fakedetect_jax.data.videos import concatenate
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.faces import Extraction
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import Extraction, FrameChoice
 from tests.conftest import clip_spec, make_videos
 
 SPEC = clip_spec(frames=3, stride=0.08)

@@ -12,7 +12,7 @@ from fakedetect_jax.data.index import load_index, open_split
 from fakedetect_jax.data_builders.engine.build import build, check
 from fakedetect_jax.data_builders.engine.report import describe_listing
 from fakedetect_jax.data_builders.engine.source_files import SourceError
-from fakedetect_jax.faces import Extraction, extract
+from fakedetect_jax.faces import Extraction, extract_faces
 from fakedetect_jax.faces.video import open_video
 from tests.tiny_dataset import FACE
 
@@ -198,7 +198,7 @@ def test_dfdc(tmp_path, clips):
 def test_wild_deepfake(tmp_path, clips):
     source = tmp_path / "deepfake_in_the_wild"
     image = next(iter(open_video(FACE).frames)).image
-    (x0, y0, x1, y1) = extract(FACE, max_frames=1)[0].box[0].astype(int)
+    (x0, y0, x1, y1) = extract_faces(FACE, max_frames=1)[0].box[0].astype(int)
     face = cv2.imencode(".png", cv2.resize(image[y0:y1, x0:x1], (224, 224)))[1].tobytes()
     for folder, kind, numbers in (
         ("real_train", "real", (1, 2, 3)),

@@ -64,7 +64,7 @@ def test_a_ramp_stays_where_it_is(shrink):
     got = warp.warp_square(ramp, affine, 40, cv2.INTER_CUBIC)[..., :2].reshape(-1, 2)
     columns, rows = np.meshgrid(np.arange(40), np.arange(40))
     want = warp.apply_affine(
-        cv2.invertAffineTransform(affine), np.column_stack([columns.ravel(), rows.ravel()])
+        cv2.invertAffineTransform(affine), np.column_stack([columns.ravel(), rows.ravel()]).astype(float)
     )
     np.testing.assert_allclose(got, want, atol=1.1)
     assert abs((got - want).mean()) < 0.1

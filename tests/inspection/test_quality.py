@@ -126,7 +126,7 @@ def test_sharpness_is_unknown_of_an_even_or_tiny_face():
 def test_an_enlarged_face_is_as_sharp_as_its_source(enlarged, tolerance):
     source = pink_noise(160)
     affine = similarity(np.array([80.3, 79.6]), 256 / enlarged, 0.0, 256)
-    crop = warp_square(source[..., None], affine, 256, cv2.INTER_CUBIC)
+    crop = warp_square(np.repeat(source[..., None], 3, axis=2), affine, 256, cv2.INTER_CUBIC)[..., 0]
     landmarks = np.array([[60.0, 60.0], [190.0, 200.0]])
     restored = face_at_source_scale(crop, landmarks, affine)
     low, high = ((point - affine[:, 2]) / enlarged for point in landmarks)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fakedetect_jax import models
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.spatial import ConvNeXt, ResNet, Xception
 from fakedetect_jax.weights import (
     SOURCES,
@@ -39,7 +40,8 @@ def tensors():
 
 
 def _shapes(model, shape=(1, 2, 32, 32, 3)):
-    return jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
+    given = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), given if len(shape) == 4 else Clip(given))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.video import VIDEO
 from fakedetect_jax.weights import SOURCES, WeightsError, load_into, make_naming, read_tensors
 from tests.models.video.parity import random_variables
@@ -69,7 +70,7 @@ def test_every_value_of_mesonet_has_its_place(tmp_path, name, first, group):
     frames = jnp.zeros((1, 1, SIZE, SIZE, 3))
     expected = random_variables(VIDEO[name](), frames)
     path = _write(h5py, tmp_path / "Meso_DF", expected, CONVS[name], first, group)
-    shapes = jax.eval_shape(VIDEO[name]().init, jax.random.key(0), frames)
+    shapes = jax.eval_shape(VIDEO[name]().init, jax.random.key(0), Clip(frames))
     loaded, report = load_into(shapes, read_tensors(path), make_naming(SOURCES["mesonet"], shapes))
     assert not report.missing
     assert jax.tree.structure(loaded) == jax.tree.structure(expected)
@@ -89,7 +90,7 @@ def test_the_other_network_and_another_size_are_refused(tmp_path):
             r"params/hidden/kernel is \[256, 16\], but dense\.0\.kernel of the file is \[64, 16\]",
         ),
     ):
-        shapes = jax.eval_shape(VIDEO[name]().init, jax.random.key(0), jnp.zeros((1, 1, size, size, 3)))
+        shapes = jax.eval_shape(VIDEO[name]().init, jax.random.key(0), Clip(jnp.zeros((1, 1, size, size, 3))))
         with pytest.raises(WeightsError, match=message):
             load_into(shapes, tensors, make_naming(SOURCES["mesonet"], shapes))
 

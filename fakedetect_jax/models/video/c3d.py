@@ -10,10 +10,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
+from fakedetect_jax.models.clip import Clip, fill_invalid, normalise
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
-from fakedetect_jax.models.video.clips import StepHead, check_size, check_widths, fill_invalid, normalise
+from fakedetect_jax.models.video.clips import StepHead, check_size, check_widths
 from fakedetect_jax.models.video.max_pool import max_pool
 
 WINDOW = 16
@@ -87,28 +88,20 @@ class C3D(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `landmarks` and `timestamps` are not used.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1].
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, hidden]}; a frame has the logit of its
         window. Frames that are not valid are replaced by the nearest one that is.
         """
-        check_size("C3D", frames, SMALLEST)
-        b, t, h, w, c = frames.shape
+        check_size("C3D", clip.frames, SMALLEST)
+        b, t, h, w, c = clip.frames.shape
         missing = -t % WINDOW
         if missing:
-            valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
-            valid = jnp.pad(valid, ((0, 0), (0, missing)))
-            frames = jnp.pad(frames, ((0, 0), (0, missing), (0, 0), (0, 0), (0, 0)))
-        frames, valid = fill_invalid(frames, valid)
+            valid = jnp.pad(clip.mask, ((0, 0), (0, missing)))
+            frames = jnp.pad(clip.frames, ((0, 0), (0, missing), (0, 0), (0, 0), (0, 0)))
+            clip = Clip(frames, valid=valid)
+        frames, valid = fill_invalid(clip)
         count = (t + missing) // WINDOW
         windows = normalise(frames, COLOURS).reshape((b * count, WINDOW, h, w, c))
         trunk = C3DTrunk(self.widths, self.hidden, self.dropout, self.dtype, name="trunk")

@@ -10,43 +10,7 @@ from jaxtyping import Array, Bool, Float
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.temporal.pooling import masked_mean
 
-# (mean, standard deviation) of red, green and blue in [0, 1]
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-KINETICS = ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
-HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
 _small_normal = nn.initializers.normal(0.01)
-
-
-def normalise(
-    frames: Float[Array, "b t h w 3"], statistics: tuple[tuple[float, ...], tuple[float, ...]]
-) -> Float[Array, "b t h w 3"]:
-    """Subtract the mean colour and divide by the standard deviations."""
-    mean, std = (jnp.array(values)[None, None, None, None] for values in statistics)
-    return (frames - mean) / std
-
-
-def fill_invalid(
-    frames: Float[Array, "b t h w c"], valid: Bool[Array, "b t"] | None
-) -> tuple[Float[Array, "b t h w c"], Bool[Array, "b t"]]:
-    """Put in the place of each frame that does not count the nearest one that does, the earlier of two.
-
-    A clip without any becomes black. So neither a convolution over time nor the statistics of a batch norm sees what
-    was there, and a clip does not jump. Returns `valid` too, where None becomes all true.
-    """
-    b, t = frames.shape[:2]
-    frames = frames.astype(jnp.float32)
-    if valid is None:
-        return frames, jnp.ones((b, t), bool)
-    valid = valid.astype(bool)
-    place = np.arange(t)
-    # Twice the distance, and one more to the later frame: no two are equal.
-    distance = 2 * abs(place[:, None] - place[None]) + (place[None] > place[:, None])
-    distance = jnp.where(valid[:, None], distance[None], 2 * t)
-    nearest = (distance == distance.min(axis=-1, keepdims=True)) & valid[:, None]
-    frames = jnp.where(valid[:, :, None, None, None], frames, 0)
-    # Default precision on TPU and GPU would round the pictures.
-    return jnp.einsum("bts,bshwc->bthwc", nearest.astype(jnp.float32), frames, precision="highest"), valid
 
 
 def valid_steps(valid: Bool[Array, "b t"], steps: int) -> Bool[Array, "b s"]:

@@ -13,12 +13,13 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 from flax.core import FrozenDict
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.models.clip import KINETICS, Clip, fill_invalid, normalise
 from fakedetect_jax.models.temporal import TEMPORAL
 from fakedetect_jax.models.temporal.options import check_known, check_rate
-from fakedetect_jax.models.video.clips import KINETICS, fill_invalid, normalise, spread, valid_steps
+from fakedetect_jax.models.video.clips import spread, valid_steps
 from fakedetect_jax.models.video.conv3d import spatial_mean
 from fakedetect_jax.models.video.r2plus1d import R2Plus1DTrunk
 
@@ -56,22 +57,14 @@ class CNN3D(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `landmarks` and `timestamps` are not used.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1].
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}; a frame has the logit of its step.
         Frames that are not valid are replaced by the nearest one that is, and the temporal part passes over steps of
         such alone.
         """
-        frames, valid = fill_invalid(frames, valid)
+        frames, valid = fill_invalid(clip)
         maps = self._trunk(name="trunk")(normalise(frames, KINETICS), train=train)
         steps = nn.Dropout(self.dropout, deterministic=not train)(spatial_mean(maps))
         frame_logit = jnp.squeeze(nn.Dense(1, kernel_init=_small_normal, name="frame_head")(steps), -1)

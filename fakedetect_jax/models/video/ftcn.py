@@ -15,16 +15,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.models.clip import IMAGENET, Clip, fill_invalid, normalise
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
-from fakedetect_jax.models.video.clips import (
-    IMAGENET,
-    check_size,
-    check_widths,
-    fill_invalid,
-    normalise,
-    spread,
-    valid_steps,
-)
+from fakedetect_jax.models.video.clips import check_size, check_widths, spread, valid_steps
 from fakedetect_jax.models.video.conv3d import ConvNorm, spatial_mean
 from fakedetect_jax.models.video.max_pool import max_pool
 
@@ -204,27 +197,19 @@ class FTCN(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `landmarks` and `timestamps` are not used.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1].
 
         Returns the clip logit [b] and {'frame_logit': [b, t], the clip's for every frame, 'features': [b, d]}. Frames
         that are not valid are replaced by the nearest one that is, and the transformer passes over steps of such alone.
         """
-        check_size("FTCN", frames, SMALLEST)
-        t = frames.shape[1]
+        check_size("FTCN", clip.frames, SMALLEST)
+        t = clip.frames.shape[1]
         if not TIME_STRIDE <= t <= self.max_frames:
             raise FakedetectError(
                 f"FTCN needs clips of {TIME_STRIDE} to max_frames={self.max_frames} frames, got {t}"
             )
-        frames, valid = fill_invalid(frames, valid)
+        frames, valid = fill_invalid(clip)
         trunk = TemporalTrunk(self.depths, self.width, self.dtype, name="trunk")
         steps = spatial_mean(trunk(normalise(frames, IMAGENET), train=train))
         features = TimeTransformer(

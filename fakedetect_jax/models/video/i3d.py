@@ -8,11 +8,12 @@ stride one, pixels in [-1, 1]. `inflation.inflate` turns image kernels into thes
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.models.clip import HALF, Clip, fill_invalid, normalise
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_rate
-from fakedetect_jax.models.video.clips import HALF, StepHead, check_size, fill_invalid, normalise
+from fakedetect_jax.models.video.clips import StepHead, check_size
 from fakedetect_jax.models.video.conv3d import ConvNorm, spatial_mean
 from fakedetect_jax.models.video.max_pool import max_pool
 
@@ -118,22 +119,14 @@ class I3D(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `landmarks` and `timestamps` are not used.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1].
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}; a frame has the logit of its
         share of the clip. Frames that are not valid are replaced by the nearest one that is.
         """
-        check_size("I3D", frames, SMALLEST)
-        frames, valid = fill_invalid(frames, valid)
+        check_size("I3D", clip.frames, SMALLEST)
+        frames, valid = fill_invalid(clip)
         maps = I3DTrunk(self.width, self.dtype, name="trunk")(normalise(frames, HALF), train=train)
         steps = spatial_mean(maps)
         count = steps.shape[1]

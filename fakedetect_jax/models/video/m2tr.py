@@ -9,12 +9,13 @@ one, and no decoder of the mask. It is an image model: a clip scores the mean of
 from typing import Any
 
 import flax.linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.models.clip import IMAGENET, Clip, fill_invalid, normalise
 from fakedetect_jax.models.spatial.efficientnet import EfficientNet
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
-from fakedetect_jax.models.video.clips import IMAGENET, StepHead, fill_invalid, normalise
+from fakedetect_jax.models.video.clips import StepHead
 from fakedetect_jax.models.video.m2tr_layers import CUTS, M2TRLayer
 
 # Number of the stage of EfficientNet behind which the layers are, and the stride of its map.
@@ -54,25 +55,17 @@ class M2TR(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `landmarks` and `timestamps` are not used.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1].
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}. A frame that is not valid has
         the logit of the nearest one that is, whose content it is given.
         """
-        b, t, h, w, c = frames.shape
+        b, t, h, w, c = clip.frames.shape
         step = STRIDE * CUTS[-1]
         if h % step or w % step:
             raise FakedetectError(f"M2TR needs frames of a multiple of {step} px a side, got {(h, w)}")
-        frames, valid = fill_invalid(frames, valid)
+        frames, valid = fill_invalid(clip)
         images = normalise(frames, IMAGENET).reshape((b * t, h, w, c))
         layers = [M2TRLayer(self.dtype, name=f"layer{index}") for index in range(self.layers)]
 

@@ -9,10 +9,11 @@ the mean of its valid frames' logits.
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
+from fakedetect_jax.models.clip import Clip, fill_invalid
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_rate
-from fakedetect_jax.models.video.clips import StepHead, check_size, fill_invalid
+from fakedetect_jax.models.video.clips import StepHead, check_size
 from fakedetect_jax.models.video.max_pool import max_pool
 
 EPSILON, MOMENTUM = 1e-3, 0.99
@@ -62,23 +63,15 @@ class Meso4(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `landmarks` and `timestamps` are not used.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1].
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, 16]}. A frame that is not valid has
         the logit of the nearest one that is.
         """
-        check_size(type(self).__name__, frames, POOLED)
-        b, t, h, w, c = frames.shape
-        frames, valid = fill_invalid(frames, valid)
+        check_size(type(self).__name__, clip.frames, POOLED)
+        b, t, h, w, c = clip.frames.shape
+        frames, valid = fill_invalid(clip)
         x = self.convolve(frames.reshape((b * t, h, w, c)).astype(self.dtype), train=train)
         x = x.reshape((b, t, -1))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
+from fakedetect_jax.models.clip import KINETICS, Clip, fill_invalid, normalise
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
-from fakedetect_jax.models.video.clips import KINETICS, StepHead, check_widths, fill_invalid, normalise
+from fakedetect_jax.models.video.clips import StepHead, check_widths
 from fakedetect_jax.models.video.conv3d import ConvNorm, spatial_mean
 
 # layers: blocks per stage
@@ -156,21 +157,13 @@ class R2Plus1D(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `landmarks` and `timestamps` are not used.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1].
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}; a frame has the logit of its step.
         Frames that are not valid are replaced by the nearest one that is.
         """
-        frames, valid = fill_invalid(frames, valid)
+        frames, valid = fill_invalid(clip)
         steps = spatial_mean(self._trunk(name="trunk")(normalise(frames, KINETICS), train=train))
         return StepHead(self.dropout, name="head")(steps, valid, train=train)
 

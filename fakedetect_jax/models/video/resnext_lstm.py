@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
+from fakedetect_jax.models.clip import IMAGENET, Clip, fill_invalid, normalise
 from fakedetect_jax.models.spatial.resnet import ResNet
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 from fakedetect_jax.models.temporal.recurrent import RecurrentPass
-from fakedetect_jax.models.video.clips import IMAGENET, StepHead, fill_invalid, normalise
+from fakedetect_jax.models.video.clips import StepHead
 
 
 class ResNeXtLSTM(nn.Module):
@@ -48,23 +49,15 @@ class ResNeXtLSTM(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `landmarks` and `timestamps` are not used.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1].
 
         Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, dim]}; a frame's logit knows those
         before it. Frames that are not valid leave the LSTM as it is, and the batch norms see the nearest valid one in
         their place.
         """
-        b, t, h, w, c = frames.shape
-        frames, valid = fill_invalid(frames, valid)
+        b, t, h, w, c = clip.frames.shape
+        frames, valid = fill_invalid(clip)
         images = normalise(frames, IMAGENET).reshape((b * t, h, w, c))
         features, _ = self._trunk(name="trunk")(images, train=train)
         lstm = RecurrentPass("lstm", self.dim, dtype=self.dtype, name="lstm")

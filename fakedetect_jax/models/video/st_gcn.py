@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 from fakedetect_jax.models.temporal.pooling import masked_mean
 from fakedetect_jax.models.video.face_graph import CENTRE, EDGES, PARTITIONS, partitioned
@@ -216,15 +217,7 @@ class STGCN(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
         """Score clips by their landmarks; `valid` (default: all) tells which frames count. Neither pixels nor
         `timestamps` are used.
 
@@ -232,14 +225,14 @@ class STGCN(nn.Module):
         [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. A frame's logit is that of its step of four
         frames (the product of the strides); the clip logit is the mean of those of the steps with a valid frame.
         """
+        landmarks, valid = clip.landmarks, clip.mask
         if landmarks is None:
             raise FakedetectError("ST-GCN needs landmarks [b, t, 81, 2], got None")
-        b, t = frames.shape[:2]
+        b, t = clip.frames.shape[:2]
         if landmarks.shape[2] < self.points:
             raise FakedetectError(
                 f"ST-GCN with points={self.points} got {landmarks.shape[2]} landmarks a frame"
             )
-        valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
         landmarks = jax.lax.slice_in_dim(landmarks, 0, self.points, axis=2)
         streams = {"joints": (normalised_landmarks(landmarks, valid), valid)}
         if self.motion:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
 from fakedetect_jax.models.video.vivit_encoders import ENCODERS
 
@@ -112,24 +113,16 @@ class ViViT(nn.Module):
         )
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Array | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `valid` (default: all) tells which frames count.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips of RGB frames in [0, 1]. `valid` (default: all) tells which frames count.
 
         Frames that are not valid are mid-grey to the model; a tubelet of such frames alone takes part in no other's
         attention. Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. A frame's
         logit is that of its tubelets: the head on the mean of a step's tokens (on the step's token of the factorised
         encoder), the same for the frames of a step. With the last two models the clip logit is the mean of the valid
-        steps'. `landmarks` and `timestamps` are not used.
+        steps'.
         """
-        b, t, h, w, _ = frames.shape
+        b, t, h, w, _ = clip.frames.shape
         i, p, q = self.tubelet
         if t % i:
             raise FakedetectError(
@@ -137,8 +130,8 @@ class ViViT(nn.Module):
             )
         if h < p or w < q:
             raise FakedetectError(f"frames of {(h, w)} px are smaller than tubelet={self.tubelet}")
-        valid = jnp.ones((b, t), bool) if valid is None else valid.astype(bool)
-        x = jnp.where(valid[..., None, None, None], frames.astype(jnp.float32) * 2 - 1, 0)
+        valid = clip.mask
+        x = jnp.where(valid[..., None, None, None], clip.frames.astype(jnp.float32) * 2 - 1, 0)
         layers, heads, dim = self.size()
         tokens = TubeletEmbedding(dim, (i, p, q), name="tubelets")(x)
         options = {"temporal_layers": self.temporal_layers} if self.attention == "factorised_encoder" else {}
@@ -152,7 +145,7 @@ class ViViT(nn.Module):
             name="encoder",
             **options,
         )
-        clip, steps = encoder(tokens, valid.reshape((b, t // i, i)).any(axis=2), train=train)
+        features, steps = encoder(tokens, valid.reshape((b, t // i, i)).any(axis=2), train=train)
         head = nn.Dense(1, kernel_init=_truncated_normal, name="head")
         frame_logit = jnp.broadcast_to(head(steps), (b, t // i, i)).reshape((b, t))
-        return head(clip).squeeze(-1), {"frame_logit": frame_logit, "features": clip}
+        return head(features).squeeze(-1), {"frame_logit": frame_logit, "features": features}

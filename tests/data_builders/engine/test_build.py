@@ -23,8 +23,7 @@ from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.engine.video_item import Listing
 from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.faces import Extraction
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import Extraction, FrameChoice
 from tests.data_builders import slow_builds
 from tests.tiny_dataset import FACE, TinyFaces, build_tiny
 
@@ -57,7 +56,7 @@ def test_a_killed_build_goes_on_and_equals_an_uninterrupted_one(tmp_path, whole,
 
 def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
     calls = []
-    extract = one_video.extract
+    extract = one_video.extract_faces
 
     def counted(path, **options):
         calls.append(path)
@@ -65,7 +64,7 @@ def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return extract(path, **options)
 
-    monkeypatch.setattr(one_video, "extract", counted)
+    monkeypatch.setattr(one_video, "extract_faces", counted)
     with pytest.raises(KeyboardInterrupt):
         build_tiny(tmp_path)
     build_tiny(tmp_path)
@@ -154,7 +153,7 @@ class TwoSplits(TinyFaces):
 
 
 def test_shared_people_are_an_error_before_anything_is_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(one_video, "extract", None)
+    monkeypatch.setattr(one_video, "extract_faces", None)
     with pytest.raises(ValueError, match=r"identity 'train0' is in split 'train'.*swap/test2_swap"):
         prepare(TwoSplits(data_dir=tmp_path))
 

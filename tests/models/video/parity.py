@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from fakedetect_jax.models.clip import Clip
+
 # The other tests compile quickly at a price: without optimisation jax 0.11 has a gradient's norm off by 2e-5 between
 # one device and eight; so has jax 0.10 by 4e-5 with the older emitter of fused loops, and MesoNet's gradient wrong.
 EXACT = {"xla_backend_optimization_level": 3} | (
@@ -106,7 +108,7 @@ def assert_no_kink_near(gradient, x, disturbance=3e-7, draws=6):
 
 def assert_parity(model, variables, reference, frames):
     """The clip's logit and its gradient by the frames, within 1e-4 of their scale; returns what is beside the logit."""
-    shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), Clip(frames))
     assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, shapes)
 
     def reference_gradient(frames):
@@ -122,7 +124,7 @@ def assert_parity(model, variables, reference, frames):
     @functools.partial(jax.jit, compiler_options=EXACT)
     def gradient(variables, frames):
         def loss(frames):
-            logit, out = model.apply(variables, frames)
+            logit, out = model.apply(variables, Clip(frames))
             return (logit**2).sum(), (logit, out)
 
         return jax.grad(loss, has_aux=True)(frames)
@@ -163,7 +165,7 @@ def random_variables(model, frames, seed=0, **inputs):
         spread = math.sqrt(2 / math.prod(leaf.shape[:-1])) if name == "kernel" else 0.2
         return rng.normal(0, spread, leaf.shape).astype(np.float32)
 
-    shapes = jax.eval_shape(model.init, jax.random.key(0), frames, **inputs)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), Clip(frames, **inputs))
     return jax.tree_util.tree_map_with_path(draw, shapes)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.video.c3d import C3D, COLOURS
 from tests.models.video.parity import (
     Weights,
@@ -65,7 +66,7 @@ def test_logits_and_gradients_equal_plain_torch_layers(size, side):
 @pytest.mark.parametrize("classes", PUBLISHED)
 def test_parameters_are_the_published_ones(classes):
     frames = jax.ShapeDtypeStruct((1, 16, 112, 112, 3), jnp.float32)
-    params = jax.eval_shape(C3D().init, jax.random.key(0), frames)["params"]
+    params = jax.eval_shape(C3D().init, jax.random.key(0), Clip(frames))["params"]
     assert params["trunk"]["fc6"]["kernel"].shape == (8192, 4096)
     assert round((count(params) + 4097 * (classes - 1)) / 1e6, 2) == PUBLISHED[classes]
 
@@ -74,7 +75,7 @@ def test_longer_clips_score_the_mean_of_their_windows_and_go_on_with_the_last_fr
     model = C3D(widths=(2, 2, 2, 2, 2), hidden=8)
     frames = clips(1, 20, 16)
     variables = random_variables(model, frames)
-    apply = jax.jit(model.apply)
+    apply = jax.jit(lambda variables, frames, valid=None: model.apply(variables, Clip(frames, valid=valid)))
     logit, out = apply(variables, frames)
     last = np.concatenate([frames[:, 16:], np.repeat(frames[:, -1:], 12, axis=1)], axis=1)
     alone = [apply(variables, window)[0] for window in (frames[:, :16], last)]
@@ -88,4 +89,4 @@ def test_longer_clips_score_the_mean_of_their_windows_and_go_on_with_the_last_fr
 
 def test_too_small_frames_are_refused():
     with pytest.raises(ValueError, match="C3D needs frames of at least 16 px"):
-        jax.eval_shape(C3D().init, jax.random.key(0), jnp.ones((1, 16, 15, 64, 3)))
+        jax.eval_shape(C3D().init, jax.random.key(0), Clip(jnp.ones((1, 16, 15, 64, 3))))

@@ -1,4 +1,4 @@
-"""Frames that do not count, shares of a clip, and the pooling that all models use."""
+"""Shares of a clip, and the pooling that all models use."""
 
 import jax
 import jax.numpy as jnp
@@ -7,27 +7,8 @@ import pytest
 import torch
 from flax import linen as nn
 
-from fakedetect_jax.models.video.clips import fill_invalid, spread, valid_steps
+from fakedetect_jax.models.video.clips import spread, valid_steps
 from fakedetect_jax.models.video.max_pool import max_pool
-
-
-def test_frames_that_do_not_count_become_the_nearest_that_does():
-    frames = np.random.default_rng(0).random((4, 6, 2, 3, 3)).astype(np.float32)
-    valid = np.array([[0, 1, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1], [1, 1, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0]], bool)
-    sources = [[1, 1, 1, 4, 4, 4], [5] * 6, list(range(6))]
-    spoilt = np.where(valid[..., None, None, None], frames, np.nan)
-    filled, mask = jax.jit(fill_invalid)(spoilt, valid)
-    for clip, source in enumerate(sources):
-        np.testing.assert_array_equal(filled[clip], frames[clip, source])
-    np.testing.assert_array_equal(filled[3], 0)
-    np.testing.assert_array_equal(mask, valid)
-    # Two at the same distance: the earlier one.
-    between, _ = fill_invalid(frames[:1, :3], np.array([[1, 0, 1]], bool))
-    np.testing.assert_array_equal(between[0, 1], frames[0, 0])
-    same, mask = fill_invalid(frames, None)
-    np.testing.assert_array_equal(same, frames)
-    assert mask.shape == (4, 6)
-    assert mask.all()
 
 
 @pytest.mark.parametrize(("frames", "steps"), [(6, 6), (6, 3), (7, 2), (5, 1), (9, 4)])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.temporal import TEMPORAL
 from fakedetect_jax.models.video.cnn3d import CNN3D
 from fakedetect_jax.models.video.r2plus1d import DEPTHS
@@ -73,7 +74,7 @@ def test_every_temporal_part_fits_and_passes_over_frames_that_do_not_count(tempo
     model = CNN3D(10, 2, temporal=temporal, temporal_options=options)
     frames = clips(2, 5, 16)
     variables = random_variables(model, frames)
-    apply = jax.jit(lambda frames, valid: model.apply(variables, frames, valid=valid))
+    apply = jax.jit(lambda frames, valid: model.apply(variables, Clip(frames, valid=valid)))
     valid = np.array([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1]], bool)
     spoilt = np.where(valid[..., None, None, None], frames, 5)
     logit, out = apply(frames, valid)

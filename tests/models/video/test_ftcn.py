@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fakedetect_jax.models.video.clips import IMAGENET
+from fakedetect_jax.models.clip import IMAGENET, Clip
 from fakedetect_jax.models.video.ftcn import FTCN
 from tests.models.video.parity import (
     Weights,
@@ -143,7 +143,7 @@ def test_logits_and_gradients_equal_plain_torch_layers(frames, size):
 
 def test_parameters_are_those_of_the_published_layers():
     frames = jax.ShapeDtypeStruct((1, 32, 224, 224, 3), jnp.float32)
-    params = jax.eval_shape(FTCN().init, jax.random.key(0), frames)["params"]
+    params = jax.eval_shape(FTCN().init, jax.random.key(0), Clip(frames))["params"]
     with torch.device("meta"):
         expected = sum(parameter.numel() for parameter in TorchFTCN(**PUBLISHED).parameters())
     assert count(params) == expected
@@ -157,7 +157,7 @@ def test_steps_whose_frames_all_do_not_count_are_passed_over():
     variables = random_variables(model, frames)
     valid = np.array([[1, 1, 1, 1, 1, 1, 0, 0]], bool)
     frozen = np.concatenate([frames[:, :6], frames[:, 5:6], frames[:, 5:6]], axis=1)
-    apply = jax.jit(model.apply)
+    apply = jax.jit(lambda variables, frames, valid=None: model.apply(variables, Clip(frames, valid=valid)))
     masked, seen = apply(variables, frames, valid=valid)[0], apply(variables, frozen)[0]
     assert float(abs(masked - seen)[0]) > 1e-6
 
@@ -165,4 +165,4 @@ def test_steps_whose_frames_all_do_not_count_are_passed_over():
 @pytest.mark.parametrize("frames", [1, 34])
 def test_clips_of_other_lengths_are_refused(frames):
     with pytest.raises(ValueError, match=f"2 to max_frames=32 frames, got {frames}"):
-        jax.eval_shape(FTCN().init, jax.random.key(0), jnp.ones((1, frames, 16, 16, 3)))
+        jax.eval_shape(FTCN().init, jax.random.key(0), Clip(jnp.ones((1, frames, 16, 16, 3))))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fakedetect_jax.models.video.clips import HALF
+from fakedetect_jax.models.clip import HALF, Clip
 from fakedetect_jax.models.video.i3d import I3D
 from tests.models.video.parity import Weights, assert_parity, channels_first, clips, count, randomised
 
@@ -137,7 +137,7 @@ def test_logits_and_gradients_equal_plain_torch_layers():
 @pytest.mark.parametrize(("frames", "size"), [(16, 224), (64, 224), (1, 112)])
 def test_builds_for_usual_clips_with_the_published_parameters(frames, size):
     clip = jax.ShapeDtypeStruct((2, frames, size, size, 3), jnp.float32)
-    (logit, out), variables = jax.eval_shape(I3D().init_with_output, jax.random.key(0), clip)
+    (logit, out), variables = jax.eval_shape(I3D().init_with_output, jax.random.key(0), Clip(clip))
     assert (logit.shape, out["frame_logit"].shape, out["features"].shape) == ((2,), (2, frames), (2, 1024))
     trunk = count(variables["params"]["trunk"])
     assert trunk == 12_287_264

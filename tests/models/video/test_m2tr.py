@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from fakedetect_jax.models.clip import IMAGENET, Clip
 from fakedetect_jax.models.spatial.efficientnet import EfficientNet
-from fakedetect_jax.models.video.clips import IMAGENET
 from fakedetect_jax.models.video.m2tr import M2TR
 from fakedetect_jax.models.video.m2tr_layers import M2TRLayer
 from tests.models.video.parity import Weights, clips, count, put, random_variables, randomised
@@ -85,7 +85,7 @@ def test_every_block_and_its_gradients_equal_plain_torch():
 
 def test_the_size_is_the_published_one():
     frames = jax.ShapeDtypeStruct((1, 2, 320, 320, 3), jnp.float32)
-    params = jax.eval_shape(M2TR().init, jax.random.key(0), frames)["params"]
+    params = jax.eval_shape(M2TR().init, jax.random.key(0), Clip(frames))["params"]
     layers = [params[f"layer{index}"] for index in range(4)]
     assert {tuple(count(layer[b]) for b in ("patches", "frequency", "cross")) for layer in layers} == {
         (31_104, 228_544, 4_288)
@@ -108,7 +108,7 @@ def test_layers_that_add_nothing_leave_an_efficientnet():
     trunk = EfficientNet(width=0.2, depth=0.1, padding_size=380)
     images = (frames[0] - np.array(IMAGENET[0], np.float32)) / np.array(IMAGENET[1], np.float32)
     expected, _ = jax.jit(trunk.apply)({name: tree["trunk"] for name, tree in variables.items()}, images)
-    _, out = jax.jit(model.apply)(variables, frames)
+    _, out = jax.jit(model.apply)(variables, Clip(frames))
     np.testing.assert_allclose(out["features"][0], expected.mean(axis=0), atol=1e-5)
     head = variables["params"]["head"]["logit"]
     frame_logit = expected @ head["kernel"] + head["bias"]
@@ -118,7 +118,7 @@ def test_layers_that_add_nothing_leave_an_efficientnet():
 @pytest.mark.parametrize("size", [(112, 128), (128, 80)])
 def test_frames_that_cannot_be_cut_into_patches_are_refused(size):
     with pytest.raises(ValueError, match="M2TR needs frames of a multiple of 32 px a side"):
-        jax.eval_shape(M2TR().init, jax.random.key(0), jnp.ones((1, 1, *size, 3)))
+        jax.eval_shape(M2TR().init, jax.random.key(0), Clip(jnp.ones((1, 1, *size, 3))))
 
 
 def test_maps_that_cannot_be_cut_are_refused():

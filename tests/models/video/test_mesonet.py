@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.video.mesonet import Meso4, MesoInception4
 from tests.models.video.parity import Weights, assert_parity, clips, count, random_variables, randomised
 
@@ -89,7 +90,7 @@ def test_logits_and_gradients_equal_plain_torch_layers(model):
 @pytest.mark.parametrize("model", PUBLISHED)
 def test_trainable_parameters_are_the_published_ones(model):
     frames = jax.ShapeDtypeStruct((1, 2, 256, 256, 3), jnp.float32)
-    assert count(jax.eval_shape(model().init, jax.random.key(0), frames)["params"]) == PUBLISHED[model]
+    assert count(jax.eval_shape(model().init, jax.random.key(0), Clip(frames))["params"]) == PUBLISHED[model]
 
 
 def test_a_clip_scores_the_mean_of_its_valid_frames_each_scored_alone():
@@ -97,11 +98,11 @@ def test_a_clip_scores_the_mean_of_its_valid_frames_each_scored_alone():
     model = Meso4()
     variables = random_variables(model, frames)
     valid = np.array([[1, 0, 1], [0, 0, 1]], bool)
-    logit, _ = jax.jit(model.apply)(variables, frames, valid=valid)
-    alone = jax.jit(model.apply)(variables, frames.reshape(6, 1, 32, 32, 3))[0].reshape(2, 3)
+    logit, _ = jax.jit(model.apply)(variables, Clip(frames, valid=valid))
+    alone = jax.jit(model.apply)(variables, Clip(frames.reshape(6, 1, 32, 32, 3)))[0].reshape(2, 3)
     np.testing.assert_allclose(logit, [alone[0, [0, 2]].mean(), alone[1, 2]], atol=1e-6)
 
 
 def test_too_small_frames_are_refused():
     with pytest.raises(ValueError, match="Meso4 needs frames of at least 32 px"):
-        jax.eval_shape(Meso4().init, jax.random.key(0), jnp.ones((1, 1, 31, 64, 3)))
+        jax.eval_shape(Meso4().init, jax.random.key(0), Clip(jnp.ones((1, 1, 31, 64, 3))))

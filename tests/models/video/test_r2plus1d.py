@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from torch import nn
 
-from fakedetect_jax.models.video.clips import KINETICS
+from fakedetect_jax.models.clip import KINETICS, Clip
 from fakedetect_jax.models.video.r2plus1d import DEPTHS, R2Plus1D
 from tests.models.video.parity import Weights, assert_parity, channels_first, clips, count, randomised
 
@@ -111,5 +111,5 @@ def test_logits_and_gradients_equal_plain_torch_layers(layers, middle):
 )
 def test_parameters_are_the_published_ones(layers, middle, published):
     frames = jax.ShapeDtypeStruct((1, 16, 112, 112, 3), jnp.float32)
-    params = jax.eval_shape(R2Plus1D(layers, middle=middle).init, jax.random.key(0), frames)["params"]
+    params = jax.eval_shape(R2Plus1D(layers, middle=middle).init, jax.random.key(0), Clip(frames))["params"]
     assert count(params["trunk"]) + 400 * 512 + 400 == published

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fakedetect_jax.models.video.clips import IMAGENET
+from fakedetect_jax.models.clip import IMAGENET, Clip
 from fakedetect_jax.models.video.resnext_lstm import ResNeXtLSTM
 from tests.models.video.parity import (
     Weights,
@@ -87,7 +87,7 @@ def test_logits_and_gradients_equal_plain_torch_layers():
 
 def test_parameters_are_those_known_with_biases():
     frames = jax.ShapeDtypeStruct((1, 4, 112, 112, 3), jnp.float32)
-    params = jax.eval_shape(ResNeXtLSTM().init, jax.random.key(0), frames)["params"]
+    params = jax.eval_shape(ResNeXtLSTM().init, jax.random.key(0), Clip(frames))["params"]
     # With one logit instead of two.
     assert count(params) + 2048 + 1 == 56_554_818
     with torch.device("meta"):
@@ -99,7 +99,7 @@ def test_a_frame_knows_those_before_it_and_no_other_clip():
     model = ResNeXtLSTM(**SMALL)
     frames = clips(2, 5, 16)
     variables = random_variables(model, frames)
-    apply = jax.jit(lambda frames, valid: model.apply(variables, frames, valid=valid))
+    apply = jax.jit(lambda frames, valid: model.apply(variables, Clip(frames, valid=valid)))
     everything = np.ones((2, 5), bool)
     changed = frames.copy()
     changed[0, 2] = 1 - changed[0, 2]

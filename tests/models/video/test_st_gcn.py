@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fakedetect_jax.faces.landmarks import MIRROR_ORDER
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.video.face_graph import EDGES, PARTITIONS, hops, partitioned
 from fakedetect_jax.models.video.st_gcn import STGCN, STGCNTrunk, normalised_landmarks
 
@@ -211,7 +212,9 @@ def variables(streams):
 @pytest.fixture(scope="module")
 def call(variables):
     module = STGCN(**SMALL, motion=True)
-    return jax.jit(lambda landmarks, valid: module.apply(variables, FRAMES, landmarks=landmarks, valid=valid))
+    return jax.jit(
+        lambda landmarks, valid: module.apply(variables, Clip(FRAMES, landmarks=landmarks, valid=valid))
+    )
 
 
 def _without_motion(variables):
@@ -234,7 +237,8 @@ def test_one_stream_equals_torch_with_the_gradient_to_the_landmarks(streams, var
     (expected * torch.from_numpy(weights)).sum().backward()
     module, variables = STGCN(**SMALL), _without_motion(variables)
     logit, pull = jax.vjp(
-        jax.jit(lambda points: module.apply(variables, FRAMES, landmarks=points)[0]), jnp.asarray(LANDMARKS)
+        jax.jit(lambda points: module.apply(variables, Clip(FRAMES, landmarks=points))[0]),
+        jnp.asarray(LANDMARKS),
     )
     np.testing.assert_allclose(logit, expected.detach(), atol=1e-4)
     largest = float(given.grad.abs().max())
@@ -280,14 +284,16 @@ def test_invalid_frames_never_count_and_clips_do_not_mix(call):
 
 def test_the_clip_logit_is_the_mean_of_the_steps(variables):
     module = STGCN(**SMALL)
-    logit, out = jax.jit(lambda v: module.apply(v, FRAMES, landmarks=LANDMARKS))(_without_motion(variables))
+    logit, out = jax.jit(lambda v: module.apply(v, Clip(FRAMES, landmarks=LANDMARKS)))(
+        _without_motion(variables)
+    )
     np.testing.assert_allclose(out["frame_logit"][:, ::4].mean(axis=1), logit, atol=1e-5)
     np.testing.assert_array_equal(out["frame_logit"][:, 0], out["frame_logit"][:, 3])
 
 
 def test_half_precision_is_close(variables, call):
     half = STGCN(**SMALL, motion=True, dtype="bfloat16")
-    logit, out = jax.jit(lambda v: half.apply(v, FRAMES, landmarks=LANDMARKS, valid=VALID))(variables)
+    logit, out = jax.jit(lambda v: half.apply(v, Clip(FRAMES, landmarks=LANDMARKS, valid=VALID)))(variables)
     assert logit.dtype == jnp.float32
     expected = call(LANDMARKS, VALID)[1]["features"]
     np.testing.assert_allclose(out["features"], expected, atol=2e-2 * float(abs(expected).max()))
@@ -299,7 +305,7 @@ def test_statistics_are_those_of_valid_frames_in_training_and_untouched_otherwis
     @jax.jit
     def train(landmarks, valid):
         _, updated = module.apply(
-            variables, FRAMES, landmarks=landmarks, valid=valid, train=True, mutable=["batch_stats"]
+            variables, Clip(FRAMES, landmarks=landmarks, valid=valid), train=True, mutable=["batch_stats"]
         )
         return updated["batch_stats"]
 
@@ -315,9 +321,9 @@ def test_statistics_are_those_of_valid_frames_in_training_and_untouched_otherwis
     for first, second in zip(jax.tree.leaves(train(garbage, VALID)), jax.tree.leaves(updated), strict=True):
         np.testing.assert_allclose(first, second, atol=1e-5)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(train(LANDMARKS, np.zeros_like(VALID))))
-    _, untouched = jax.jit(lambda v: module.apply(v, FRAMES, landmarks=LANDMARKS, mutable=["batch_stats"]))(
-        variables
-    )
+    _, untouched = jax.jit(
+        lambda v: module.apply(v, Clip(FRAMES, landmarks=LANDMARKS), mutable=["batch_stats"])
+    )(variables)
     for first, second in zip(
         jax.tree.leaves(untouched), jax.tree.leaves(variables["batch_stats"]), strict=True
     ):
@@ -330,7 +336,9 @@ def test_st_gcn_exports_with_any_batch_size_and_without_gathers(variables):
     shapes = [
         jax.ShapeDtypeStruct((batch, *array.shape[1:]), array.dtype) for array in (FRAMES, LANDMARKS, VALID)
     ]
-    apply = jax.jit(lambda v, frames, points, valid: module.apply(v, frames, landmarks=points, valid=valid))
+    apply = jax.jit(
+        lambda v, frames, points, valid: module.apply(v, Clip(frames, landmarks=points, valid=valid))
+    )
     exported = jax.export.export(apply, platforms=("cpu", "tpu"))(variables, *shapes)
     assert not re.search(r"stablehlo\.\w*gather", exported.mlir_module())
 
@@ -340,7 +348,7 @@ def test_st_gcn_exports_with_any_batch_size_and_without_gathers(variables):
 def test_every_graph_and_partition_builds_at_full_size(points, partition):
     module = STGCN(points=points, partition=partition, motion=points == 81)
     (logit, _), _ = jax.eval_shape(
-        lambda: module.init_with_output(jax.random.key(0), FRAMES, landmarks=LANDMARKS)
+        lambda: module.init_with_output(jax.random.key(0), Clip(FRAMES, landmarks=LANDMARKS))
     )
     assert logit.shape == (3,)
 
@@ -363,6 +371,8 @@ def test_wrong_options_of_st_gcn_are_refused(options, message):
 
 def test_missing_or_too_few_landmarks_are_named():
     with pytest.raises(ValueError, match="needs landmarks"):
-        jax.eval_shape(STGCN(**SMALL).init, jax.random.key(0), FRAMES)
+        jax.eval_shape(STGCN(**SMALL).init, jax.random.key(0), Clip(FRAMES))
     with pytest.raises(ValueError, match="points=81 got 68"):
-        jax.eval_shape(lambda: STGCN(**SMALL).init(jax.random.key(0), FRAMES, landmarks=LANDMARKS[:, :, :68]))
+        jax.eval_shape(
+            lambda: STGCN(**SMALL).init(jax.random.key(0), Clip(FRAMES, landmarks=LANDMARKS[:, :, :68]))
+        )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.video import VIDEO
 from tests.models.video.tiny_models import TINY, Example, tiny_model
 
@@ -21,7 +22,7 @@ def test_defaults_build(name):
     # These two have tests of their own: their clips are of a fixed shape, or their input is landmarks.
     assert set(VIDEO) - set(TINY) == {"vivit", "st_gcn"}
     frames = jax.ShapeDtypeStruct((2, 16, 128, 128, 3), jnp.float32)
-    (logit, out), variables = jax.eval_shape(VIDEO[name]().init_with_output, jax.random.key(0), frames)
+    (logit, out), variables = jax.eval_shape(VIDEO[name]().init_with_output, jax.random.key(0), Clip(frames))
     assert (logit.shape, out["frame_logit"].shape, out["features"].shape[0]) == ((2,), (2, 16), 2)
     assert {leaf.dtype for leaf in jax.tree.leaves((logit, out, variables))} == {jnp.dtype("float32")}
 
@@ -44,7 +45,7 @@ def test_permuting_the_batch_permutes_the_result(example):
 
 def test_bfloat16_is_near_float32(example):
     narrow = tiny_model(example.name, dtype="bfloat16")
-    got, out = jax.jit(narrow.apply)(example.variables, example.frames)
+    got, out = jax.jit(narrow.apply)(example.variables, Clip(example.frames))
     expected = example()[0]
     np.testing.assert_allclose(got, expected, atol=2e-2 * max(float(abs(expected).max()), 1))
     assert {leaf.dtype for leaf in jax.tree.leaves((got, out))} == {jnp.dtype("float32")}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from fakedetect_jax.models.clip import Clip
 from tests.models.video.parity import EXACT
 from tests.models.video.tiny_models import TINY, Example
 
@@ -21,8 +22,7 @@ def _shardings():
 def _train(example, variables, frames, valid, key):
     return example.model.apply(
         variables,
-        frames,
-        valid=valid,
+        Clip(frames, valid=valid),
         train=True,
         rngs={"dropout": key},
         mutable=["batch_stats"],

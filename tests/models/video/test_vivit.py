@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import VivitConfig, VivitForVideoClassification
 
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.video.vivit import VARIANTS, ViViT
 from fakedetect_jax.models.video.vivit_encoders import ENCODERS
 
@@ -23,7 +24,7 @@ VALID = np.array([[1, 1, 1, 1, 1, 1], [0, 1, 0, 0, 1, 1], [1, 1, 1, 1, 0, 0]], b
 def _random_variables(module, frames, seed=1):
     """Parameters away from their initial values, in which positions or norms could hide."""
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), frames)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), Clip(frames))
 
     def draw(path, leaf):
         name = path[-1].key
@@ -41,7 +42,7 @@ def _assert_equal_to_torch(module, variables, reference):
     given = torch.from_numpy(FRAMES).requires_grad_()
     expected = reference(given)
     (expected * torch.from_numpy(weights)).sum().backward()
-    logit, pull = jax.vjp(jax.jit(lambda f: module.apply(variables, f)[0]), jnp.asarray(FRAMES))
+    logit, pull = jax.vjp(jax.jit(lambda f: module.apply(variables, Clip(f))[0]), jnp.asarray(FRAMES))
     np.testing.assert_allclose(logit, expected.detach(), atol=1e-4)
     gradient = pull(jnp.asarray(weights))[0]
     assert float(given.grad.abs().max()) > 1e-3
@@ -237,7 +238,7 @@ def test_models_2_to_4_equal_plain_torch(attention):
 def test_invalid_frames_never_count_and_clips_do_not_mix(attention):
     module = ViViT(attention, **SMALL)
     variables = _random_variables(module, FRAMES)
-    call = jax.jit(lambda frames, valid: module.apply(variables, frames, valid=valid))
+    call = jax.jit(lambda frames, valid: module.apply(variables, Clip(frames, valid=valid)))
     logit, out = call(FRAMES, VALID)
     assert logit.shape == (3,)
     assert out["frame_logit"].shape == (3, 6)
@@ -262,7 +263,7 @@ def test_half_precision_is_close(attention):
     module, half = (ViViT(attention, **SMALL, dtype=dtype) for dtype in ("float32", "bfloat16"))
     # Not the first draw: with it, rounding the parameters alone moves the factorised encoder's features by 1 %.
     variables = _random_variables(module, FRAMES, seed=2)
-    (_, expected), (logit, got) = (jax.jit(m.apply)(variables, FRAMES) for m in (module, half))
+    (_, expected), (logit, got) = (jax.jit(m.apply)(variables, Clip(FRAMES)) for m in (module, half))
     assert logit.dtype == jnp.float32
     scale = float(abs(expected["features"]).max())
     np.testing.assert_allclose(got["features"], expected["features"], atol=2e-2 * scale)
@@ -274,18 +275,18 @@ def test_steps_at_the_end_without_frames_equal_a_shorter_clip(attention):
     variables = _random_variables(module, FRAMES)
     valid = np.zeros((3, 6), bool)
     valid[:, :4] = True
-    expected = jax.jit(module.apply)(variables, FRAMES, valid=valid)[0]
+    expected = jax.jit(module.apply)(variables, Clip(FRAMES, valid=valid))[0]
     encoder = variables["params"]["encoder"]
     part, kept = ("encoder", 1 + 2 * PLACES) if attention == "spacetime" else ("temporal", 3)
     encoder[part]["position"] = encoder[part]["position"][:kept]
-    got = jax.jit(module.apply)(variables, FRAMES[:, :4])[0]
+    got = jax.jit(module.apply)(variables, Clip(FRAMES[:, :4]))[0]
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("attention", ["factorised_self_attention", "factorised_dot_product"])
 def test_the_clip_logit_is_the_mean_of_the_frames_of_models_without_a_class_token(attention):
     module = ViViT(attention, **SMALL)
-    logit, out = jax.jit(module.apply)(_random_variables(module, FRAMES), FRAMES)
+    logit, out = jax.jit(module.apply)(_random_variables(module, FRAMES), Clip(FRAMES))
     np.testing.assert_allclose(out["frame_logit"].mean(axis=1), logit, atol=1e-5)
 
 
@@ -296,7 +297,7 @@ def test_dropout_and_stochastic_depth_act_in_training_alone(attention, rate):
     # Stochastic depth of a single block would be that of the first, which is never dropped.
     module = ViViT(attention, **SMALL | {"layers": 2}, **{rate: 0.5})
     variables = _random_variables(module, FRAMES)
-    train = jax.jit(lambda key: module.apply(variables, FRAMES, train=True, rngs={"dropout": key})[0])
+    train = jax.jit(lambda key: module.apply(variables, Clip(FRAMES), train=True, rngs={"dropout": key})[0])
     first, second = (train(jax.random.key(seed)) for seed in (0, 1))
     assert float(abs(first - second).max()) > 1e-3
 
@@ -304,17 +305,17 @@ def test_dropout_and_stochastic_depth_act_in_training_alone(attention, rate):
 @pytest.mark.parametrize("attention", ENCODERS)
 def test_vivit_exports_with_any_batch_size_and_without_gathers(attention):
     module = ViViT(attention, **SMALL)
-    variables = jax.eval_shape(module.init, jax.random.key(0), FRAMES)
+    variables = jax.eval_shape(module.init, jax.random.key(0), Clip(FRAMES))
     (batch,) = jax.export.symbolic_shape("batch")
     shapes = [jax.ShapeDtypeStruct((batch, *array.shape[1:]), array.dtype) for array in (FRAMES, VALID)]
-    apply = jax.jit(lambda variables, frames, valid: module.apply(variables, frames, valid=valid))
+    apply = jax.jit(lambda variables, frames, valid: module.apply(variables, Clip(frames, valid=valid)))
     exported = jax.export.export(apply, platforms=("cpu", "tpu"))(variables, *shapes)
     assert not re.search(r"stablehlo\.\w*gather", exported.mlir_module())
 
 
 def _count(module, frames=32, size=224):
     clip = jax.ShapeDtypeStruct((1, frames, size, size, 3), jnp.float32)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), clip)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), Clip(clip))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
@@ -369,6 +370,6 @@ def test_wrong_options_of_vivit_are_refused(options, message):
 def test_clips_that_do_not_fit_the_tubelet_are_refused():
     module = ViViT(**SMALL)
     with pytest.raises(ValueError, match="clip of 5 frames"):
-        jax.eval_shape(module.init, jax.random.key(0), FRAMES[:, :5])
+        jax.eval_shape(module.init, jax.random.key(0), Clip(FRAMES[:, :5]))
     with pytest.raises(ValueError, match="smaller than tubelet"):
-        jax.eval_shape(module.init, jax.random.key(0), FRAMES[:, :, :3])
+        jax.eval_shape(module.init, jax.random.key(0), Clip(FRAMES[:, :, :3]))

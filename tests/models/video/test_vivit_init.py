@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.video.vivit import ViViT
 from fakedetect_jax.models.video.vivit_encoders import ENCODERS
 from fakedetect_jax.models.video.vivit_init import clip_positions, tubelet_kernel
@@ -29,7 +30,7 @@ def test_central_frame_initialisation_sees_the_image_models_patches_of_central_f
 def test_positions_of_an_image_model_fit_every_encoder(attention):
     positions = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
     module = ViViT(attention, **SMALL)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), FRAMES)["params"]["encoder"]
+    shapes = jax.eval_shape(module.init, jax.random.key(0), Clip(FRAMES))["params"]["encoder"]
     part = {"spacetime": "encoder", "factorised_encoder": "spatial"}.get(attention)
     wanted = (shapes[part] if part else shapes)["position"].shape
     got = clip_positions(positions, attention, steps=STEPS, grid=(2, 3), image_grid=(2, 2))

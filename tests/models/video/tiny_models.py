@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.video import VIDEO
 from tests.models.video.parity import clips, random_variables
 
@@ -43,7 +44,7 @@ class Example:
         # The first and last frames, one in the middle, and all frames of a clip do not count.
         place = np.arange(t)
         self.valid = np.stack([(place > 0) & (place < t - 1), place != t // 2, place < 0])
-        self.apply = jax.jit(lambda v, frames, valid: self.model.apply(v, frames, valid=valid))
+        self.apply = jax.jit(lambda v, frames, valid: self.model.apply(v, Clip(frames, valid=valid)))
 
     def __call__(self, frames=None, valid=None):
         frames = self.frames if frames is None else frames

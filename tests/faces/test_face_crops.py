@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from fakedetect_jax.faces import extract
-from fakedetect_jax.faces.ready import Bordered
+from fakedetect_jax.faces import extract_faces
+from fakedetect_jax.faces.video import Bordered
 from fakedetect_jax.faces.warp import apply_affine
 
 
 @pytest.fixture(scope="module")
 def whole(clip_path):
-    (sequence,) = extract(clip_path)
+    (sequence,) = extract_faces(clip_path)
     return sequence
 
 
@@ -40,7 +40,7 @@ def crops(man, whole, folder, *, room, scale):
 )
 def test_every_crop_of_a_folder_is_a_frame_of_one_track(man, whole, tmp_path, room, scale):
     corners = crops(man, whole, tmp_path / "crops", room=room, scale=scale)
-    (sequence,) = extract(tmp_path / "crops", face_crops=True)
+    (sequence,) = extract_faces(tmp_path / "crops", face_crops=True)
     assert len(sequence) == sequence.video_frames == 24
     # The landmarks are those of the face in the video: both are measured in widths of the face.
     for place in range(0, 24, 6):

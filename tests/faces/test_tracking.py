@@ -1,14 +1,12 @@
 import itertools
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakedetect_jax.faces.detect import Detections
-from fakedetect_jax.faces.mesh import Mesh
-from fakedetect_jax.faces.track import MAX_GAP, Tracker, associate, bounding_box, iou
+from fakedetect_jax.faces.networks import Detections, Mesh
+from fakedetect_jax.faces.tracking import MAX_GAP, Tracker, associate, bounding_box, iou
 
 # A face as the mesh net would give it in the unit square: level eyes, its outermost points among the 81.
 _TEMPLATE = np.random.default_rng(0).uniform(0.2, 0.8, (468, 2))
@@ -23,11 +21,13 @@ for _vertex, _place in {
     _TEMPLATE[_vertex] = _place
 
 
-class Scene(NamedTuple):
+class Scene(np.ndarray):
     """Stands for a frame: the boxes that show a face, and the boxes that the detector sees."""
 
-    faces: np.ndarray
-    seen: np.ndarray
+    def __new__(cls, faces, seen):
+        frame = np.zeros((1, 1, 3), np.uint8).view(cls)
+        frame.faces, frame.seen = faces, seen
+        return frame
 
 
 def detect(scene: Scene) -> Detections:
@@ -47,7 +47,7 @@ def fit(scene: Scene, region) -> Mesh:
     return Mesh(near[:2] + (near[2:] - near[:2]) * _TEMPLATE, 0.99)
 
 
-def look(scene: Scene, mesh: Mesh) -> np.ndarray:
+def thumbnail(scene: Scene, mesh: Mesh) -> np.ndarray:
     return np.full((24, 24), 1 / 24)
 
 
@@ -79,7 +79,7 @@ def histories(draw):
 @given(histories())
 @settings(max_examples=25, deadline=None)
 def test_tracks_follow_their_objects(objects):
-    tracker = Tracker(detect, fit, look, min_face=20)
+    tracker = Tracker(detect, fit, thumbnail, min_face=20)
     number_of = [None] * len(objects)
     detected = [-1] * len(objects)
     used = set()
@@ -105,7 +105,7 @@ def test_tracks_follow_their_objects(objects):
 
 
 def test_a_track_without_detections_ends():
-    tracker = Tracker(detect, fit, look, min_face=20)
+    tracker = Tracker(detect, fit, thumbnail, min_face=20)
     box = np.array([[100.0, 100, 160, 160]])
     none = np.zeros((0, 4))
     assert len(tracker.update(Scene(box, box), 0)) == 1
@@ -114,14 +114,14 @@ def test_a_track_without_detections_ends():
 
 
 def test_a_wide_stride_keeps_the_track():
-    tracker = Tracker(detect, fit, look, min_face=20)
+    tracker = Tracker(detect, fit, thumbnail, min_face=20)
     box = np.array([[100.0, 100, 160, 160]])
     numbers = [face.track for t in range(0, 200, 40) for face in tracker.update(Scene(box, box), t)]
     assert numbers == [0] * 5
 
 
 def test_reset_starts_new_tracks():
-    tracker = Tracker(detect, fit, look, min_face=20)
+    tracker = Tracker(detect, fit, thumbnail, min_face=20)
     scene = Scene(*[np.array([[100.0, 100, 160, 160]])] * 2)
     first = tracker.update(scene, 0)
     tracker.reset()
@@ -130,7 +130,8 @@ def test_reset_starts_new_tracks():
 
 def test_another_face_in_the_same_place_is_a_new_track():
     looks = iter([1.0, 0.95, 0.1, 0.1, 1.0])
-    side = np.array([[1.0, 0.0], [0.0, 0.0]])
+    side = np.zeros((24, 24))
+    side[0, 0] = 1.0
 
     def turning(scene, mesh):
         cosine = next(looks)
@@ -144,12 +145,12 @@ def test_another_face_in_the_same_place_is_a_new_track():
 
 
 def test_a_detection_that_is_no_face_makes_no_track():
-    tracker = Tracker(detect, fit, look, min_face=20)
+    tracker = Tracker(detect, fit, thumbnail, min_face=20)
     assert tracker.update(Scene(np.zeros((0, 4)), np.array([[10.0, 10, 90, 90]])), 0) == []
 
 
 def test_small_faces_wait_until_they_are_large_enough():
-    tracker = Tracker(detect, fit, look, min_face=30)
+    tracker = Tracker(detect, fit, thumbnail, min_face=30)
     sizes = [24, 28, 32, 28, 24]
     seen = []
     for t, size in enumerate(sizes):
@@ -159,7 +160,7 @@ def test_small_faces_wait_until_they_are_large_enough():
 
 
 def test_two_detections_of_one_face_make_one_track():
-    tracker = Tracker(detect, fit, look, min_face=20)
+    tracker = Tracker(detect, fit, thumbnail, min_face=20)
     face = np.array([[100.0, 100, 160, 160]])
     faces = tracker.update(Scene(face, np.concatenate([face, face + 10])), 0)
     assert len(faces) == 1

@@ -2,8 +2,14 @@ import cv2
 import numpy as np
 import pytest
 
-from fakedetect_jax.faces.detect import FaceDetector
-from fakedetect_jax.faces.mesh import FaceMesh, Region, landmarks_81, region_of_detection, region_of_mesh
+from fakedetect_jax.faces.networks import (
+    FaceDetector,
+    FaceMesh,
+    Region,
+    landmarks_81,
+    region_of_detection,
+    region_of_mesh,
+)
 from fakedetect_jax.faces.warp import apply_affine
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces.options import FrameChoice
 
 
 def test_the_four_ways():
