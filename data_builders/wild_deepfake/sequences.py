@@ -16,7 +16,7 @@ from fakedetect_jax.data_builders.wild_deepfake.plain_copy import open_copy
 from fakedetect_jax.faces import VideoError
 from fakedetect_jax.faces.video import BORDER
 
-# The published images have 224. The border makes about four times as many pixels, and the detector needs more memory.
+# The published images have 224. The border makes about three times as many pixels, and detection takes more memory.
 MOST_PIXELS_A_SIDE = 2048
 
 _COPIES = "archives"

@@ -1,4 +1,4 @@
-"""Every builder on a small tree in its dataset's layout, with real faces and what real downloads have wrong."""
+"""Every builder on a small tree in its dataset's layout, with real faces and the faults of real downloads."""
 
 import collections
 import io
@@ -20,7 +20,7 @@ SMALL = Extraction(size=64)
 
 
 def built(name, source, data, **options):
-    """Builds, and returns {(split, method): {video: main track's label}} and the failures by video."""
+    """Build, and return the folder, {(split, method): {video: main track's label}}, and the failures by video."""
     folder, report = build(name, data, source=source, extraction=SMALL, **options)
     entries: dict = {}
     for split in ("train", "validation", "test"):

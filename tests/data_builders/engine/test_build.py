@@ -29,7 +29,7 @@ from tests.tiny_dataset import FACE, TinyFaces, build_tiny
 
 
 def records(folder):
-    """Everything that a built version holds, by file."""
+    """Return everything that a built version holds, by file."""
     files = [path for path in folder.iterdir() if "array_record" in path.name or "build_report" in path.name]
     return {path.name: path.read_bytes() for path in files}
 

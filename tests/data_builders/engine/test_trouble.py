@@ -1,4 +1,4 @@
-"""What is no video's fault: it is named, nothing is written as if whole, and the next build tries again."""
+"""Trouble that is not a video's fault is named, no dataset is written, and the next build tries again."""
 
 import errno
 import json

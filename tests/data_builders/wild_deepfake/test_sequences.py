@@ -142,7 +142,7 @@ def test_images_that_differ_in_their_suffix_alone_are_two_frames(tmp_path):
 
 
 def test_an_archive_that_was_fetched_again_is_another_video_to_the_journal(tmp_path):
-    """A build that goes on does again what has changed, as it does for files."""
+    """A resumed build does a changed archive again, as it does a changed file."""
     archive = tmp_path / "real_test" / "0.tar.gz"
     journal = Journal(tmp_path / "journal", {})
     for value in (10, 90):
