@@ -36,6 +36,7 @@ from fakedetect_jax.experiment.sources import (
     open_evaluation_source,
     open_training_videos,
 )
+from fakedetect_jax.experiment.start import announce_start
 from fakedetect_jax.training import loop
 from fakedetect_jax.training.checkpoint import Checkpoints
 from fakedetect_jax.training.interruption import Interruption
@@ -61,7 +62,7 @@ def train(config: Config, workdir: str | Path) -> Path:
         WorkdirInUse: another process trains in `workdir`.
     """
     workdir = Path(workdir)
-    folder, first = workdir / CHECKPOINTS, jax.process_index() == 0
+    folder = workdir / CHECKPOINTS
     with contextlib.ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
         stack.enter_context(reserved(workdir))
@@ -83,7 +84,10 @@ def train(config: Config, workdir: str | Path) -> Path:
         if start >= config.train.steps:
             print(f"{folder}: trained to step {start} already")
             return folder
-        log = stack.enter_context(contextlib.closing(MetricsLog(workdir, step=start))) if first else None
+        announce_start(config, workdir, mesh=mesh, state=state, train=videos, validation=held_out)
+        log = None
+        if jax.process_index() == 0:
+            log = stack.enter_context(contextlib.closing(MetricsLog(workdir, step=start)))
 
         shard = Shard(jax.process_index(), jax.process_count())
         loading = Loading(config.data.threads, config.data.workers, config.data.prefetch)
