@@ -1,10 +1,10 @@
-"""The two lines of the README, on nothing but Python 3.11 or newer.
+"""The demo and the tests, on nothing but Python 3.11 or newer.
 
 python3 run.py demo    data, training, detector, report and a scored video, in about ten minutes on two cores
 python3 run.py test    all tests
 
-Both make their own environment in .venv (or in $FAKEDETECT_VENV), and repeating either is quick: what is there
-already is not made again. Every command is printed as you could type it yourself.
+Both make an environment in .venv (or in $FAKEDETECT_VENV), and both are quick to repeat, because they keep what is
+there already. Every command is printed before it runs, as you can type it yourself.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ ROOT = Path(__file__).resolve().parent
 VENV = Path(os.environ.get("FAKEDETECT_VENV", ROOT / ".venv"))
 SCRIPTS = VENV / ("Scripts" if os.name == "nt" else "bin")
 WORKDIR = "runs/demo"
-LAUNCH = ["python", "launch.py", "--config", "configs/demo.py", "--workdir", WORKDIR, "--mode"]
-# Of the test split: the same clip, as it is and with another face.
+# A clip of the test split, unchanged and with another face.
 CLIPS = {"predict_real": "test_s5b_0", "predict_fake": "test_s5b_0__poisson_swap"}
 
 
 def main() -> None:
-    """Makes the environment that the task needs, and does the task."""
+    """Make the environment that the task needs, and run the task."""
     if sys.version_info < (3, 11):
-        sys.exit(f"run.py: Python {sys.version.split()[0]} is too old; it takes 3.11 or newer")
+        sys.exit(f"run.py: Python {sys.version.split()[0]} is too old; use 3.11 or newer")
     task = sys.argv[1] if len(sys.argv) > 1 else ""
     if task == "demo":
         make_environment(extra="")
@@ -55,9 +54,9 @@ def main() -> None:
 
 
 def make_environment(*, extra: str) -> None:
-    """Installs the package and `extra` in VENV, unless exactly that was done before."""
+    """Install the package with `extra` in VENV, unless exactly that was done before."""
     wanted = hashlib.sha256(((ROOT / "setup.py").read_text() + sys.version + str(ROOT)).encode()).hexdigest()
-    for known in {extra, "[test]"}:  # the test environment can do all that the plain one can
+    for known in {extra, "[test]"}:  # the environment for tests includes the plain one
         stamp = VENV / f"installed{known}.txt"
         if stamp.exists() and stamp.read_text() == wanted:
             return
@@ -69,7 +68,7 @@ def make_environment(*, extra: str) -> None:
 
 
 def call(command: list[str]) -> None:
-    """Prints a command and runs it in the environment; a failure ends the whole."""
+    """Print a command and run it in the environment; exit if it fails."""
     print(f"\n$ {shlex.join(command)}", flush=True)
     path = f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}"
     program = str(SCRIPTS / command[0])
@@ -79,11 +78,11 @@ def call(command: list[str]) -> None:
 
 
 def demo() -> None:
-    """Walks the whole path once, with the commands that a real experiment uses."""
+    """Walk the whole path once, with the commands of a real experiment."""
     begun = time.monotonic()
     call(["fakedetect", "build", "mini_forensics", "--out", "data"])
     for mode in ("train", "export", "evaluate"):
-        call([*LAUNCH, mode])
+        call(["fakedetect", mode, "--config", "demo", "--workdir", WORKDIR])
     for name, clip in CLIPS.items():
         call(
             [
@@ -112,12 +111,12 @@ def demo() -> None:
 
 
 def closing_words(seconds: float) -> str:
-    """Says what was made, how good it is, and what to do next."""
+    """Return what was made, how good it is, and what to do next."""
     summary = json.loads((ROOT / WORKDIR / "evaluation" / "metrics.json").read_text())
     levels = next(iter(summary["datasets"].values()))
     auc = levels["video"]["mean_over_methods"]["metrics"]["auc"]
     scripts = SCRIPTS.relative_to(ROOT) if SCRIPTS.is_relative_to(ROOT) else SCRIPTS
-    known = auc["low"] is not None  # none for a perfect ranking
+    known = auc["low"] is not None  # a perfect ranking has no interval
     interval = f"95 % interval {auc['low']:.3f} to {auc['high']:.3f}" if known else "no interval"
     figure = f"{auc['value']:.3f} ({interval})"
     verdicts = {name: json.loads((ROOT / WORKDIR / name / "verdict.json").read_text()) for name in CLIPS}
@@ -127,7 +126,7 @@ Done in {seconds / 60:.1f} minutes. A detector was trained on real clips only, w
 people and forgery methods that it had never seen. Video AUC, the mean over {len(levels["video"]["methods"])} methods:
 {figure}; 0.5 is chance, and docs/demo.md says what to expect of so small a run.
 
-  {WORKDIR}/evaluation/report.html     the report: every figure, curve, and the clips it was surest of
+  {WORKDIR}/evaluation/report.html     the report: figures, curves, and the clips it was surest of
   {WORKDIR}/detector/                  the detector: weights, model card, a program for CPU, CUDA and TPU
   {WORKDIR}/predict_fake/timeline.png  a swapped face over time, P(fake) = {scores["predict_fake"]:.2f}
   {WORKDIR}/predict_real/timeline.png  the same person unchanged, P(fake) = {scores["predict_real"]:.2f}

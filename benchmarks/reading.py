@@ -24,7 +24,7 @@ from fakedetect_jax.data.pipeline import Loading, train_batches
 from fakedetect_jax.data.videos import Videos, select
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
 from fakedetect_jax.data_builders.engine.build import prepare
-from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.data_builders.mini_forensics.render import encode
 from fakedetect_jax.faces.video import open_video
 

@@ -23,7 +23,7 @@ import numpy as np
 import scipy.ndimage
 
 from fakedetect_jax.augment import SelfBlendRecipe, self_blend
-from fakedetect_jax.augment.presets import reference
+from fakedetect_jax.augment.recipe import reference
 from tests.augment import opencv_judge as judge
 from tests.augment.conftest import face_landmarks, smooth_image
 

@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 
 from fakedetect_jax import experiment
 from fakedetect_jax.configs import sbi_convnext_tiny
+from fakedetect_jax.faces.landmarks import LANDMARKS
 from fakedetect_jax.training.inputs import SELF_BLEND
 from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.step import compile_step
@@ -41,7 +42,7 @@ def compiled_step(fakes: str, clips: int) -> str:
     clip = (clips, FRAMES)
     batch = {
         "frames": jax.ShapeDtypeStruct((*clip, STORED, STORED, 3), np.uint8),
-        "landmarks": jax.ShapeDtypeStruct((*clip, 81, 2), np.float32),
+        "landmarks": jax.ShapeDtypeStruct((*clip, LANDMARKS, 2), np.float32),
         "timestamps": jax.ShapeDtypeStruct(clip, np.float32),
         "valid": jax.ShapeDtypeStruct(clip, np.bool_),
         "label": jax.ShapeDtypeStruct((clips,), np.int32),

@@ -1,1 +1,1 @@
-"""One experiment a file: get_config() -> ml_collections.ConfigDict."""
+"""One config a file: get_config(arg) returns an ml_collections.ConfigDict, and sweep() may yield overrides."""

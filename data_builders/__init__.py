@@ -1,1 +1,1 @@
-"""TFDS builders: one folder a dataset, and the engine that they share."""
+"""TFDS builders: one folder per dataset, and the engine that they share."""

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 from fakedetect_jax.data import schema
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
-from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 
 
 class ListedVideos(FaceSequenceBuilder):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A part knows itself and what lies below it; those of one line do not know each other.
 LAYERS = [
     ["errors"],
-    ["files", "parallel", "evaluation.metrics"],
+    ["files", "parallel", "ranges", "evaluation.metrics"],
     ["faces"],
     ["augment", "models"],
     ["data", "weights"],

@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from fakedetect_jax.cli.main import _extraction, _parser
+from fakedetect_jax.cli.build import make_extraction
+from fakedetect_jax.cli.main import make_parser
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.videos import select
 from fakedetect_jax.data_builders.engine.build import prepare
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.evaluate import score_videos
 from fakedetect_jax.evaluation.scores import aggregate
@@ -41,7 +42,7 @@ def paths(tmp_path_factory):
 
 
 def built(paths, folder, flags):
-    extraction = _extraction(_parser().parse_args(["build", "listed_videos", *flags.split()]))
+    extraction = make_extraction(make_parser().parse_args(["build", "listed_videos", *flags.split()]))
     items = [VideoItem(path.stem, "test", "real", path, path.stem) for path in paths]
     made, report = prepare(ListedVideos(items, data_dir=folder, extraction=extraction))
     return "/".join(made.relative_to(folder).parts[:-1]), report
@@ -109,7 +110,7 @@ def test_people_beside_each_other_are_judged_apart(paths):
 
 
 def tiny_spec():
-    extraction = _extraction(_parser().parse_args(["build", "listed_videos", "--size", "64"]))
+    extraction = make_extraction(make_parser().parse_args(["build", "listed_videos", "--size", "64"]))
     return ClipSpec(extraction, frames=2, stride=0.08, interval=0.5, size=32, margin=0.1)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import jax
 
 from fakedetect_jax import experiment
+from fakedetect_jax.config import model_options
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.deployment.inference import Detector
 from fakedetect_jax.training.state import create_state
@@ -20,7 +21,7 @@ def tiny_detector(spec: ClipSpec) -> Detector:
     state = create_state(model, optimizer, seed=5, frames=spec.frames, size=spec.size)
     about = {
         "clip": dataclasses.asdict(spec),
-        "model": {"name": config.model.name, "options": config.model.options.to_dict()},
+        "model": {"name": config.model.name, "options": model_options.resolve(config)},
         "trained": {"people": []},
     }
     return Detector(about, jax.device_get(state.evaluated))

@@ -1,25 +1,26 @@
-"""Where Celeb-DF keeps which video, whose face it shows, and which split it is in."""
+"""The videos of Celeb-DF: where they are, whose faces they show, and which split they are in."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fakedetect_jax.data.schema import REAL
-from fakedetect_jax.data_builders.celeb_df.names import CELEBRITIES, FAKES, KINDS, SPELLINGS, YOUTUBE, parse
-from fakedetect_jax.data_builders.celeb_df.official_list import LIST_NAME, Video, parse_test_list
-from fakedetect_jax.data_builders.celeb_df.validation import draw_people
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    cut_validation,
-    require,
+from fakedetect_jax.data_builders.celeb_df.names import (
+    CELEBRITIES,
+    FAKES,
+    KINDS,
+    SPELLINGS,
+    YOUTUBE,
+    parse,
+    youtube_name,
 )
+from fakedetect_jax.data_builders.celeb_df.official_test_list import LIST_NAME, Video, parse_test_list
+from fakedetect_jax.data_builders.celeb_df.validation import draw_people
+from fakedetect_jax.data_builders.engine.source_files import SourceError, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION, cut_validation
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 
-# Videos in each folder, as the publisher counts them.
+# The publisher's number of videos in each folder.
 TOTALS = {
     "v2": {CELEBRITIES: 590, YOUTUBE: 300, FAKES: 5639},
     "v1": {CELEBRITIES: 158, YOUTUBE: 250, FAKES: 795},
@@ -27,7 +28,7 @@ TOTALS = {
 VARIANTS = tuple(TOTALS)
 PUBLISHED = {"v2": {(TEST, REAL): 178, (TEST, FAKES): 340}, "v1": {}}
 
-# Large enough for one of v2's two groups of ten people, each with about a sixth of the fakes.
+# Enough for one of v2's two groups of ten people, each with about a sixth of the fakes.
 VALIDATION_SHARE = 0.2
 VALIDATION_SEED = 0
 
@@ -35,21 +36,19 @@ ORIGIN = "https://github.com/yuezunli/celeb-deepfakeforensics"
 
 
 def list_videos(source: Path, variant: str) -> Listing:
-    """Returns the videos of Celeb-DF: the official test list, and train and validation out of the rest.
+    """Return the videos of Celeb-DF: the official test list, and train and validation out of the rest.
 
     Args:
-      source: the folder that holds Celeb-real/, YouTube-real/, Celeb-synthesis/ and the test list.
-      variant: 'v2' or 'v1', which decides what the counts are compared with.
+        source: The folder that holds Celeb-real/, YouTube-real/, Celeb-synthesis/ and the test list.
+        variant: 'v2' or 'v1', which decides what the counts are compared with.
 
     Raises:
-      SourceError: unknown variant, or a folder or the list is missing or not as published.
+        SourceError: A folder or the list is missing or not as published.
     """
-    if variant not in VARIANTS:
-        raise SourceError(f"variant {variant!r} is unknown; choose one of {VARIANTS}")
     path = require(
         source / LIST_NAME,
         what="the official test list",
-        remedy=f"it lies beside the folders of videos in the download, see {ORIGIN}",
+        remedy=f"it is beside the folders of videos in the download, see {ORIGIN}",
     )
     listed = parse_test_list(path.read_text("utf-8-sig", errors="replace"), path)
     folders = {kind: find_folder(source, kind) for kind in KINDS}
@@ -65,8 +64,8 @@ def list_videos(source: Path, variant: str) -> Listing:
     splits, split_notes = _assign(people, set(listed))
     items = [
         VideoItem(
-            # Names are unique in a folder, but both real folders become one method.
-            video_id=f"youtube-{stem}" if kind == YOUTUBE else stem,
+            # Names are unique within a folder, but both real folders become one method.
+            video_id=youtube_name(stem) if kind == YOUTUBE else stem,
             split=splits[kind, stem],
             method=FAKES if kind == FAKES else REAL,
             source=folders[kind] / f"{stem}.mp4",
@@ -79,10 +78,10 @@ def list_videos(source: Path, variant: str) -> Listing:
 
 
 def find_folder(source: Path, kind: str) -> Path:
-    """Returns the folder of videos of a kind, in either spelling, with or without an inner videos/.
+    """Return the folder of videos of a kind, in either spelling, with or without an inner videos/.
 
     Raises:
-      SourceError: there is none, or two that could be meant.
+        SourceError: There is no such folder, or two could be meant.
     """
     names = [path.name for path in source.iterdir() if path.is_dir()] if source.is_dir() else []
     there = [source / name for name in names if name in SPELLINGS[kind]]
@@ -90,19 +89,17 @@ def find_folder(source: Path, kind: str) -> Path:
         raise SourceError(f"{source / kind}: the folder is missing; it is part of the download, see {ORIGIN}")
     if len(there) > 1:
         both = " and ".join(sorted(path.name for path in there))
-        raise SourceError(
-            f"{source}: holds {both}, two spellings of one folder; keep the one that is complete"
-        )
+        raise SourceError(f"{source}: holds {both}, two spellings of one folder; keep the complete one")
     folder, inner = there[0], there[0] / "videos"
     if not inner.is_dir():
         return folder
     if any(folder.glob("*.mp4")):
-        raise SourceError(f"{folder}: holds videos and a folder videos/; move all of them to one of the two")
+        raise SourceError(f"{folder}: holds videos and a folder videos/; move all videos to one of the two")
     return inner
 
 
 def _assign(people: dict[Video, tuple[str, str]], listed: set[Video]) -> tuple[dict[Video, str], list[str]]:
-    """Returns the split of every video, and notes on what is ours and what the publisher's."""
+    """Return the split of every video, and notes on what is ours and what is the publisher's."""
     rest = {video: who for video, who in people.items() if video not in listed}
     swaps = [who for (kind, _), who in rest.items() if kind == FAKES]
     celebrities = draw_people(swaps, share=VALIDATION_SHARE, seed=VALIDATION_SEED)
@@ -115,14 +112,14 @@ def _assign(people: dict[Video, tuple[str, str]], listed: set[Video]) -> tuple[d
     }
     if celebrities:
         note = (
-            f"Celeb-DF has no official validation split: one without the people of train was cut from the videos "
+            f"Celeb-DF has no official validation split; one without the people of train was cut from the videos "
             f"outside the test list (seed {VALIDATION_SEED}): {', '.join(sorted(celebrities, key=_number))}, "
             f"and {len(held_out - celebrities)} YouTube videos"
         )
     else:
         note = (
             "there is no validation split: Celeb-DF has no official one, and the fakes outside the test list link "
-            "all people to one group, of which none can be held out"
+            "all people into one group, so that nobody can be held out"
         )
     return splits, [note, *_shared_note(people, listed)]
 
@@ -134,8 +131,8 @@ def _shared_note(people: dict[Video, tuple[str, str]], listed: set[Video]) -> li
     if not shared:
         return []
     return [
-        f"the official test list is not disjoint in people: {len(shared)} of the {len(tested)} people of 'test' are "
-        "in 'train' or 'validation' too"
+        f"the official test list shares people with the rest: {len(shared)} of the {len(tested)} people of 'test' are "
+        "also in 'train' or 'validation'"
     ]
 
 
@@ -145,7 +142,7 @@ def _count_notes(found: dict[str, set[str]], variant: str) -> list[str]:
         strange = sorted(stem for stem in stems if parse(kind, stem) is None)
         if strange:
             notes.append(
-                f"{kind}: videos without one of its names, not built: {len(strange)}, e.g. {strange[0]}.mp4"
+                f"{kind}: videos whose names do not fit, not built: {len(strange)}, e.g. {strange[0]}.mp4"
             )
         count, published = len(stems) - len(strange), TOTALS[variant][kind]
         if count != published:

@@ -1,4 +1,4 @@
-"""A validation split for Celeb-DF, which has none: groups of people who were never swapped with the others."""
+"""A validation split for Celeb-DF, which has none: groups of people who were never swapped with anybody else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def linked_groups(swaps: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Returns each person's group, named by its first member: people linked by swaps, directly or through others."""
+    """Return each person's group, named by its first member; swaps link people directly or through others."""
     neighbours: dict[str, set[str]] = collections.defaultdict(set)
     for target, donor in swaps:
         neighbours[target].add(donor)
@@ -26,10 +26,10 @@ def linked_groups(swaps: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def draw_people(swaps: list[tuple[str, str]], *, share: float, seed: int) -> set[str]:
-    """Draws whole groups of people with at most `share` of the swaps; none if all people are one group.
+    """Draw whole groups of people with at most `share` of the swaps, or nobody if all people are one group.
 
-    Whole groups, because between two people drawn one by one nearly every swap would stand in both splits. They
-    differ much in size, so a group that is too large is passed over; if all are, the smallest is taken.
+    If people were drawn one by one, nearly every swap would join two splits. The groups differ much in size, so a
+    group that is too large is passed over; if all are too large, the smallest is taken.
     """
     groups = linked_groups(swaps)
     sizes = collections.Counter(groups[target] for target, _ in swaps)

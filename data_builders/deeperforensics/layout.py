@@ -1,20 +1,14 @@
-"""Where DeeperForensics-1.0 keeps its fakes, and which of the rival sets of real videos stands against them."""
+"""The fakes of DeeperForensics-1.0, and the real videos of the protocol that the variant names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fakedetect_jax.data.schema import REAL
-from fakedetect_jax.data_builders.deeperforensics.splits import parse_fake, read_splits
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    require,
-)
+from fakedetect_jax.data_builders.deeperforensics.official_splits import parse_fake, read_splits
+from fakedetect_jax.data_builders.engine.source_files import require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.data_builders.faceforensics.youtube import shared_notes, youtube_identity
 
 CLEAN = ("end_to_end", "reenact_postprocess")
@@ -27,29 +21,26 @@ FOLDERS = (*CLEAN, *DISTORTED)
 ACTORS = "__source_videos"
 VARIANTS = (*FOLDERS, *(f"{folder}{ACTORS}" for folder in FOLDERS))
 
-PUBLISHED = {
-    TRAIN: 703,
-    VALIDATION: 96,
-    TEST: 201,
-}  # fakes of a folder, and the videos that they were made from
+# The fakes of a folder; as many real videos, from which they were made.
+PUBLISHED = {TRAIN: 703, VALIDATION: 96, TEST: 201}
 
 # Where the user puts, or links, the FaceForensics++ download.
 TARGETS = Path("ffpp/original_sequences/youtube/c23/videos")
 
 
 def list_videos(source: Path, variant: str) -> Listing:
-    """Returns the fakes of one folder in their official splits, and the reals of one protocol.
+    """Return the fakes of one folder in their official splits, and the reals of one protocol.
 
     Args:
-      source: the folder that holds manipulated_videos/, lists/ and, by protocol, ffpp/ or source_videos/.
-      variant: a folder of manipulated_videos: the reals are the FaceForensics++ videos that the fakes were made from,
-        as the publisher says. With '__source_videos' behind it: the reals are the recordings of the actors.
+        source: The folder that holds manipulated_videos/, lists/ and, depending on the protocol, ffpp/ or
+            source_videos/.
+        variant: A folder of manipulated_videos. Its name alone is the publisher's protocol: the reals are the
+            FaceForensics++ videos from which the fakes were made. With the suffix '__source_videos', the reals are the
+            recordings of the actors.
 
     Raises:
-      SourceError: unknown variant, or a folder or a list is missing or not as published.
+        SourceError: A folder or a list is missing or not as published.
     """
-    if variant not in VARIANTS:
-        raise SourceError(f"variant {variant!r} is unknown; choose one of {VARIANTS}")
     method = variant.removesuffix(ACTORS)
     splits = read_splits(source)
     fakes, notes = _fakes(source, method, splits)
@@ -83,13 +74,13 @@ def _fakes(source: Path, method: str, splits: dict[str, list[str]]) -> tuple[lis
 
 
 def _targets(source: Path, method: str, splits: dict[str, list[str]]) -> tuple[list[VideoItem], list[str]]:
-    """The official protocol: the lists name fakes only, and the real of a fake is the video it was made from."""
+    """Return the reals of the official protocol, whose lists name only fakes: the videos the fakes were made from."""
     folder = require(
         source / TARGETS,
         what="the folder of real videos",
         remedy=(
             "the official reals are the c23 videos of FaceForensics++, which this download does not contain; link "
-            f"that one: ln -s <FaceForensics++> {source / TARGETS.parts[0]}; or take variant {method}{ACTORS}"
+            f"that download: ln -s <FaceForensics++> {source / TARGETS.parts[0]}; or take variant {method}{ACTORS}"
         ),
     )
     items = [
@@ -98,19 +89,19 @@ def _targets(source: Path, method: str, splits: dict[str, list[str]]) -> tuple[l
         for target in dict.fromkeys(stem.split("_")[0] for stem in stems)
     ]
     notes = [
-        "reals are the FaceForensics++ videos, but in other splits than FaceForensics++'s: a detector trained on its "
-        "'train' has seen some of this 'test'"
+        "the reals are FaceForensics++ videos in other splits than its own: a detector trained on the 'train' of "
+        "FaceForensics++ has seen some of this 'test'"
     ]
     if method in DISTORTED:
         notes.append(
-            f"the fakes of {method} are distorted and the reals are not: a detector can tell them by the "
-            "distortion; the publisher leaves it to the user to distort the reals alike"
+            f"the fakes of {method} are distorted and the reals are not, so the distortion alone can tell them apart; "
+            "the publisher leaves it to the user to distort the reals alike"
         )
     return items, notes
 
 
 def _recordings(source: Path, splits: dict[str, list[str]]) -> tuple[list[VideoItem], list[str]]:
-    """Another protocol in use: an actor's recordings are in the split of the fakes with the actor's face."""
+    """Return the reals of the other protocol: an actor's recordings are in the split of the fakes with that face."""
     folder = require(
         source / "source_videos",
         what="the folder of the actors' recordings",
@@ -127,10 +118,9 @@ def _recordings(source: Path, splits: dict[str, list[str]]) -> tuple[list[VideoI
         paths = sorted((folder / actor).rglob("*.mp4"))
         items += [VideoItem(path.stem, homes[actor], REAL, path, identity=actor) for path in paths]
     notes = [
-        "reals are the actors' recordings, in a studio, which the publisher says are not the real part of this "
-        "dataset: the scene alone tells them from the fakes; not comparable with the official protocol",
-        "there is no official split of the recordings: each actor's are in the split of the fakes with the "
-        "actor's face",
+        "the reals are the actors' recordings in a studio, which the publisher says are not the real part of this "
+        "dataset: the scene alone tells them from the fakes; numbers cannot be compared with the official protocol",
+        "the recordings have no official split: each actor's are in the split of the fakes with the actor's face",
     ]
     if without:
         notes.append(f"actors whom no split list names, not built: {', '.join(without)}")

@@ -1,4 +1,4 @@
-"""Where DFDC keeps its videos and labels, and which of them train, validate and test."""
+"""The videos of DFDC: where they and their labels are, and which split they are in."""
 
 from __future__ import annotations
 
@@ -8,42 +8,31 @@ import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from fakedetect_jax.data import schema
+from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.data_builders.dfdc import preview
 from fakedetect_jax.data_builders.dfdc.metadata import read_metadata
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    cut_validation,
-    require,
-)
-from fakedetect_jax.data_builders.engine.source_files import fault_of_name, read_rows
+from fakedetect_jax.data_builders.engine.source_files import SourceError, fault_of_name, read_rows, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION, cut_validation
+from fakedetect_jax.data_builders.engine.video_item import FAKE, Listing, VideoItem
 
-FULL, FULL_3215, PREVIEW = "full", "full_3215", "preview"
+VARIANTS = FULL, FULL_3215, PREVIEW = "full", "full_3215", "preview"
 PARTS = 50
 SUBSET_LIST, SUBSET_SIZE = "dfdc_all_vids.txt", 3215
-FAKE = "fake"
 VALIDATION_SHARE, VALIDATION_SEED = 0.1, 0
 
-_LABELS = {"REAL": schema.REAL, "FAKE": FAKE}
-_TEST_LABELS = {"0": schema.REAL, "1": FAKE}
-_PUBLISHED = {(TEST, schema.REAL): 2500, (TEST, FAKE): 2500}
+_LABELS = {"REAL": REAL, "FAKE": FAKE}
+_TEST_LABELS = {"0": REAL, "1": FAKE}
+_PUBLISHED = {(TEST, REAL): 2500, (TEST, FAKE): 2500}
 
 
 def list_videos(source: Path, variant: str) -> Listing:
-    """Returns the videos of one variant of DFDC: 'full', 'full_3215' or 'preview'.
+    """Return the videos of one variant of DFDC: 'full', 'full_3215' or 'preview'.
 
     Raises:
-      SourceError: a file of labels is missing or contradicts itself.
+        SourceError: A file of labels is missing or contradicts itself.
     """
     if variant == PREVIEW:
         return preview.list_videos(source)
-    if variant not in (FULL, FULL_3215):
-        raise SourceError(f"dfdc: no variant {variant!r}; there are {FULL}, {FULL_3215} and {PREVIEW}")
     parts = find_parts(source)
     labels = _find_labels(source)
     if not parts and labels is None:
@@ -53,9 +42,9 @@ def list_videos(source: Path, variant: str) -> Listing:
         )
     notes = [
         "DFDC names no forgery method: every fake has the method 'fake'.",
-        "Some videos show several people, of whom one may be forged; DFDC does not say which.",
-        "DFDC names no actors: identity is the original video, and empty for the test videos. Whether its splits share "
-        "people is not known, and not checked.",
+        "Some videos show several people, one of whom may be forged; DFDC does not say which one.",
+        "DFDC names no actors: the identity is the original video, and empty for the test videos. Whether the splits "
+        "share people is unknown and not checked.",
     ]
     items = _train_items(parts, notes) + _test_items(source, labels, variant, notes)
     published = _PUBLISHED if variant == FULL and labels is not None else {}
@@ -63,7 +52,11 @@ def list_videos(source: Path, variant: str) -> Listing:
 
 
 def find_parts(source: Path) -> dict[int, Path]:
-    """Returns the folders of the training set by the number of the part, in that order."""
+    """Return the folders of the training set by the number of the part, in that order.
+
+    Raises:
+        SourceError: A part is there twice.
+    """
     parts: dict[int, Path] = {}
     for folder in (source, source / "train"):
         for path in sorted(folder.glob("dfdc_train_part_*")):
@@ -71,33 +64,33 @@ def find_parts(source: Path) -> dict[int, Path]:
             if number is None or not path.is_dir():
                 continue
             if number in parts:
-                raise SourceError(f"{path}: part {number} is also at {parts[number]}; keep one of them")
+                raise SourceError(f"{path}: part {number} is also at {parts[number]}; keep one of the two")
             parts[number] = path
     return dict(sorted(parts.items()))
 
 
 def part_number(name: str) -> int | None:
-    """Returns the number of a part's folder ('dfdc_train_part_07' and '..._7' are 7), None for other names."""
+    """Return the number of a part's folder ('dfdc_train_part_07' and '..._7' are 7), or None for other names."""
     match = re.fullmatch(r"dfdc_train_part_([0-9]+)", name)
     return int(match[1]) if match else None
 
 
 def read_part(folder: Path) -> list[tuple[str, str, str]]:
-    """Returns (file name, method, original's file name) of every video of a part, by name.
+    """Return (file name, method, original's file name) of every video of a part, sorted by name.
 
     A real video is its own original.
 
     Raises:
-      SourceError: no metadata.json, a name that is no file's, a label that is neither FAKE nor REAL, or a fake without
-        its original.
+        SourceError: metadata.json is missing or has a name that no file can have, a label that is neither FAKE nor
+            REAL, or a fake without its original.
     """
     deeper = next(folder.glob("*/metadata.json"), None)
     path = require(
         folder / "metadata.json",
         what="the file of labels of this part",
-        remedy=f"one lies in {deeper.parent}: move what that folder holds up by one"
+        remedy=f"there is one in {deeper.parent}: move everything in that folder one level up"
         if deeper
-        else "unzip the part again: the file lies beside its videos",
+        else "unzip the part again: the file is beside the videos",
     )
     entries = read_metadata(path)
     videos = []
@@ -110,30 +103,30 @@ def read_part(folder: Path) -> list[tuple[str, str, str]]:
             raise SourceError(
                 f"{path}: {name} has label {reprlib.repr(label)}, not FAKE or REAL; fetch the part again"
             )
-        if method == schema.REAL:
+        if method == REAL:
             original = name
         if not isinstance(original, str) or original not in entries:
             raise SourceError(
                 f"{path}: {name} is a fake of {reprlib.repr(original)}, which this file does not list; a part holds "
-                "the originals of its fakes, fetch the part again"
+                "the originals of its fakes: fetch the part again"
             )
         videos.append((name, method, original))
     return videos
 
 
 def read_test_labels(path: Path) -> dict[str, str]:
-    """Returns the method ('real' or 'fake') of every test video by file name, from labels.csv (1 = fake).
+    """Return the method ('real' or 'fake') of every test video by file name, from labels.csv (1 = fake).
 
     Raises:
-      SourceError: not the expected columns, a name that is no file's, a label that is neither 0 nor 1, or a video
-        twice.
+        SourceError: The columns are not the expected ones, or there is a name that no file can have, a label that is
+            neither 0 nor 1, or the same video twice.
     """
     methods: dict[str, str] = {}
     rows = read_rows(path)
     _, columns = next(rows, ("", []))
     if not {"filename", "label"} <= set(columns):
         raise SourceError(
-            f"{path}: columns {reprlib.repr(columns)} and not filename,label; it must be the labels.csv of the test set"
+            f"{path}: the columns are {reprlib.repr(columns)}, not filename,label; it must be the test set's labels.csv"
         )
     for place, values in rows:
         row = dict(zip(columns, values, strict=False))
@@ -149,7 +142,7 @@ def read_test_labels(path: Path) -> dict[str, str]:
 
 
 def read_subset(path: Path) -> list[str]:
-    """Returns the video names (without suffix) of a list with one name a line."""
+    """Return the video names (without suffix) of a list with one name per line."""
     return [
         line.strip().removesuffix(".mp4")
         for line in path.read_text("utf-8-sig", errors="replace").splitlines()
@@ -160,7 +153,7 @@ def read_subset(path: Path) -> list[str]:
 def _train_items(parts: dict[int, Path], notes: list[str]) -> list[VideoItem]:
     absent = [str(number) for number in range(PARTS) if number not in parts]
     if absent:
-        notes.append(f"{len(absent)} of {PARTS} training parts are not there: {', '.join(absent)}.")
+        notes.append(f"{len(absent)} of {PARTS} training parts are missing: {', '.join(absent)}.")
     validation: set[str] = set()
     if len(parts) >= 2:
         validation = cut_validation(
@@ -168,12 +161,12 @@ def _train_items(parts: dict[int, Path], notes: list[str]) -> list[VideoItem]:
         )
         chosen = ", ".join(sorted(validation, key=int))
         notes.append(
-            f"DFDC has no labelled validation set: training part(s) {chosen} were drawn for it "
+            f"DFDC has no labelled validation set, so training part(s) {chosen} were drawn for it "
             f"(seed {VALIDATION_SEED}); a fake and its original are always in one part."
         )
     elif parts:
         notes.append(
-            "There is no validation split: it is made of whole training parts, and only one is there."
+            "There is no validation split: it consists of whole training parts, and only one part is there."
         )
     items = []
     for number, folder in parts.items():
@@ -208,7 +201,7 @@ def _find_labels(source: Path) -> Path | None:
     if found is None and videos is not None:
         raise SourceError(
             f"{videos}: the labels of the test videos (labels.csv: filename,label) are missing; they come with the "
-            "test set at https://ai.meta.com/datasets/dfdc/, put the file into this folder"
+            "test set at https://ai.meta.com/datasets/dfdc/; put the file into this folder"
         )
     return found
 
@@ -217,7 +210,7 @@ def _test_items(source: Path, labels: Path | None, variant: str, notes: list[str
     if labels is None:
         if variant == FULL_3215:
             raise SourceError(f"{source / 'test'}: variant {FULL_3215} needs the test set, which is missing")
-        notes.append("The test set is not there: no test/labels.csv.")
+        notes.append("The test set is missing: there is no test/labels.csv.")
         return []
     methods = read_test_labels(labels)
     folder = next((path for path in _test_folders(source) if path.is_dir()), source / "test")
@@ -241,17 +234,17 @@ def _restrict(methods: dict[str, str], source: Path, labels: Path, notes: list[s
     unknown = sorted(wanted - {Path(name).stem for name in methods})
     if unknown:
         raise SourceError(
-            f"{path}: {len(unknown)} videos that {labels} does not list, the first is {unknown[0]!r}; "
+            f"{path}: names {len(unknown)} videos that {labels} does not list, the first is {unknown[0]!r}; "
             "both files must be the published ones"
         )
     notes.append(f"The test split is the {len(wanted)} videos of {SUBSET_LIST}, not the publisher's 5,000.")
     if len(wanted) != SUBSET_SIZE:
-        notes.append(f"{SUBSET_LIST} names {len(wanted)} videos, the published list {SUBSET_SIZE}.")
+        notes.append(f"{SUBSET_LIST} names {len(wanted)} videos, but the published list {SUBSET_SIZE}.")
     return {name: method for name, method in methods.items() if Path(name).stem in wanted}
 
 
 def _note_unknown(folder: Path, known: set[str], list_name: str, notes: list[str]) -> None:
-    """Counts the videos that nobody labelled; one pass over the folder, as a call a file is slow for 100k."""
+    """Note the videos without a label, in one pass over the folder: a call per file would be slow for 100k files."""
     if not folder.is_dir():
         return
     with os.scandir(folder) as entries:
@@ -260,6 +253,6 @@ def _note_unknown(folder: Path, known: set[str], list_name: str, notes: list[str
         )
     if unknown:
         notes.append(
-            f"{folder.name}: {len(unknown)} videos that {list_name} does not list were left out, "
+            f"{folder.name}: {len(unknown)} videos that {list_name} does not list are left out, "
             f"the first is {unknown[0]}."
         )

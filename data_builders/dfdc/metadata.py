@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
-from fakedetect_jax.data_builders.engine.source_files import read_json
+from fakedetect_jax.data_builders.engine.source_files import SourceError, read_json
 
 
 def read_metadata(path: Path) -> dict[str, dict[str, Any]]:
-    """Returns what a JSON file says of each video.
+    """Return what a JSON file says about each video.
 
     Raises:
-      SourceError: not a JSON object of objects.
+        SourceError: The file is not a JSON object of objects.
     """
     entries = read_json(path, remedy="fetch the file again")
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):

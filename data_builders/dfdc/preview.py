@@ -1,4 +1,4 @@
-"""The DFDC preview set: its dataset.json, its actors, and a validation split cut by actor."""
+"""The DFDC preview set: its dataset.json, its actors, and a validation split that is cut by actor."""
 
 from __future__ import annotations
 
@@ -11,32 +11,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fakedetect_jax.data import schema
+from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.data_builders.dfdc.metadata import read_metadata
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    require,
-)
-from fakedetect_jax.data_builders.engine.source_files import fault_of_name
+from fakedetect_jax.data_builders.engine.source_files import SourceError, fault_of_name, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
+from fakedetect_jax.data_builders.engine.video_item import FAKE, Listing, VideoItem
 
-METHODS = {"original_videos": schema.REAL, "method_A": "method_A", "method_B": "method_B"}
+METHODS = {"original_videos": REAL, "method_A": "method_A", "method_B": "method_B"}
 VALIDATION_SHARE, VALIDATION_SEED = 0.1, 0
 
 
 class Actors(NamedTuple):
-    """Who is seen in a video, and whose face was put in; '' where the name does not tell."""
+    """Who is seen in a video, and whose face was put in; '' where the video's name does not tell."""
 
     target: str
     source: str
 
 
 def parse_actors(key: str) -> Actors:
-    """Returns the actors that a path of dataset.json names.
+    """Return the actors that a path of dataset.json names.
 
     'original_videos/7/7_A_001.mp4' shows 7; 'method_A/7/7_A/9_7_A_001.mp4' shows 7 with the face of 9.
     """
@@ -47,11 +40,11 @@ def parse_actors(key: str) -> Actors:
 
 
 def read_entries(path: Path) -> list[tuple[str, str, str]]:
-    """Returns (path, method, split) of every video that dataset.json lists, by path.
+    """Return (path, method, split) of every video that dataset.json lists, sorted by path.
 
     Raises:
-      SourceError: an unknown folder, set or label, a path that leads out of its folder, or a label that contradicts
-        the folder.
+        SourceError: There is an unknown folder, set or label, a path that leads out of its folder, or a label that
+            contradicts the folder.
     """
     entries = read_metadata(path)
     videos = []
@@ -62,9 +55,9 @@ def read_entries(path: Path) -> list[tuple[str, str, str]]:
             raise SourceError(f"{path}: {key[:80]!a} is not in {', '.join(METHODS)}; fetch the file again")
         if not below or any(map(fault_of_name, below)):
             raise SourceError(
-                f"{path}: {key[:80]!a} is no path of a video below its folder; fetch the file again"
+                f"{path}: {key[:80]!a} is not the path of a video below its folder; fetch the file again"
             )
-        if label not in ("real", "fake") or (label == "real") != (METHODS[folder] == schema.REAL):
+        if label not in (REAL, FAKE) or (label == REAL) != (METHODS[folder] == REAL):
             raise SourceError(
                 f"{path}: {key} has label {reprlib.repr(label)}, which contradicts its folder {folder}; fetch the file "
                 "again"
@@ -78,10 +71,10 @@ def read_entries(path: Path) -> list[tuple[str, str, str]]:
 
 
 def list_videos(source: Path) -> Listing:
-    """Returns the videos of the preview set.
+    """Return the videos of the preview set.
 
     Raises:
-      SourceError: dataset.json is missing or contradicts itself.
+        SourceError: dataset.json is missing or contradicts itself.
     """
     path = require(
         source / "dataset.json",
@@ -90,17 +83,19 @@ def list_videos(source: Path) -> Listing:
     )
     entries = read_entries(path)
     items = [_item(source, *entry) for entry in entries]
-    notes = ["Some videos show several people, of whom one may be forged; the preview does not say which."]
+    notes = [
+        "Some videos show several people, one of whom may be forged; the preview does not say which one."
+    ]
     _note_actors(items, notes)
     _note_unknown(source, {key for key, _, _ in entries}, notes)
     return Listing(_cut(items, notes), notes)
 
 
 def draw_actors(items: list[VideoItem], *, share: float, seed: int) -> set[str]:
-    """Draws actors for validation, next to those whose faces they wear.
+    """Draw actors for validation together with those whose faces they wear.
 
-    A fake shows two actors and is lost when they end up in two splits. So the draw begins with any actor, goes on
-    with those who share most fakes with the drawn, and begins anew where nobody is left who shares any.
+    A fake joins two actors and is lost if they end up in two splits. So the draw begins with any actor, goes on with
+    those who share most fakes with the actors drawn so far, and begins anew when nobody is left who shares any.
     """
     shared: dict[str, collections.Counter[str]] = {
         actor: collections.Counter() for item in items for actor in _actors(item)
@@ -116,7 +111,7 @@ def draw_actors(items: list[VideoItem], *, share: float, seed: int) -> set[str]:
     count = min(max(1, round(share * len(names))), len(names) - 1)
     drawn: set[str] = set()
     while len(drawn) < count:
-        # Ties, and no ties to anybody at all, fall to the first of the random order.
+        # Of equal counts, including all zeros, the first in the random order wins.
         drawn.add(
             max(
                 (actor for actor in order if actor not in drawn),
@@ -140,8 +135,8 @@ def _cut(items: list[VideoItem], notes: list[str]) -> list[VideoItem]:
             continue
         kept.append(dataclasses.replace(item, split=VALIDATION) if inside == {True} else item)
     notes.append(
-        f"The preview has no validation set: the training videos of {len(drawn)} actors were drawn for it "
-        f"(seed {VALIDATION_SEED}); {crossing} fakes that join one of them to a training actor were left out."
+        f"The preview has no validation set, so the training videos of {len(drawn)} actors were drawn for it "
+        f"(seed {VALIDATION_SEED}); {crossing} fakes that join one of them to a training actor are left out."
     )
     return kept
 
@@ -166,7 +161,7 @@ def _note_actors(items: list[VideoItem], notes: list[str]) -> None:
     unnamed = [item for item in items if not item.identity]
     if unnamed:
         notes.append(
-            f"{len(unnamed)} videos do not tell their actors by their names, the first is {unnamed[0].video_id}."
+            f"Videos that do not name their actors: {len(unnamed)}, the first is {unnamed[0].video_id}."
         )
     splits: dict[str, set[str]] = collections.defaultdict(set)
     for item in items:
@@ -175,7 +170,7 @@ def _note_actors(items: list[VideoItem], notes: list[str]) -> None:
     both = sorted(actor for actor, found in splits.items() if len(found) == 2)
     if both:
         notes.append(
-            f"dataset.json itself has {len(both)} actors in train and in test, the first is {both[0]}."
+            f"Actors whom dataset.json itself has in train and in test: {len(both)}, the first is {both[0]}."
         )
 
 
@@ -186,5 +181,5 @@ def _note_unknown(source: Path, known: set[str], notes: list[str]) -> None:
     unknown = sorted(key for key in found if key not in known)
     if unknown:
         notes.append(
-            f"{len(unknown)} videos that dataset.json does not list were left out, the first is {unknown[0]}."
+            f"{len(unknown)} videos that dataset.json does not list are left out, the first is {unknown[0]}."
         )

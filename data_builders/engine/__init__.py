@@ -1,1 +1,1 @@
-"""What all datasets share: from listed videos to a journal of face tracks, and from there to records."""
+"""What all datasets share: listed videos become a journal of face tracks, and the journal becomes records."""

@@ -1,4 +1,4 @@
-"""The TFDS builder that every dataset extends: videos in, records of face tracks out, all accounted for."""
+"""The TFDS builder that every dataset extends: videos in, records of face tracks out, and every video accounted for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,39 +18,47 @@ from etils import epath
 
 from fakedetect_jax.data import schema
 from fakedetect_jax.data.index import REPORT, Indexer, write_index
-from fakedetect_jax.data_builders.engine.execution import Materialise
 from fakedetect_jax.data_builders.engine.journal import Journal
-from fakedetect_jax.data_builders.engine.listing import Listing, SourceError, VideoItem
+from fakedetect_jax.data_builders.engine.one_video import Materialise
 from fakedetect_jax.data_builders.engine.report import summarise
+from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 
-# Of a shard, about: some 200 MB.
+# A shard has about this many frames, which is some 200 MB.
 SHARD_FRAMES = 10_000
+
+# The options that `Extraction.name` writes into the name of a built dataset.
+_OPTIONS = "(spread|every|size|margin|quality|detect_every|[0-9]+x)[0-9]"
 
 Shard = Callable[[], Iterator[tuple[int, dict[str, Any]]]]
 
 
 def video_path(item: VideoItem, folder: Path) -> Path:
-    """Returns the file of a video that already lies on disk; `folder` is for builders that must make it."""
+    """Return the path of a video that is already on disk; `folder` is for builders that must make it."""
     del folder
     return Path(item.source)
 
 
 class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """Turns the videos of a dataset into sharded records of face tracks (schema.features).
+    """Turns the videos of a dataset into sharded records of face tracks (`schema.features`).
 
-    A dataset's builder says which videos there are (`listing`) and, if they are not files yet, how one is made
-    (`materialise`). `engine.build` extracts their faces into a journal; TFDS then writes the records from there, in the
-    order of the listing: to sort or shuffle more than a gigabyte, it would need TensorFlow. What failed is listed with
-    its reason in build_report.json beside the records.
+    A dataset's builder says which videos there are (`listing`) and, if they are not files yet, how to make one
+    (`materialise`). `engine.build` extracts their faces into a journal, and TFDS writes the records from there in the
+    order of the listing: to sort or shuffle more than a gigabyte, it would need TensorFlow. build_report.json, beside
+    the records, lists every video, with the reason if it failed.
 
     Attributes:
-      VARIANTS: what the dataset comes in, the default first; empty if there is one only.
-      SOURCE_HINT: what folder the user must name, and where its publisher keeps it; '' if none is needed.
-      SHARED_IDENTITIES: pairs of splits in which the publisher's own lists share people.
+        VARIANTS: The names of the dataset's variants, the default first; empty if there is only one.
+        SOURCE_HINT: Which folder the user must name and where its publisher keeps it; '' if none is needed.
+        SHARED_IDENTITIES: Pairs of splits in which the publisher's own lists share people.
+        materialise: Takes an item and an empty folder of its own, and returns the video's file or folder of frames.
     """
 
+    # A dataset whose records change while those of the others stay has a version of its own.
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"2.0.0": "Records of one frame; people followed across cuts."}
     VARIANTS: ClassVar[tuple[str, ...]] = ()
     SOURCE_HINT: ClassVar[str] = ""
     SHARED_IDENTITIES: ClassVar[frozenset[tuple[str, str]]] = frozenset()
@@ -57,7 +66,7 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # TFDS looks for the README where the package would be installed, which in a clone is another place.
+        # TFDS looks for the README where the package would be installed, and a clone keeps it elsewhere.
         cls.pkg_dir_path = epath.Path(inspect.getfile(cls)).parent
 
     def __init__(
@@ -68,13 +77,16 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         variant: str = "",
         extraction: Extraction = Extraction(),  # noqa: B008 (frozen)
     ) -> None:
-        known = self.VARIANTS or ("",)
-        if variant and variant not in known:
-            raise FakedetectError(f"{self.name}: no variant {variant!r}; there are {list(self.VARIANTS)}")
-        self.variant = variant or known[0]
+        _check_variant(self.name, variant, self.VARIANTS)
+        if is_url(data_dir):
+            raise FakedetectError(
+                f"--out {data_dir}: a build writes to a disk of its machine, not to a bucket; build into a local "
+                "folder, then copy that: gcloud storage cp -r (for Google Cloud Storage)"
+            )
+        self.variant = variant or next(iter(self.VARIANTS), "")
         self.extraction = extraction
         self._source = source
-        # The folder's name tells variant and options apart; a dataset of one kind needs none.
+        # The folder's name tells variants and options apart; a dataset of one kind needs none.
         name = "-".join(part for part in (self.variant, extraction.name) if part)
         config = tfds.core.BuilderConfig(name=name) if name else None
         super().__init__(data_dir=str(data_dir), config=config, file_format="array_record")
@@ -84,21 +96,27 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """The folder of the download.
 
         Raises:
-          SourceError: none was given, or there is nothing.
+            SourceError: None was given, it does not exist, or it is in a bucket.
         """
         if self._source is None:
-            raise SourceError(f"{self.name}: give --source DIR. {self.SOURCE_HINT}")
+            raise SourceError(f"{self.name}: give --source DIR: {self.SOURCE_HINT}")
+        if is_url(self._source):
+            raise SourceError(
+                f"{self.name}: --source {self._source}: OpenCV cannot read videos from a bucket; copy the folder to a "
+                "local disk (for Google Cloud Storage: gcloud storage cp -r), or mount the bucket (gcsfuse) and name "
+                "the mounted folder"
+            )
         path = Path(self._source)
         if not path.exists():
-            raise SourceError(f"{self.name}: --source {path}: no such folder. {self.SOURCE_HINT}")
+            raise SourceError(f"{self.name}: --source {path}: no such folder; give {self.SOURCE_HINT}")
         return path
 
     @abc.abstractmethod
     def listing(self) -> Listing:
-        """Returns every video of every split, in a fixed order, without opening any."""
+        """Return every video of every split, in a fixed order, without opening any."""
 
     def prepare(self, items: list[VideoItem], journal: Journal) -> None:
-        """Writes the records from a journal in which all `items` are done."""
+        """Write the records from a journal in which all `items` are done."""
         self._items, self._journal = items, journal
         self.download_and_prepare(
             download_config=tfds.download.DownloadConfig(try_download_gcs=False),
@@ -122,7 +140,7 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         del dl_manager
         splits: dict[str, list[VideoItem]] = collections.defaultdict(list)
         for item in self._items:
-            # A split of which no video gave a face has no records, and TFDS no way to store none.
+            # TFDS cannot store a split without records, so a split without any face is left out.
             if self._journal.outcome(item)["tracks"]:
                 splits[item.split].append(item)
         self._indexers = {split: Indexer() for split in splits}
@@ -132,7 +150,7 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         }
 
     def _shards(self, items: list[VideoItem]) -> Iterator[list[VideoItem]]:
-        """Parts of a split of about `SHARD_FRAMES` frames, each of whole videos."""
+        """Cut a split into parts of whole videos, each of about `SHARD_FRAMES` frames."""
         members, frames = [], 0
         for item in items:
             members.append(item)
@@ -174,13 +192,13 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 Path(self.data_dir), split, indexer.index(), records=info.num_examples, size=info.num_bytes
             )
         videos = [account(item, self._journal.outcome(item)) for item in self._items]
-        # Still inside TFDS's temporary folder: the records and their account appear together or not at all.
+        # This is still TFDS's temporary folder, so the records and the report appear together or not at all.
         report = {"summary": summarise(videos), "videos": videos}
         (Path(self.data_dir) / REPORT).write_text(json.dumps(report, indent=1))
 
 
 def account(item: VideoItem, outcome: dict[str, Any]) -> dict[str, Any]:
-    """What the build report says of one video."""
+    """Return what the build report says about one video."""
     about = {
         "video_id": item.video_id,
         "split": item.split,
@@ -191,3 +209,24 @@ def account(item: VideoItem, outcome: dict[str, Any]) -> dict[str, Any]:
         "mask": str(item.mask or ""),
     }
     return about | outcome
+
+
+def is_url(path: str | Path) -> bool:
+    """Return whether a path names a place in a bucket or on a server, such as 'gs://bucket/folder'."""
+    # pathlib makes one slash of two. A single letter is a drive on Windows.
+    return re.match("[A-Za-z][A-Za-z0-9+.-]+:/", str(path)) is not None
+
+
+def _check_variant(name: str, variant: str, known: tuple[str, ...]) -> None:
+    if not variant or variant in known:
+        return
+    # A built dataset's folder is named after its variant and its options, and people copy that name.
+    given = next((one for one in known if variant.startswith(f"{one}-")), "")
+    options = variant.removeprefix(f"{given}-")
+    if (given or not known) and re.match(_OPTIONS, options):
+        raise FakedetectError(
+            f"{name}: {options!r} is not a variant but names options (--every, --count, --size, --margin, --quality, "
+            f"--detect-every); give them as options of `fakedetect build {'/'.join(filter(None, (name, given)))}`"
+        )
+    what = f"there are {list(known)}" if known else "it has none"
+    raise FakedetectError(f"{name}: no variant {variant!r}; {what}")

@@ -1,4 +1,4 @@
-"""Builds a dataset by name, checks its splits, and says what came out."""
+"""Builds a dataset by name, checks its splits, and reports what came out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import collections
 import contextlib
 import importlib
 import json
-import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,9 @@ from tqdm import tqdm
 from fakedetect_jax.data import schema
 from fakedetect_jax.data.index import REPORT, load_index
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
-from fakedetect_jax.data_builders.engine.execution import Execution, extract_all, make_work
 from fakedetect_jax.data_builders.engine.journal import Journal
-from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
 from fakedetect_jax.data_builders.engine.lock import locked
+from fakedetect_jax.data_builders.engine.one_video import make_work
 from fakedetect_jax.data_builders.engine.report import describe_build
 from fakedetect_jax.data_builders.engine.splits import check_disjoint
 from fakedetect_jax.data_builders.engine.trouble import (
@@ -32,20 +29,21 @@ from fakedetect_jax.data_builders.engine.trouble import (
     no_room,
     want_of_room,
 )
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
+from fakedetect_jax.data_builders.engine.workers import Workers, extract_all
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 
 SUMMARY = "build_report.txt"
 _UNFINISHED = ".unfinished"
-_OPTIONS = "(spread|every|size|margin|quality|detect_every|[0-9]+x)[0-9]"
 
 
 class TooManyFailures(FakedetectError):
-    """More videos failed than the user allows: something is wrong with all of them, not with one."""
+    """More videos failed than the user allows, so something is probably wrong with all of them."""
 
 
 def names() -> list[str]:
-    """Returns the datasets that have a builder here."""
+    """Return the datasets that have a builder here."""
     root = Path(__file__).parents[1]
     return sorted(path.parent.name for path in root.glob("*/*_dataset_builder.py"))
 
@@ -53,45 +51,34 @@ def names() -> list[str]:
 def create_builder(
     name: str, data_dir: str | Path, *, variant: str = "", **options: Any
 ) -> FaceSequenceBuilder:
-    """Returns the builder of a dataset; `options` are those of FaceSequenceBuilder.
+    """Return the builder of a dataset.
 
     Args:
-      name: the dataset's, or 'dataset/variant'.
+        name: The dataset's name, or 'dataset/variant'.
+        data_dir: Where built datasets lie.
+        variant: One of the builder's VARIANTS, '' for the default.
+        **options: Further arguments of FaceSequenceBuilder.
 
     Raises:
-      FakedetectError: no such dataset or variant; the message lists the known ones.
+        FakedetectError: No such dataset or variant; the message lists the known ones.
     """
     name, _, behind = name.partition("/")
     if name not in names():
         raise FakedetectError(f"unknown dataset {name!r}; there are {names()}")
     if behind and variant not in ("", behind):
-        raise FakedetectError(f"{name}: {behind!r} behind the name and --variant {variant}; give one of them")
+        raise FakedetectError(
+            f"{name}/{behind} and --variant {variant} name two variants; give only one of them"
+        )
     module = importlib.import_module(f"fakedetect_jax.data_builders.{name}.{name}_dataset_builder")
-    _check_variant(name, variant or behind, module.Builder.VARIANTS)
     return module.Builder(data_dir=data_dir, variant=variant or behind, **options)
 
 
-def _check_variant(name: str, variant: str, known: Sequence[str]) -> None:
-    if not variant or variant in known:
-        return
-    # A built dataset's folder is named after its variant and its options, and people copy that.
-    given = next((one for one in known if variant.startswith(f"{one}-")), "")
-    options = variant.removeprefix(f"{given}-")
-    if (given or not known) and re.match(_OPTIONS, options):
-        raise FakedetectError(
-            f"{name}: {options!r} names options (--every, --count, --size, --margin, --quality, --detect-every), not a "
-            f"variant; give them beside `fakedetect build {'/'.join(filter(None, (name, given)))}`"
-        )
-    what = f"there are {list(known)}" if known else "it has none"
-    raise FakedetectError(f"{name}: no variant {variant!r}; {what}")
-
-
 def check(name: str, *, source: str | Path | None, variant: str = "") -> Listing:
-    """Looks at a download without decoding anything.
+    """List the videos of a download and check their splits without decoding anything.
 
     Raises:
-      SourceError: a file that decides the splits is missing or wrong.
-      FakedetectError: the splits share a person.
+        SourceError: A file that decides the splits is missing or wrong.
+        FakedetectError: The splits share a person.
     """
     builder = create_builder(name, Path("unused"), source=source, variant=variant)
     listing = builder.listing()
@@ -106,38 +93,44 @@ def build(
     source: str | Path | None = None,
     variant: str = "",
     extraction: Extraction = Extraction(),  # noqa: B008 (frozen)
-    execution: Execution = Execution(),  # noqa: B008 (frozen)
+    workers: Workers = Workers(),  # noqa: B008 (frozen)
     max_failures: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
-    """Builds a dataset unless it is there already; goes on from what an earlier, killed build had done.
+    """Build a dataset unless it is already there; go on from the finished videos of an earlier, killed build.
 
     Args:
-      max_failures: stop when more videos than this have failed; None never does.
+        name: The dataset's name, or 'dataset/variant'.
+        data_dir: Where built datasets lie.
+        source: The folder of the download, where the dataset needs one.
+        variant: One of the builder's VARIANTS, '' for the default.
+        extraction: How faces become crops.
+        workers: Who does the work.
+        max_failures: Stop when more videos than this have failed; None never stops.
 
     Returns:
-      The folder of the built version, and its build report: a `summary` row per split and method, and a row
-      for each of `videos` with the reason if it failed.
+        The folder of the built version, and its build report: a `summary` row per split and method, and a row for each
+        of `videos`, with the reason if it failed.
 
     Raises:
-      SourceError: a file that decides the splits is missing or wrong.
-      TooManyFailures: names the last of them; those of earlier starts count.
-      BuildLocked: another build of it is at work.
-      NoRoom: the disk is full.
-      VideosUndone: videos are not done for reasons that are not theirs; the next build tries them again.
-      FakedetectError: an unknown dataset or option; splits that share a person; not one face in all the videos.
+        SourceError: A file that decides the splits is missing or wrong.
+        TooManyFailures: The message names the last failed video; failures of earlier starts count.
+        BuildLocked: Another build of the dataset is at work.
+        NoRoom: The disk is full.
+        VideosUndone: Videos are not done for reasons that are not theirs; the next build tries them again.
+        FakedetectError: An unknown dataset or option, splits that share a person, or no face in any video.
     """
     builder = create_builder(name, data_dir, source=source, variant=variant, extraction=extraction)
-    return prepare(builder, execution=execution, max_failures=max_failures)
+    return prepare(builder, workers=workers, max_failures=max_failures)
 
 
 def prepare(
     builder: FaceSequenceBuilder,
     *,
-    execution: Execution = Execution(),  # noqa: B008 (frozen)
+    workers: Workers = Workers(),  # noqa: B008 (frozen)
     max_failures: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
-    """Builds with a given builder; see `build`."""
-    tfds.disable_progress_bar()  # there is one for the videos already
+    """Build with a given builder; see `build`."""
+    tfds.disable_progress_bar()  # the videos have one already
     folder = Path(builder.data_dir)
     if not (folder / REPORT).exists():
         items = builder.listing().items
@@ -145,9 +138,9 @@ def prepare(
         unfinished = _unfinished(builder)
         try:
             with locked(unfinished.with_name(f"{unfinished.name}.lock")):
-                # Another build may have ended between the look and the lock.
+                # Another build may have ended just before this one got the lock.
                 if not (folder / REPORT).exists():
-                    _prepare(builder, items, unfinished, execution, max_failures)
+                    _prepare(builder, items, unfinished, workers, max_failures)
         except NoRoom:
             raise
         except Exception as error:
@@ -163,11 +156,11 @@ def _prepare(
     builder: FaceSequenceBuilder,
     items: list[VideoItem],
     unfinished: Path,
-    execution: Execution,
+    workers: Workers,
     max_failures: int | None,
 ) -> None:
     folder = Path(builder.data_dir)
-    # What TFDS was writing when it was killed.
+    # What TFDS was writing when a build was killed.
     for left_over in folder.parent.glob(f"incomplete.??????_{folder.name}"):
         shutil.rmtree(left_over)
     settings = {
@@ -178,7 +171,7 @@ def _prepare(
     journal = Journal(unfinished, settings)
     journal.sweep()
     log = TroubleLog(unfinished.with_name(f"{unfinished.name}.log"))
-    _extract(builder, items, journal, log, execution, max_failures)
+    _extract(builder, items, journal, log, workers, max_failures)
     builder.prepare(items, journal)
     _check_records(builder, folder)
     report = json.loads((folder / REPORT).read_text())
@@ -187,13 +180,13 @@ def _prepare(
 
 
 def check_items(builder: FaceSequenceBuilder, items: list[VideoItem]) -> None:
-    """Checks that there are videos, each once, and that their splits share no person.
+    """Check that there are videos, each listed once, and that their splits share no person.
 
     Raises:
-      FakedetectError: names the video or the person.
+        FakedetectError: The message names the video or the person.
     """
     if not items:
-        raise FakedetectError(f"{builder.name}: no video at all in {builder.source}. {builder.SOURCE_HINT}")
+        raise FakedetectError(f"{builder.name}: no video in {builder.source}; give {builder.SOURCE_HINT}")
     counts = collections.Counter(item.key for item in items)
     repeated = [key for key, count in counts.items() if count > 1]
     if repeated:
@@ -202,14 +195,14 @@ def check_items(builder: FaceSequenceBuilder, items: list[VideoItem]) -> None:
 
 
 def _unfinished(builder: FaceSequenceBuilder) -> Path:
-    """The journal's folder; lock and log lie beside it."""
+    """Return the journal's folder; lock and log lie beside it."""
     folder = Path(builder.data_dir)
     root = folder.parents[1] if builder.builder_config is None else folder.parents[2]
     return root / _UNFINISHED / folder.relative_to(root)
 
 
 def _remove_empty(folder: Path) -> None:
-    """Removes a folder in _UNFINISHED and those above it, as far as they are empty."""
+    """Remove a folder in _UNFINISHED and those above it, as far as they are empty."""
     with contextlib.suppress(OSError):
         while folder.parent.name != _UNFINISHED:
             folder.rmdir()
@@ -223,7 +216,7 @@ def _extract(
     items: list[VideoItem],
     journal: Journal,
     log: TroubleLog,
-    execution: Execution,
+    workers: Workers,
     max_failures: int | None,
 ) -> None:
     work = make_work(journal, builder.extraction, type(builder).materialise)
@@ -232,9 +225,9 @@ def _extract(
     failures = {key: failure for key, failure in done.items() if failure}
     undone: list[Trouble] = []
     _check_failures(builder, failures, max_failures)
-    results = extract_all(left, work, journal, execution)
+    results = extract_all(left, work, journal, workers)
     bar = tqdm(total=len(items), initial=len(done), desc=builder.name, unit="video")
-    # Closed, or workers would go on after an error, when the lock is free again.
+    # Without the closing, workers would go on after an error, when the lock is free again.
     with contextlib.closing(results), bar:
         for item, trouble in results:
             if trouble and trouble.no_room:
@@ -249,9 +242,9 @@ def _extract(
             _check_failures(builder, failures, max_failures)
     if undone:
         raise VideosUndone(
-            f"{builder.name}: {len(undone)} of {len(items)} videos are not done, through no fault of theirs; the last "
-            f"is {undone[-1].key}: {undone[-1].reason}; tracebacks are in {log.path}. What is done is kept, and the "
-            "same line tries the others again; a video whose file is moved away is built as failed"
+            f"{builder.name}: {len(undone)} of {len(items)} videos are not done, through no fault of their own; the "
+            f"last is {undone[-1].key}: {undone[-1].reason}; tracebacks are in {log.path}. Finished videos are kept, "
+            "and the same command tries the others again; a video whose file is moved away counts as failed"
         )
     if not any(journal.outcome(item)["tracks"] for item in items):
         reasons = collections.Counter(failures.values())
@@ -265,7 +258,7 @@ def _check_failures(builder: FaceSequenceBuilder, failures: dict[str, str], max_
         key, reason = list(failures.items())[-1]
         raise TooManyFailures(
             f"{builder.name}: {len(failures)} videos failed, more than --max-failures {max_failures}; the last is "
-            f"{key}: {reason}. What is done is kept for the next build"
+            f"{key}: {reason}. Finished videos are kept for the next build"
         )
 
 

@@ -1,7 +1,7 @@
-"""What is done of a build, video by video, on disk: a killed build goes on from there.
+"""The finished videos of a build, on disk, so that a killed build goes on from there.
 
-A video's entry appears whole or not at all, and holds arrays and JSON, no pickle. Any number of processes, on any
-machines that share the folder, may write.
+A video's entry appears whole or not at all. It holds arrays and JSON, no pickle. Any number of processes may write, on
+any machines that share the folder.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.faces import FaceSequence
 from fakedetect_jax.files import write_tensors
 
 _OUTCOME = "outcome.json"
 _NUMBERS = ("track", "person", "video_frames", "fps")
 _ARRAYS = ("frame_index", "timestamp", "box", "landmarks", "confidence", "affine")
-# Tracks longer than this are stored in parts: a part is held in memory as a whole.
+# Longer tracks are stored in parts, because a part is held in memory as a whole.
 PART_FRAMES = 512
 
 
@@ -34,8 +34,8 @@ class Journal:
     """Entries by video.
 
     Args:
-      folder: made if need be; nothing else may live there.
-      settings: whatever else an entry depends on, as JSON: entries of other settings are not seen.
+        folder: The journal's own folder, which is made if needed; nothing else may be in it.
+        settings: Whatever else an entry depends on, as JSON. Entries written under other settings are not seen.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
@@ -43,17 +43,17 @@ class Journal:
         self._settings = json.dumps(settings, sort_keys=True)
 
     def has(self, item: VideoItem) -> bool:
-        """Whether the video is done."""
+        """Return whether the video is done."""
         return (self._entry(item) / _OUTCOME).exists()
 
     def outcome(self, item: VideoItem) -> dict[str, Any]:
-        """Returns what was written as `outcome`."""
+        """Return what was written as `outcome`."""
         return json.loads((self._entry(item) / _OUTCOME).read_text(encoding="utf-8"))
 
     def parts(self, item: VideoItem) -> Iterator[tuple[int, FaceSequence]]:
-        """Yields the video's tracks in the order in which they were given, long ones in parts.
+        """Yield the video's tracks in the order in which they were given, long ones in parts.
 
-        Each part comes with its offset: the place of its first frame in the track.
+        Each part comes with its offset: the position of its first frame in the track.
         """
         offset, track = 0, -1
         for path in sorted(self._entry(item).glob("*.safetensors")):
@@ -63,10 +63,10 @@ class Journal:
             offset, track = offset + len(part), part.track
 
     def write(self, item: VideoItem, outcome: dict[str, Any], tracks: list[FaceSequence]) -> None:
-        """Writes the entry of a video.
+        """Write the entry of a video.
 
         Raises:
-          OSError: no room.
+            OSError: There is no room.
         """
         entry = self._entry(item)
         entry.parent.mkdir(parents=True, exist_ok=True)
@@ -80,28 +80,28 @@ class Journal:
             try:
                 partial.rename(entry)
             except OSError:
-                # Another process may have done the same video in the meantime, with the same result.
+                # Another process may have finished the same video in the meantime, with the same result.
                 if not self.has(item):
                     raise
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """An empty folder of one's own, removed afterwards; what a kill leaves of it, `sweep` removes."""
+        """Make an empty folder and remove it afterwards; `sweep` removes what a kill leaves of it."""
         root = self.folder / "scratch"
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root) as folder:
             yield Path(folder)
 
     def sweep(self) -> None:
-        """Removes what killed processes left behind; only while no other works on this journal."""
+        """Remove what killed processes left behind; call it only while nobody else works on this journal."""
         shutil.rmtree(self.folder / "scratch", ignore_errors=True)
 
     def remove(self) -> None:
-        """Removes everything."""
+        """Remove the whole journal."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _entry(self, item: VideoItem) -> Path:
-        """Named after all that decides the result, the state of the file included."""
+        """Return the folder of an entry, named after all that decides the result, the state of the file included."""
         about = [item.key, item.split, str(item.source), self._settings]
         if isinstance(item.source, Path) and item.source.exists():
             status = item.source.stat()

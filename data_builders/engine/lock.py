@@ -1,4 +1,4 @@
-"""One build of a dataset at a time, on all machines that see its folder."""
+"""A lock that allows one build of a dataset at a time, on all machines that see its folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fakedetect_jax.errors import FakedetectError
 
 
 class BuildLocked(FakedetectError):
-    """Another build of the same dataset is at work; names it, and what to remove if it is not."""
+    """Another build of the same dataset is at work; the message names it, and what to remove if it is dead."""
 
 
 class _Owner(NamedTuple):
@@ -25,10 +25,10 @@ class _Owner(NamedTuple):
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds the lock file `path`, whose folders are made if need be. A dead process's of this host is taken over.
+    """Hold the lock file `path` and make its folders if needed. The lock of a dead process of this host is taken over.
 
     Raises:
-      BuildLocked: it is held.
+        BuildLocked: Another build holds it.
     """
     pid = os.getpid()
     mine = json.dumps(_Owner(socket.gethostname(), pid, _start_of(pid))._asdict())
@@ -86,32 +86,32 @@ def _owner(content: str) -> _Owner | None:
 def _is_dead(content: str) -> bool:
     owner = _owner(content)
     if owner is None or owner.host != socket.gethostname() or os.name == "nt":
-        return False  # Windows would take the question below for a signal
+        return False  # on Windows, os.kill below would end the process
     try:
         os.kill(owner.pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
-        pass  # it lives, as somebody else's
-    # Numbers of processes are given again, after a restart of the machine at the latest.
+        pass  # it is alive and belongs to another user
+    # The system reuses process numbers, after a restart at the latest.
     return owner.started != _start_of(owner.pid)
 
 
 def _start_of(pid: int) -> str:
-    """When a process began, in the system's own units; '' where it does not tell."""
+    """Return when a process began, in the system's own units, or '' where the system does not tell."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return ""
-    # The second field is the program's name in brackets, which may hold spaces.
+    # The second field is the program's name in parentheses, which may hold spaces.
     return status.rpartition(")")[2].split()[19]
 
 
 def _remove_dead(path: Path, content: str) -> None:
-    """Of several builds that find the same dead lock, only the one that makes this file may remove it.
+    """Remove a dead lock. Of several builds that find it, only the one that makes the guard file may do so.
 
     Raises:
-      BuildLocked: another does it just now.
+        BuildLocked: Another build is removing it.
     """
     guard = path.with_name(f"{path.name}.removing")
     if not _create(guard, content):
@@ -127,6 +127,6 @@ def _refusal(path: Path, content: str) -> str:
     owner = _owner(content)
     who = f"process {owner.pid} on {owner.host!r}" if owner else "an unknown process"
     return (
-        f"another build of this dataset is at work: {who} holds {path}. Wait for it; if no build runs there any more, "
+        f"another build of this dataset is at work: {who} holds {path}. Wait for it to end; if no build runs there, "
         f"remove {path}"
     )

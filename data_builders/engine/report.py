@@ -1,18 +1,21 @@
-"""What a build found and made, in figures that a person can read."""
+"""What a download holds and what a build made of it, as text and figures."""
 
 from __future__ import annotations
 
 import collections
 from typing import Any
 
-from fakedetect_jax.data_builders.engine.listing import Listing
+from fakedetect_jax.data_builders.engine.main_person import MASK_UNREADABLE
+from fakedetect_jax.data_builders.engine.video_item import Listing
 
 _COUNTS = ("videos", "failed", "tracks", "frames", "seen", "missed")
 
 
 def summarise(videos: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Counts, per split and method, in order: videos, failures, tracks and their frames; frames seen of the videos, and
-    how many of these miss the main person.
+    """Count by split and method, in the order of the videos.
+
+    A row has the videos, the failed ones, the tracks and their frames, the frames of the videos that were to be kept
+    (`seen`), and how many of these lack the main person (`missed`).
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for video in videos:
@@ -26,7 +29,7 @@ def summarise(videos: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def describe_build(report: dict[str, Any]) -> str:
-    """Returns the table of a build report, and each failed video with its reason."""
+    """Return the table of a build report, the failed videos with their reasons, and the unreadable masks."""
     lines = [f"{'split':12} {'method':20} " + " ".join(f"{name:>8}" for name in _COUNTS)]
     for row in report["summary"]:
         counts = " ".join(f"{row[name]:8d}" for name in _COUNTS)
@@ -36,11 +39,17 @@ def describe_build(report: dict[str, Any]) -> str:
         for video in report["videos"]
         if video["failure"]
     ]
+    unreadable = [video for video in report["videos"] if video["main_by"] == MASK_UNREADABLE]
+    if unreadable:
+        lines.append(
+            f"unreadable masks: {len(unreadable)}; in these videos the largest person counts as the main one"
+        )
+    lines += [f"unreadable mask: {video['mask']}" for video in unreadable]
     return "\n".join(lines)
 
 
 def describe_listing(listing: Listing) -> str:
-    """Returns what was found of a download, against what its publisher states, and what to know about it."""
+    """Return what a download holds, next to what its publisher states, and what to know about it."""
     absent = listing.missing()
     missing = collections.Counter((item.split, item.method) for item in absent)
     listed = collections.Counter((item.split, item.method) for item in listing.items)

@@ -1,4 +1,4 @@
-"""The text files that come with videos (tables, lists as JSON), read so that a damaged one is named with its remedy."""
+"""The files of a download other than videos: tables and JSON lists, whose errors name the file and the remedy."""
 
 from __future__ import annotations
 
@@ -11,26 +11,41 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.errors import FakedetectError
 
-LONGEST_NAME = 255  # bytes, of every common file system
-_QUOTES = "put a value that holds a comma into quotes, close them in the same line, and double those within"
+LONGEST_NAME = 255  # bytes, in every common file system
+_QUOTES = "put a value that holds a comma in quotes, close them on the same line, and double any quotes in the value"
+
+
+class SourceError(FakedetectError):
+    """A download that lacks what the builder needs; the message names the thing, the place and the remedy."""
+
+
+def require(path: Path, *, what: str, remedy: str) -> Path:
+    """Return the path if it exists.
+
+    Raises:
+        SourceError: It does not exist.
+    """
+    if not path.exists():
+        raise SourceError(f"{path}: {what} is missing; {remedy}")
+    return path
 
 
 def read_json(path: Path, *, remedy: str) -> Any:
-    """Returns what a JSON file holds, with or without a byte order mark.
+    """Return the content of a JSON file, with or without a byte order mark.
 
     Raises:
-      SourceError: it is no JSON.
+        SourceError: The file is not JSON.
     """
     return parse_json(path.read_bytes(), path, remedy=remedy)
 
 
 def parse_json(content: bytes, path: Path, *, remedy: str) -> Any:
-    """Returns what the content of a JSON file holds; `path` is for messages.
+    """Parse the content of a JSON file; `path` is for messages.
 
     Raises:
-      SourceError: it is no JSON.
+        SourceError: The content is not JSON.
     """
     try:
         return json.loads(content)
@@ -41,10 +56,11 @@ def parse_json(content: bytes, path: Path, *, remedy: str) -> Any:
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yields place ('<path>, line 2') and values of every line of a CSV in UTF-8 that is not empty, the header first.
+    """Yield the place ('<path>, line 2') and the values of every non-empty line of a UTF-8 CSV, the header first.
 
     Raises:
-      SourceError: another encoding, a NUL byte, a quote that is not closed in its line, a value that is too long.
+        SourceError: Another encoding, a NUL byte, a quote that does not close on its line, or a value that is too
+            long.
     """
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True, skipinitialspace=True)
     while True:
@@ -52,13 +68,11 @@ def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise SourceError(f"{place}: {error}, with the quotes as they are; {_QUOTES}") from error
+            raise SourceError(f"{place}: the quotes are wrong ({error}); {_QUOTES}") from error
         if row is None:
             return
         if any("\n" in value or "\r" in value for value in row):
-            raise SourceError(
-                f"{place}: a value goes on in the next line, with the quotes as they are; {_QUOTES}"
-            )
+            raise SourceError(f"{place}: the quotes are wrong: a value continues on the next line; {_QUOTES}")
         if row:
             yield place, row
 
@@ -67,7 +81,7 @@ def _read_text(path: Path) -> str:
     data = path.read_bytes()
     remedy = "save it as UTF-8"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise SourceError(f"{path}: its encoding is UTF-16; {remedy}")
+        raise SourceError(f"{path}: the encoding is UTF-16; {remedy}")
     if (at := data.find(0)) >= 0:
         raise SourceError(
             f"{path}, line {_line(data, at)}: a NUL byte, as in UTF-16 or a damaged file; {remedy}"
@@ -77,7 +91,7 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         where = f"{path}, line {_line(error.object, error.start)}"
         raise SourceError(
-            f"{where}: byte {error.object[error.start]:#04x} is not UTF-8, but of another encoding, such as "
+            f"{where}: byte {error.object[error.start]:#04x} is not UTF-8 but another encoding, such as "
             f"Windows-1252; {remedy}"
         ) from error
 
@@ -87,7 +101,7 @@ def _line(data: bytes, position: int) -> int:
 
 
 def fault_of_name(name: str) -> str:
-    """Returns why no file can be called so, or ''; a name with a folder in it is none."""
+    """Say why `name` cannot be the name of a file, or return ''; a name with a folder in it cannot."""
     if name in ("", ".", "..") or any(sign in name for sign in "/\\\0"):
         return "is not the name of a file"
     try:

@@ -1,4 +1,4 @@
-"""Where FaceForensics++ and DeepFakeDetection keep which video, and whose faces it shows."""
+"""The videos of FaceForensics++ and DeepFakeDetection: where they are, and whose faces they show."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ import re
 from pathlib import Path
 
 from fakedetect_jax.data.schema import REAL
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    require,
-)
-from fakedetect_jax.data_builders.faceforensics.splits import Pair, read_splits
+from fakedetect_jax.data_builders.engine.source_files import require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
+from fakedetect_jax.data_builders.faceforensics.official_splits import Pair, read_splits
 from fakedetect_jax.data_builders.faceforensics.youtube import shared_notes, youtube_identity
 
 COMPRESSIONS = ("c23", "c40", "raw")
@@ -23,7 +17,7 @@ METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter"
 DFD = "DeepFakeDetection"
 VARIANTS = (*COMPRESSIONS, *(f"dfd_{compression}" for compression in COMPRESSIONS))
 
-PUBLISHED = {TRAIN: 720, VALIDATION: 140, TEST: 140}  # of the reals and of every method
+PUBLISHED = {TRAIN: 720, VALIDATION: 140, TEST: 140}  # videos of each method, reals included
 PUBLISHED_DFD = {(TEST, REAL): 363, (TEST, DFD): 3068}
 
 _DFD_REAL = re.compile(r"([0-9]+)__\w+", re.ASCII)
@@ -31,35 +25,33 @@ _DFD_FAKE = re.compile(r"([0-9]+)_([0-9]+)__\w+__[0-9A-Z]{8}", re.ASCII)
 
 
 def list_videos(source: Path, variant: str) -> Listing:
-    """Returns the videos of a compression ('c23') with their official split, or of DeepFakeDetection ('dfd_c23').
+    """Return the videos of a compression ('c23') in their official splits, or of DeepFakeDetection ('dfd_c23').
 
     Args:
-      source: the folder that holds original_sequences/ and manipulated_sequences/.
-      variant: one of VARIANTS.
+        source: The folder that holds original_sequences/ and manipulated_sequences/.
+        variant: One of VARIANTS.
 
     Raises:
-      SourceError: unknown variant, no real videos, or split files missing or not as published.
+        SourceError: There are no real videos, or split files are missing or not as published.
     """
-    if variant not in VARIANTS:
-        raise SourceError(f"variant {variant!r} is unknown; choose one of {VARIANTS}")
     dfd, _, compression = variant.rpartition("_")
     return _list_actors(source, compression) if dfd else _list_youtube(source, compression)
 
 
 def parse_actor(stem: str) -> str | None:
-    """Returns who is seen in a real video of DeepFakeDetection, '<actor>__<scene>'; None for any other name."""
+    """Return who is seen in a real video of DeepFakeDetection, '<actor>__<scene>', or None for any other name."""
     match = _DFD_REAL.fullmatch(stem)
     return _actor(match[1]) if match else None
 
 
 def parse_actors(stem: str) -> tuple[str, str] | None:
-    """Returns target and source of a DeepFakeDetection fake, '<target>_<source>__<scene>__<8 characters>', or None."""
+    """Return target and source of a DeepFakeDetection fake, '<target>_<source>__<scene>__<8 characters>', or None."""
     match = _DFD_FAKE.fullmatch(stem)
     return (_actor(match[1]), _actor(match[2])) if match else None
 
 
 def _actor(number: str) -> str:
-    # Other datasets number their people too; the prefix keeps actor 28 apart from them where datasets are joined.
+    # Other datasets number their people too; the prefix keeps actor 28 apart where datasets are joined.
     return f"actor-{number}"
 
 
@@ -97,7 +89,7 @@ def _list_youtube(source: Path, compression: str) -> Listing:
 def _fakes_of_pairs(
     source: Path, method: str, compression: str, splits: dict[str, list[Pair]]
 ) -> list[VideoItem]:
-    """A pair (a, b) was forged both ways: a_b shows a's video with b's face or expression, b_a the reverse."""
+    """Return a method's fakes: of a pair (a, b), a_b shows a's video with b's face or expression, b_a the reverse."""
     masks = _mask_paths(source, method)
     return [
         VideoItem(
@@ -119,7 +111,7 @@ def _fakes_of_pairs(
 def _list_actors(source: Path, compression: str) -> Listing:
     reals = _real_folder(source, "actors", f"{DFD}_original", compression)
     methods, notes = _present(source, (DFD,), compression)
-    notes.insert(0, f"{DFD} has no official split: all its videos are in {TEST!r}, for tests across datasets")
+    notes.insert(0, f"{DFD} has no official split: all videos are in {TEST!r}, for tests across datasets")
     people = {stem: parse_actor(stem) for stem in sorted(_stems(reals))}
     items = [
         VideoItem(stem, TEST, REAL, reals / f"{stem}.mp4", identity=actor, compression=compression)
@@ -138,7 +130,9 @@ def _list_actors(source: Path, compression: str) -> Listing:
         strangers += [stem for stem, pair in pairs.items() if not pair]
         notes += _mask_note(DFD, items)
     if strangers:
-        notes.append(f"videos without a name of {DFD}, not built: {len(strangers)}, e.g. {strangers[0]}.mp4")
+        notes.append(
+            f"videos whose names do not fit {DFD}, not built: {len(strangers)}, e.g. {strangers[0]}.mp4"
+        )
     published = {key: count for key, count in PUBLISHED_DFD.items() if key[1] in (REAL, *methods)}
     return Listing(items, notes, published)
 
@@ -155,7 +149,7 @@ def _real_folder(source: Path, kind: str, script_name: str, compression: str) ->
 
 
 def _present(source: Path, methods: tuple[str, ...], compression: str) -> tuple[list[str], list[str]]:
-    """Returns the methods that there are, and a note on each that there is not."""
+    """Return the methods that are there, and a note on each that is not."""
     present = [method for method in methods if _fakes(source, method, compression).is_dir()]
     notes = [
         f"{method} is left out: there is no {_fakes(source, method, compression).relative_to(source)}"
@@ -176,7 +170,7 @@ def _mask_paths(source: Path, method: str) -> dict[str, Path]:
 
 def _mask_note(method: str, items: list[VideoItem]) -> list[str]:
     masks = [item.mask is not None for item in items if item.method == method]
-    # None at all is the usual download, and FaceShifter's only one.
+    # The usual download has no masks, and FaceShifter never has any.
     if not any(masks) or all(masks):
         return []
     return [f"{method}: {sum(masks)} of {len(masks)} videos have a mask"]

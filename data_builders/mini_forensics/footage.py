@@ -1,72 +1,87 @@
-"""The vendored footage: which clips are made (`plan`) and their pixels before any forgery (`read`).
+"""The vendored footage: the plan of all clips (`plan`) and their pixels before any forgery (`read`).
 
-A video segment is decoded as it is. A photograph becomes a clip by a hand-held camera: a smooth path of
-translation, rotation and zoom, exposure drift and sensor noise, all drawn from the names of the shot and
-the seed. A fake starts from exactly the frames of its real counterpart, so that camera, noise and
-background are the same under both labels.
+A video segment is decoded as it is. A photograph becomes a clip through a simulated hand-held camera: a smooth path of
+translation, rotation and zoom, exposure drift and sensor noise, all drawn from the shot's name and the seed. A fake
+starts from exactly the frames of its real counterpart, so camera, noise and background are the same under both labels.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.engine.splits import SPLITS, TEST, TRAIN, VALIDATION
 from fakedetect_jax.errors import FakedetectError
 
 ASSETS = Path(__file__).parent / "assets"
 METHODS = ("mesh_swap", "poisson_swap", "reenact")
-SPLITS = ("train", "validation", "test")
 
 PHOTO_FRAMES = 24
 PHOTO_FPS = 15.0
-_WINDOW = 0.86  # share of the photograph that one frame shows; the rest is room for the camera to move in
+_WINDOW = 0.86  # share of the photograph that one frame shows; the camera moves in the rest
 _GRAIN_MARGIN = 64
-_REUSE_COST = 0.25  # in yaw, for every earlier use of a donor
-_FAKE_EVERY = {"train": 3, "validation": 1, "test": 1}  # every n-th real clip is forged with each method
+_REUSE_COST = 0.25  # in units of yaw, for every earlier use of a donor
+_FAKE_EVERY = {TRAIN: 3, VALIDATION: 1, TEST: 1}  # each method forges every n-th real clip
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One real clip: an asset and, for a photograph, which of its camera motions."""
+    """One real clip.
+
+    Attributes:
+        asset: A file name in ASSETS.
+        take: Which of a photograph's camera motions.
+        mirrored: Whether left and right are exchanged, so that a donor looks the target's way.
+    """
 
     asset: str
     take: int
     mirrored: bool = False
-    """Left and right exchanged: how a donor is made to look the target's way."""
 
     @property
     def is_photograph(self) -> bool:
-        """Whether the motion is the camera's alone."""
+        """Whether only the camera moves."""
         return Path(self.asset).suffix != ".mp4"
 
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """Everything that decides the pixels of one rendered clip."""
+    """Everything that decides the pixels of one rendered clip.
+
+    Attributes:
+        video_id: The clip's name.
+        split: 'train', 'validation' or 'test'.
+        method: 'real' or one of METHODS.
+        label: 1 for a fake, 0 for a real clip.
+        identity: Who is seen.
+        source_identity: Whose face or expression was put in; '' for a real clip.
+        target: The shot of `identity`.
+        donor: The shot of `source_identity`; None for a real clip.
+        seed: The seed of the camera and of the forgery.
+    """
 
     video_id: str
     split: str
     method: str
-    """'real' or one of METHODS."""
     label: int
-    """1 = fake, 0 = real."""
     identity: str
-    """Whose video it is."""
     source_identity: str
-    """Whose face or expression was put in; '' for a real clip."""
     target: Shot
     donor: Shot | None
     seed: int
 
 
 class Footage(NamedTuple):
-    """Frames of one real clip, BGR."""
+    """The frames of one clip, BGR, and their number per second."""
 
     frames: UInt8[np.ndarray, "t h w 3"]
     fps: float
@@ -80,22 +95,25 @@ class _Take(NamedTuple):
     forged: bool
 
 
-def manifest() -> list[dict]:
-    """The vendored files: file, identity, split, takes, licence, origin, yaw (-1..1, > 0: to image right), and
-    `forged: false` for whom no fake is made of or with."""
+def manifest() -> list[dict[str, Any]]:
+    """Return what manifest.json says about each vendored file.
+
+    It gives file, identity, split, takes, licence, origin, yaw (in [-1, 1], positive towards image right), and
+    `forged: false` for people who are neither target nor donor of a fake.
+    """
     return json.loads((ASSETS / "manifest.json").read_text())
 
 
 def plan(seed: int = 0) -> list[ClipPlan]:
-    """All clips, the reals first within each split; the seed moves the cameras and deals the donors.
+    """Return all clips, the reals first within each split; the seed moves the cameras and assigns the donors.
 
-    Donors come from the target's own split; one that looks the same way and was used little is preferred.
+    Donors come from the target's own split. Those who look the same way and were used less often are preferred.
     """
     clips = []
     for split in SPLITS:
         takes = _takes(split)
         clips += [
-            ClipPlan(take.video_id, split, "real", 0, take.identity, "", take.shot, None, seed)
+            ClipPlan(take.video_id, split, REAL, 0, take.identity, "", take.shot, None, seed)
             for take in takes
         ]
         for method in METHODS:
@@ -104,10 +122,10 @@ def plan(seed: int = 0) -> list[ClipPlan]:
 
 
 def read(shot: Shot, *, seed: int = 0, count: int | None = None) -> Footage:
-    """Pixels of a shot: a decoded segment, or the photograph seen by a moving camera; `count` frames or all.
+    """Return the pixels of a shot: a decoded segment, or a photograph seen by a moving camera; `count` frames or all.
 
     Raises:
-        FakedetectError: the asset is missing or cannot be decoded.
+        FakedetectError: The asset is missing or cannot be decoded.
     """
     path = ASSETS / shot.asset
     if not shot.is_photograph:
@@ -123,7 +141,7 @@ def read(shot: Shot, *, seed: int = 0, count: int | None = None) -> Footage:
 
 
 def rng_for(*names: object) -> np.random.Generator:
-    """A generator that depends on the names alone, not on the process or on the order of calls."""
+    """Return a generator that depends on the names alone, not on the process or on the order of calls."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
@@ -131,7 +149,13 @@ def rng_for(*names: object) -> np.random.Generator:
 def smooth_noise(
     rng: np.random.Generator, seconds: Float[np.ndarray, " t"], fastest: float = 0.9
 ) -> Float[np.ndarray, " t"]:
-    """Three random sinusoids up to `fastest` Hz, in [-1, 1]: a band-limited path without jumps."""
+    """Return the sum of three random sinusoids of at most `fastest` Hz, in [-1, 1]: a band-limited path without jumps.
+
+    Args:
+        rng: The source of frequencies, phases and weights.
+        seconds: The times at which the path is evaluated.
+        fastest: The highest frequency in Hz.
+    """
     frequency = rng.uniform(0.15, fastest, 3)
     phase = rng.uniform(0, 2 * np.pi, 3)
     weight = rng.dirichlet(np.ones(3))
@@ -200,7 +224,7 @@ def _hand_held(
     gamma = rng.uniform(0.9, 1.1)
     tone = 255 * np.linspace(0, 1, 256) ** gamma
     noise_level = np.float32(rng.uniform(1.0, 2.2))
-    # One sheet of grain, seen through another window in each frame: as good as new noise, and much quicker.
+    # Each frame sees one sheet of grain through another window: as good as new noise, and much faster.
     grain = rng.standard_normal((height + _GRAIN_MARGIN, width + _GRAIN_MARGIN, 3), np.float32)
     frames = []
     for i in range(count):

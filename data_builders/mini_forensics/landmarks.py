@@ -1,5 +1,7 @@
 """Dense landmarks of the one person in a clip, frame by frame."""
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
@@ -13,11 +15,10 @@ _LOST = 0.5
 
 
 def track_mesh(frames: UInt8[np.ndarray, "t h w 3"]) -> Float32[np.ndarray, "t 468 2"]:
-    """Landmarks in frame pixels: detected in the first frame, then followed; a binomial filter calms the
-    jitter.
+    """Find landmarks in the first frame and follow them, in frame pixels; a binomial filter reduces the jitter.
 
     Raises:
-        FakedetectError: a frame without a face.
+        FakedetectError: A frame has no face.
     """
     detector, mesh = FaceDetector(), FaceMesh()
     points: list[Float[np.ndarray, "468 2"]] = []

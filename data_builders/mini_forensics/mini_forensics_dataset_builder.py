@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import tensorflow_datasets as tfds
-
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
-from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.data_builders.mini_forensics.footage import plan
 from fakedetect_jax.data_builders.mini_forensics.render import render
 
 
 def render_item(item: VideoItem, folder: Path) -> Path:
-    """Renders the planned clip of an item to a video in `folder`."""
+    """Render the planned clip of an item to a video in `folder`."""
     return render(item.source, folder)
 
 
 class Builder(FaceSequenceBuilder):
-    """Small enough to build in a minute and to live with the code; see README.md for who is in it."""
+    """Small enough to build in a minute and to live with the code; README.md says who is in it."""
 
-    VERSION = tfds.core.Version("2.0.0")
-    RELEASE_NOTES = {"2.0.0": "Records of one frame; people followed across cuts."}  # noqa: RUF012 (TFDS)
     materialise = staticmethod(render_item)
 
     def listing(self) -> Listing:
-        """Returns the planned clips of all splits."""
+        """Return the planned clips of all splits."""
         return Listing(
             [
                 VideoItem(

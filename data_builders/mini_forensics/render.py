@@ -1,4 +1,6 @@
-"""A planned clip -> a video file. Real and fake clips take the same way: read, (forge the face,) encode."""
+"""From a planned clip to a video file. Real and fake clips are read and encoded alike; in between, a fake is forged."""
+
+from __future__ import annotations
 
 import argparse
 from pathlib import Path
@@ -15,18 +17,18 @@ from fakedetect_jax.data_builders.mini_forensics.landmarks import track_mesh
 from fakedetect_jax.errors import FakedetectError
 
 _FORGE = {"mesh_swap": mesh_swap, "poisson_swap": poisson_swap, "reenact": reenact}
-# Intra-coded and nearly lossless, the counterpart of FaceForensics++ raw: stronger compression hides the traces
-# that such classical forgeries leave, and a dataset this small has no room to learn under it.
+# Intra-coded and nearly lossless, like FaceForensics++ raw: stronger compression hides the traces that such classical
+# forgeries leave, and a dataset this small is not enough to learn them despite it.
 _CODEC, _QUALITY = "MJPG", 95
 
 
 def render(clip: footage.ClipPlan, folder: Path) -> Path:
     """Write folder/<video_id>.avi and return its path; the same clip always gives the same frames.
 
-    Safe to call from several processes: nothing is cached and no state is shared.
+    Several processes may call it: nothing is cached and no state is shared.
 
     Raises:
-        FakedetectError: an asset that cannot be read, a clip without a face, a file that cannot be written.
+        FakedetectError: An asset cannot be read, a frame has no face, or the file cannot be written.
     """
     frames, fps = pixels(clip)
     path = Path(folder) / f"{clip.video_id}.avi"
@@ -35,11 +37,15 @@ def render(clip: footage.ClipPlan, folder: Path) -> Path:
 
 
 def pixels(clip: footage.ClipPlan) -> footage.Footage:
-    """The frames of a clip before encoding, BGR."""
+    """Return the frames of a clip before encoding, BGR.
+
+    Raises:
+        FakedetectError: An asset cannot be read, or a frame has no face.
+    """
     target = footage.read(clip.target, seed=clip.seed)
     if clip.donor is None:
         return target
-    # A photograph gives no more than one picture of a donor, however long the camera moves over it.
+    # A photograph gives only one picture of a donor, however long the camera moves over it.
     donor = footage.read(clip.donor, seed=clip.seed, count=1 if clip.donor.is_photograph else None)
     forged = _FORGE[clip.method](
         target.frames,
@@ -55,7 +61,7 @@ def encode(frames: UInt8[np.ndarray, "t h w 3"], fps: float, path: Path) -> None
     """Write BGR frames as motion JPEG.
 
     Raises:
-        FakedetectError: the file cannot be written, or not to its end.
+        FakedetectError: The file cannot be written, or not to its end.
     """
     height, width = frames.shape[1:3]
     writer = cv2.VideoWriter(
@@ -69,18 +75,18 @@ def encode(frames: UInt8[np.ndarray, "t h w 3"], fps: float, path: Path) -> None
     for frame in frames:
         writer.write(frame)
     writer.release()
-    # The writer does not say that the disk is full; the index, which it writes last, tells.
+    # The writer does not report a full disk, but the index, which it writes last, tells.
     written = int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT))
     if written != len(frames):
         raise FakedetectError(
-            f"{path}: {written} of {len(frames)} frames could be written; is there room on the disk?"
+            f"{path}: only {written} of {len(frames)} frames could be written; is there room on the disk?"
         )
 
 
 def main() -> None:
-    """Render one clip of the plan, to look at or to score it."""
+    """Render one clip of the plan, to look at it or to score it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("video_id", help="as in the plan, e.g. test_s5a_0, or its beginning")
+    parser.add_argument("video_id", help="name of a clip, such as test_s5a_0, or how it begins")
     parser.add_argument("--out", type=Path, default=Path(), help="folder to write to")
     arguments = parser.parse_args()
     matching = [clip for clip in footage.plan() if clip.video_id.startswith(arguments.video_id)]

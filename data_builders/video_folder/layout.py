@@ -1,4 +1,4 @@
-"""The videos of anybody's tree of real/ and fake/METHOD/, or of a CSV in its place."""
+"""The videos of anybody's tree of real/ and fake/METHOD/, or those that a CSV in it lists."""
 
 from __future__ import annotations
 
@@ -8,37 +8,36 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from fakedetect_jax.data import schema
-from fakedetect_jax.data_builders.engine.listing import TEST, Listing, SourceError, VideoItem
+from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.splits import TEST
+from fakedetect_jax.data_builders.engine.video_item import FAKE, Listing, VideoItem
 from fakedetect_jax.data_builders.video_folder.table import TABLE, read_table
 from fakedetect_jax.faces.video import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
-FAKE = "fake"
 
 
 class Footage(NamedTuple):
-    """A video, by its path below the source: a file, or a folder of frames."""
+    """A video, given by its path below the source: a file, or a folder of frames."""
 
     path: str
     is_folder: bool
 
 
-def list_videos(source: Path, variant: str = "") -> Listing:
-    """Returns the videos that videos.csv lists, or else those below real/ and fake/.
+def list_videos(source: Path) -> Listing:
+    """Return the videos that videos.csv lists or, without one, those below real/ and fake/.
 
     Raises:
-      SourceError: neither is there, or something in them cannot be understood.
+        SourceError: Neither is there, or something in them cannot be understood.
     """
-    if variant:
-        raise SourceError(f"video_folder: no variant {variant!r}; it has none")
     if (source / TABLE).exists():
         return _list_table(source)
     return _list_tree(source)
 
 
 def video_ids(videos: list[Footage]) -> list[str]:
-    """Returns a distinct name for each video: its path without suffix, or with it where that is ambiguous."""
+    """Return a distinct name for each video: its path without the suffix, or with it if that would be ambiguous."""
     short = [
         video.path if video.is_folder else str(PurePosixPath(video.path).with_suffix("")) for video in videos
     ]
@@ -51,18 +50,18 @@ def video_ids(videos: list[Footage]) -> list[str]:
 
 
 def method_of(path: str) -> str:
-    """Returns the method of a path that begins with real/ or fake/.
+    """Return the method of a path that begins with real/ or fake/.
 
-    Below fake/ it is the next folder's name, or 'fake' for a video directly in fake/.
+    Below fake/, it is the next folder's name, or 'fake' for a video directly in fake/.
 
     Raises:
-      SourceError: a forgery method called 'real'.
+        SourceError: A forgery method is called 'real'.
     """
     parts = PurePosixPath(path).parts
-    if parts[0] == schema.REAL:
-        return schema.REAL
+    if parts[0] == REAL:
+        return REAL
     method = parts[1] if len(parts) > 2 else FAKE
-    if method == schema.REAL:
+    if method == REAL:
         raise SourceError(f"{path}: a forgery method cannot be called 'real'; rename the folder")
     return method
 
@@ -80,14 +79,14 @@ def _list_table(source: Path) -> Listing:
         )
         for name, row in zip(ids, rows, strict=True)
     ]
-    notes = [f"{TABLE} says which videos there are; others in the folder are not looked at."]
+    notes = [f"{TABLE} says which videos there are; others in the folder are ignored."]
     return Listing(items, notes)
 
 
 def _list_tree(source: Path) -> Listing:
-    notes = [f"Without {TABLE} all videos are in the split test, and who they show is unknown."]
+    notes = [f"Without {TABLE}, all videos are in the split test, and who they show is unknown."]
     videos: list[Footage] = []
-    for top in (schema.REAL, FAKE):
+    for top in (REAL, FAKE):
         if (source / top).is_dir():
             videos += sorted(_walk(source, top, notes))
         else:
@@ -111,7 +110,7 @@ def _list_tree(source: Path) -> Listing:
 
 
 def _walk(source: Path, top: str, notes: list[str]) -> Iterator[Footage]:
-    """Yields the videos below a folder; a folder with images and no video file is itself one."""
+    """Yield the videos below a folder; a folder with images and without video files is itself a video."""
     ignored = links = 0
     for folder, below, names in os.walk(source / top):
         here = Path(folder).relative_to(source).as_posix()
@@ -123,9 +122,9 @@ def _walk(source: Path, top: str, notes: list[str]) -> Iterator[Footage]:
         if images and not files:
             if here == top:
                 raise SourceError(
-                    f"{folder}: {images[0]} lies directly in it; put the frames of each video into a folder of its own"
+                    f"{folder}: {images[0]} is directly in it; put the frames of each video into a folder of its own"
                 )
-            # What lies deeper (masks, thumbnails) is no video of its own.
+            # Deeper folders (masks, thumbnails) are not videos of their own.
             below.clear()
             yield Footage(here, is_folder=True)
             continue
@@ -133,7 +132,7 @@ def _walk(source: Path, top: str, notes: list[str]) -> Iterator[Footage]:
         yield from (Footage(f"{here}/{name}", is_folder=False) for name in files)
     if ignored:
         notes.append(
-            f"{ignored} files in {top}/ are neither videos nor in a folder of frames, and were ignored."
+            f"{ignored} files in {top}/ are neither videos nor in a folder of frames and are ignored."
         )
     if links:
-        notes.append(f"{links} links to folders in {top}/ were not followed; list their videos in {TABLE}.")
+        notes.append(f"{links} links to folders in {top}/ are not followed; list their videos in {TABLE}.")

@@ -1,24 +1,24 @@
-"""videos.csv: what its user says of each video."""
+"""videos.csv: what the user says about each video."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
-from fakedetect_jax.data import schema
-from fakedetect_jax.data_builders.engine.listing import TEST, TRAIN, VALIDATION, SourceError
-from fakedetect_jax.data_builders.engine.source_files import LONGEST_NAME, read_rows
+from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.engine.source_files import LONGEST_NAME, SourceError, read_rows
+from fakedetect_jax.data_builders.engine.splits import SPLITS, TEST, TRAIN, VALIDATION
+from fakedetect_jax.data_builders.engine.video_item import FAKE
 
 TABLE = "videos.csv"
 COLUMNS = ("path", "label", "method", "identity", "split")
 REQUIRED = ("path", "label")
-FAKE = "fake"
 
-_LABELS = {"0": schema.REAL, schema.REAL: schema.REAL, "1": FAKE, FAKE: FAKE}
+_LABELS = {"0": REAL, REAL: REAL, "1": FAKE, FAKE: FAKE}
 
 
 class Row(NamedTuple):
-    """One video; `path` is relative to the folder of the table, with '/'."""
+    """One video; `path` is relative to the folder of the table, with '/' between folders."""
 
     path: str
     method: str
@@ -27,10 +27,10 @@ class Row(NamedTuple):
 
 
 def read_table(table: Path) -> list[Row]:
-    """Returns the rows in their order.
+    """Return the rows in their order.
 
     Raises:
-      SourceError: names the line, the value and what may stand there.
+        SourceError: The message names the line, the value and what is allowed there.
     """
     rows: list[Row] = []
     places: dict[str, str] = {}
@@ -45,16 +45,16 @@ def read_table(table: Path) -> list[Row]:
         rows.append(row)
     if not rows:
         raise SourceError(
-            f"{table}: it lists no video; add a line a video, or remove the file to use real/ and fake/"
+            f"{table}: it lists no video; add one line per video, or remove the file to use real/ and fake/"
         )
     return rows
 
 
 def parse_path(text: str, place: str) -> str:
-    """Returns a relative path in its one form ('./a//b.mp4' is 'a/b.mp4').
+    """Return a relative path in its normal form ('./a//b.mp4' becomes 'a/b.mp4').
 
     Raises:
-      SourceError: empty, absolute, with a '..' or a backslash, or too long.
+        SourceError: The path is empty, absolute or too long, or it holds '..' or a backslash.
     """
     if "\\" in text:
         raise SourceError(f"{place}: path {text!r} holds a backslash; write '/' between folders")
@@ -67,22 +67,22 @@ def parse_path(text: str, place: str) -> str:
     longest = max(path.parts, key=lambda part: len(part.encode()))
     if len(longest.encode()) > LONGEST_NAME:
         raise SourceError(
-            f"{place}: path {text[:80]!r}...: no name in it can have more than {LONGEST_NAME} bytes"
+            f"{place}: path {text[:80]!r}...: no file or folder name may have more than {LONGEST_NAME} bytes"
         )
     return str(path)
 
 
 def parse_method(label: str, method: str, place: str) -> str:
-    """Returns 'real' or the forgery method of a label (0, 1, real, fake) and a method that may be empty.
+    """Return 'real' or the forgery method, given a label (0, 1, real, fake) and a method that may be empty.
 
     Raises:
-      SourceError: another label, or one that contradicts the method.
+        SourceError: The label is another one, or contradicts the method.
     """
     kind = _LABELS.get(label.lower())
     if kind is None:
         raise SourceError(f"{place}: label {label!r}; it must be 0 or real, 1 or fake")
     named = method or kind
-    if (named == schema.REAL) != (kind == schema.REAL):
+    if (named == REAL) != (kind == REAL):
         raise SourceError(
             f"{place}: label {label!r} contradicts method {method!r}; leave the method of real videos empty"
         )
@@ -93,7 +93,7 @@ def _check_columns(table: Path, columns: list[str]) -> None:
     for separator in (";", "\t"):
         if len(columns) == 1 and separator in columns[0]:
             raise SourceError(
-                f"{table}: values are separated by {separator!r}; save it with commas between them"
+                f"{table}: {separator!r} separates the values; save it with commas between them"
             )
     unknown = [column for column in columns if column not in COLUMNS]
     missing = [column for column in REQUIRED if column not in columns]
@@ -111,7 +111,7 @@ def _parse_row(columns: list[str], fields: list[str], place: str) -> Row:
     given = dict(zip(columns, fields, strict=False))
     values = {name: given.get(name, "").strip() for name in COLUMNS}
     split = values["split"] or TEST
-    if split not in (TRAIN, VALIDATION, TEST):
+    if split not in SPLITS:
         raise SourceError(f"{place}: split {split!r}; it must be {TRAIN}, {VALIDATION} or {TEST}")
     return Row(
         path=parse_path(values["path"], place),

@@ -1,1 +1,1 @@
-"""WildDeepfake: face sequences collected from the internet, streamed from their archives."""
+"""WildDeepfake: face sequences collected from the internet and read straight from their archives."""

@@ -1,4 +1,4 @@
-"""Reads an archive of face images from its first byte to its last, and trusts nothing that it says."""
+"""A reader that goes through an archive of face images from the first byte to the last and trusts nothing in it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from fakedetect_jax import files
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.wild_deepfake.tar_stream import Member, Readable, TarFault, read_members
 from fakedetect_jax.faces import VideoError
 from fakedetect_jax.faces.video import IMAGE_SUFFIXES
 
 _BLOCK = 1 << 20
 _LONGEST_NAME = 255
-# What a system says of a path; any other error of it is the moment's and not the archive's.
+# Errors that are about the path; any other error is temporary and not the archive's fault.
 _OF_THE_PATH = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 
 
 class Limits(NamedTuple):
-    """What an archive may hold; real ones stay far below (some ten thousand images of about 100 kB)."""
+    """What an archive may hold; real archives stay far below (some ten thousand images of about 100 kB)."""
 
     members: int = 200_000
     member_bytes: int = 50_000_000
@@ -36,7 +36,7 @@ LIMITS = Limits()
 
 
 class Image(NamedTuple):
-    """One image of an archive: its folder, its file name, and its bytes as they are stored."""
+    """One image of an archive: its folder, its file name, and its bytes as stored."""
 
     folder: str
     name: str
@@ -44,15 +44,15 @@ class Image(NamedTuple):
 
 
 def read_images(path: Path, limits: Limits = LIMITS) -> Iterator[Image]:
-    """Yields the images of a tar.gz in stored order, in one pass and in little memory.
+    """Yield the images of a tar.gz in stored order, in one pass and with little memory.
 
-    The iteration ends only after the checksum of the whole archive was found right.
+    The iteration ends only after the checksum of the whole archive has been verified.
 
     Raises:
-      SourceError: a member that could harm (a path that leads outside, a link, a device) or more data than
-        `limits` allow; nothing of that member was read.
-      VideoError: the archive is damaged or cut short, or no file that can be opened.
-      OSError: the disk or the network failed, which is not the archive's fault.
+        SourceError: A member could do harm (a path that leads outside, a link, a device), or there is more data than
+            `limits` allow. Nothing of that member was read.
+        VideoError: The archive is damaged, cut short, or not a file that can be opened.
+        OSError: The disk or the network failed, which is not the archive's fault.
     """
     where = as_text(path)
     try:
@@ -70,13 +70,13 @@ def read_images(path: Path, limits: Limits = LIMITS) -> Iterator[Image]:
 
 
 def as_text(path: Path | str) -> str:
-    """A path for messages and names: what is no UTF-8 in it, which could not be written, as escapes."""
+    """Return a path for messages and names; bytes that are not UTF-8 could not be written and become escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """Sorts names with digits compared as numbers, the rest as text."""
-    # Not isdigit: there are digits, as the superscript 2, that are no number.
+    """Return a key that sorts names by comparing digits as numbers and the rest as text."""
+    # isdigit alone also accepts digits that are not numbers, such as the superscript 2.
     return [
         (int(part), "") if part.isascii() and part.isdigit() else (-1, part)
         for part in re.split(r"([0-9]+)", name)
@@ -90,13 +90,13 @@ def _read(path: Path, where: str, limits: Limits) -> Iterator[Image]:
         for member, data in read_members(stream, check):
             name = PurePosixPath(member.name)
             yield Image(str(name.parent), name.name, data)
-        # Damage within the archive can look like its end: only the checksum behind the last byte tells.
+        # Damage within the archive can look like its end; only the checksum after the last byte tells.
         while stream.read(_BLOCK):
             pass
 
 
 class _Bounded:
-    """The unpacked bytes, as long as they are not too many: members, headers, and what follows them."""
+    """The unpacked bytes, members, headers and the rest, up to a limit."""
 
     def __init__(self, stream: Readable, where: str, limits: Limits) -> None:
         self._stream, self._where, self._limits = stream, where, limits
@@ -111,7 +111,7 @@ class _Bounded:
 
 
 class _MemberCheck:
-    """Whether a member is an image that is wanted; raises for one that could harm."""
+    """A test of whether a member is a wanted image; it raises for one that could do harm."""
 
     def __init__(self, where: str, limits: Limits) -> None:
         self._where, self._limits = where, limits
@@ -124,7 +124,7 @@ class _MemberCheck:
         if self._count > self._limits.members or member.size > self._limits.member_bytes:
             raise _too_large(self._where, f"member {_shown(member.name)}", self._limits)
         name = PurePosixPath(member.name)
-        # Names with a leading dot are what a Mac adds to an archive.
+        # macOS adds files with a leading dot to an archive.
         if not member.is_file or name.suffix.lower() not in IMAGE_SUFFIXES or name.name.startswith("."):
             return False
         if name in self._seen:
@@ -137,17 +137,17 @@ def _refuse_harm(where: str, member: Member) -> None:
     name = member.name
     if name.startswith("/") or PureWindowsPath(name).anchor or ".." in PureWindowsPath(name).parts:
         raise SourceError(
-            f"{where}: member {_shown(name)} leads outside the archive's folder; this is not the published archive, "
+            f"{where}: member {_shown(name)} leads outside the archive's folder; this is not the published archive: "
             "remove it and fetch it again"
         )
     if member.other:
         raise SourceError(
             f"{where}: member {_shown(name)} is a link or a device, not an image or a folder; this is not the "
-            "published archive, remove it and fetch it again"
+            "published archive: remove it and fetch it again"
         )
-    # Names become those of videos: they are written into records, reports and the terminal.
+    # Names become those of videos, which are written into records, reports and the terminal.
     if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise TarFault(f"the name {_shown(name)} is no text of at most {_LONGEST_NAME} characters")
+        raise TarFault(f"the name {_shown(name)} is not printable text of at most {_LONGEST_NAME} characters")
 
 
 def _shown(name: str) -> str:
@@ -156,7 +156,7 @@ def _shown(name: str) -> str:
 
 def _too_large(where: str, place: str, limits: Limits) -> SourceError:
     return SourceError(
-        f"{where}: at {place} the archive passes the limits of {limits.members:,} members, "
-        f"{limits.member_bytes:,} bytes for one and {limits.total_bytes:,} bytes for all; this is not the published "
-        "archive, remove it and fetch it again"
+        f"{where}: at {place} the archive exceeds the limits of {limits.members:,} members, "
+        f"{limits.member_bytes:,} bytes per member and {limits.total_bytes:,} bytes in all; this is not the published "
+        "archive: remove it and fetch it again"
     )

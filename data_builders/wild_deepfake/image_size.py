@@ -1,17 +1,17 @@
-"""The size that an image states, known before the memory for it is asked for."""
+"""The size that an image states, read before any memory for its pixels is allocated."""
 
 from __future__ import annotations
 
 import struct
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
-# The markers of a frame's header; those between are tables.
+# The markers of a frame's header; the exceptions are tables.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN, _END = 0xDA, 0xD9
 
 
 def stated_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels of a PNG or JPEG; None for any other bytes."""
+    """Return width and height of a PNG or JPEG in pixels, or None for any other bytes."""
     if data.startswith(_PNG) and data[12:16] == b"IHDR" and len(data) >= 24:
         return struct.unpack(">II", data[16:24])
     return _jpeg_size(data) if data.startswith(_JPEG) else None
@@ -21,7 +21,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     place = 2
     while place + 9 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
-        if marker == 0xFF:  # fills up
+        if marker == 0xFF:  # padding
             place += 1
             continue
         if marker in _FRAMES:

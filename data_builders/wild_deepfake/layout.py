@@ -1,44 +1,35 @@
-"""Where WildDeepfake keeps its archives, and which of them train, validate and test."""
+"""The face sequences of WildDeepfake: where their archives are, and which split they are in."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from fakedetect_jax.data import schema
-from fakedetect_jax.data_builders.engine.listing import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Listing,
-    SourceError,
-    VideoItem,
-    cut_validation,
-)
+from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION, cut_validation
+from fakedetect_jax.data_builders.engine.video_item import FAKE, Listing, VideoItem
 from fakedetect_jax.data_builders.wild_deepfake.archive import as_text, natural_key
 from fakedetect_jax.data_builders.wild_deepfake.sequences import FaceSequenceSource, find_sequences
 
-FAKE = "fake"
-METHODS = (schema.REAL, FAKE)
+METHODS = (REAL, FAKE)
 VALIDATION_SHARE, VALIDATION_SEED = 0.1, 0
 
 _ROOT = "deepfake_in_the_wild"
-_PUBLISHED = {(TEST, schema.REAL): 396, (TEST, FAKE): 410}
+_PUBLISHED = {(TEST, REAL): 396, (TEST, FAKE): 410}
 
 
-def list_videos(source: Path, variant: str = "") -> Listing:
-    """Returns every face sequence of the archives.
+def list_videos(source: Path) -> Listing:
+    """Return every face sequence of the archives.
 
-    The names of the sequences stand in the archives only: all of them are read once, in a stream.
+    Only the archives know the names of the sequences, so each archive is read once, in a stream.
 
     Raises:
-      SourceError: no archives, or one that must not be unpacked.
+        SourceError: There are no archives, or one must not be unpacked.
     """
-    if variant:
-        raise SourceError(f"wild_deepfake: no variant {variant!r}; it has none")
     root = source / _ROOT if (source / _ROOT).is_dir() else source
     notes = [
-        "A video's number is its archive's; identity is the archive, as the publisher names no people.",
-        "Every image gets a border of repeated edge pixels, as it is a tight crop of a face.",
+        "A video has the number of its archive, and the archive is its identity, as the publisher names no people.",
+        "Every image is a tight crop of a face and gets a border of repeated edge pixels.",
     ]
     items: list[VideoItem] = []
     archives = 0
@@ -47,7 +38,7 @@ def list_videos(source: Path, variant: str = "") -> Listing:
             found = find_archives(root, method, published_split)
             archives += len(found)
             if not found:
-                notes.append(f"{method}_{published_split} is not there, or holds no archive.")
+                notes.append(f"{method}_{published_split} is missing, or holds no archive.")
                 continue
             validation = _validation(found, method, notes) if published_split == TRAIN else set()
             for archive in found:
@@ -56,16 +47,16 @@ def list_videos(source: Path, variant: str = "") -> Listing:
     if not archives:
         raise SourceError(
             f"{root}: no archive in real_train, real_test, fake_train or fake_test (N.tar.gz, left packed); name "
-            f"the folder {_ROOT} of https://huggingface.co/datasets/xingjunm/WildDeepfake, or the one that holds it"
+            f"the folder {_ROOT} of https://huggingface.co/datasets/xingjunm/WildDeepfake, or its parent folder"
         )
     return Listing(items, notes, dict(_PUBLISHED))
 
 
 def find_archives(root: Path, method: str, split: str) -> list[Path]:
-    """Returns the archives of one of the four folders, spelt with '_' or ' ', in the order of their numbers.
+    """Return the archives of one of the four folders, spelt with '_' or ' ', in the order of their numbers.
 
     Raises:
-      SourceError: both spellings are there.
+        SourceError: Both spellings are there.
     """
     folders = [root / f"{method}{gap}{split}" for gap in ("_", " ")]
     there = [folder for folder in folders if folder.is_dir()]
@@ -77,14 +68,14 @@ def find_archives(root: Path, method: str, split: str) -> list[Path]:
 
 
 def archive_number(archive: Path) -> str:
-    """Returns the N of N.tar.gz, as text that can be written anywhere: a file's name may be of any bytes."""
+    """Return the N of N.tar.gz as text that can be written anywhere: a file's name may hold any bytes."""
     return as_text(archive.name).removesuffix(".tar.gz")
 
 
 def sequence_names(folders: list[str]) -> list[str]:
-    """Returns a distinct name for each sequence folder of an archive.
+    """Return a distinct name for each sequence folder of an archive.
 
-    'N/fake/3' is '3', unless two folders of the archive end in the same name: then all keep their whole path.
+    'N/fake/3' becomes '3', unless two folders of the archive end in the same name: then all keep their whole path.
     """
     names = [PurePosixPath(folder).name for folder in folders]
     return names if len(set(names)) == len(names) else folders
@@ -93,15 +84,15 @@ def sequence_names(folders: list[str]) -> list[str]:
 def _validation(archives: list[Path], method: str, notes: list[str]) -> set[str]:
     if len(archives) < 2:
         notes.append(
-            f"No {method} video validates: {method}_train holds one archive, and archives are not cut."
+            f"There is no {method} validation video: {method}_train holds one archive, and archives are not split."
         )
         return set()
     names = cut_validation(
         [archive.name for archive in archives], share=VALIDATION_SHARE, seed=VALIDATION_SEED
     )
     notes.append(
-        f"WildDeepfake has no validation set: {len(names)} of {len(archives)} archives of {method}_train were drawn "
-        f"for it (seed {VALIDATION_SEED})."
+        f"WildDeepfake has no validation set, so {len(names)} of {len(archives)} archives of {method}_train were "
+        f"drawn for it (seed {VALIDATION_SEED})."
     )
     return names
 
@@ -126,11 +117,11 @@ def _archive_items(
 
 
 def _note_trouble(archive: Path, method: str, sequences: list[FaceSequenceSource], notes: list[str]) -> None:
-    other = FAKE if method == schema.REAL else schema.REAL
+    other = FAKE if method == REAL else REAL
     place = f"{archive.parent.name}/{archive_number(archive)}.tar.gz"
     notes += [f"{place} cannot be read: {sequence.damage}." for sequence in sequences if sequence.damage]
     odd = [sequence.folder for sequence in sequences if other in PurePosixPath(sequence.folder).parts]
     if odd:
         notes.append(
-            f"{place}: {len(odd)} sequences lie in a folder {other!r}, and count as {method}: {odd[0]}."
+            f"{place}: {len(odd)} sequences are in a folder {other!r} but count as {method}: {odd[0]}."
         )

@@ -1,4 +1,4 @@
-"""A plain copy of an archive's images for the time of a build, so that it is decompressed once and not per sequence."""
+"""A plain copy of an archive's images during a build, so that the archive is not decompressed for every sequence."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from typing import BinaryIO, NamedTuple
 
 from fakedetect_jax.data_builders.wild_deepfake.archive import natural_key, read_images
 
-# Of about 100 MB each. The videos under way at one time are those of fewer archives.
+# A copy has about 100 MB. The videos under way at one time come from fewer archives than this.
 KEPT = 8
 _IMAGES, _INDEX = "images", "index.json"
-# What file systems say that cannot lock.
+# The errors of file systems that cannot lock.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
@@ -27,16 +27,15 @@ class PlainCopy(NamedTuple):
     """An open copy.
 
     Attributes:
-      index: by the folder in the archive, each image's name, and where it begins and how long it is in `stream`,
-        in natural order.
-      stream: the images, one behind the other.
+        index: For each folder of the archive, its images in natural order: name, start in `stream`, length in bytes.
+        stream: The images, one after the other.
     """
 
     index: dict[str, list[tuple[str, int, int]]]
     stream: BinaryIO
 
     def images(self, folder: str) -> Iterator[tuple[str, bytes]]:
-        """Yields name and bytes of a folder's images in natural order of their names."""
+        """Yield name and bytes of a folder's images in the natural order of their names."""
         for name, start, size in self.index.get(folder, []):
             self.stream.seek(start)
             yield name, self.stream.read(size)
@@ -44,13 +43,15 @@ class PlainCopy(NamedTuple):
 
 @contextlib.contextmanager
 def open_copy(archive: Path, root: Path) -> Iterator[PlainCopy]:
-    """Opens the copy of `archive` among those in `root`, and makes it if there is none.
+    """Open the copy of `archive` among those in `root`; make it if there is none.
 
-    Any number of processes may ask for it: one makes it, and the others wait. At most `KEPT` copies are kept, those
-    that were used last; one that is taken away while it is read can be read to its end.
+    Any number of processes may ask for it: one makes it, and the others wait. At most the `KEPT` copies used last are
+    kept; a copy that is removed while a process reads it can be read to its end.
 
     Raises:
-      VideoError, SourceError, OSError: as `read_images`, or no room.
+        VideoError: The archive is damaged; see `read_images`.
+        SourceError: The archive must not be unpacked; see `read_images`.
+        OSError: The disk or the network failed, or there is no room.
     """
     root.mkdir(parents=True, exist_ok=True)
     copy = root / _key(archive)
@@ -59,7 +60,7 @@ def open_copy(archive: Path, root: Path) -> Iterator[PlainCopy]:
             opened = _open(archive, copy)
             _drop_oldest(root, keep=copy)
     except _NoLocks:
-        # Nobody can wait for anybody: a copy of one's own, which may go as soon as it is open.
+        # Processes cannot wait for each other: make a private copy, which can go as soon as it is open.
         with tempfile.TemporaryDirectory(dir=root) as own:
             opened = _open(archive, Path(own) / "copy")
     with opened.stream:
@@ -72,10 +73,10 @@ class _NoLocks(Exception):
 
 @contextlib.contextmanager
 def _lock(copy: Path, *, wait: bool) -> Iterator[None]:
-    """Holds what belongs to one copy; the system gives it back when the process ends, however that is.
+    """Hold the lock of one copy; the system releases it when the process ends, however it ends.
 
     Raises:
-      BlockingIOError: another holds it, and one need not wait.
+        BlockingIOError: Another process holds it, and `wait` is false.
     """
     with copy.with_suffix(".lock").open("a") as file:
         try:
@@ -118,7 +119,7 @@ def _make(archive: Path, copy: Path) -> None:
 def _drop_oldest(root: Path, keep: Path) -> None:
     copies = [index.parent for index in root.glob(f"*/{_INDEX}") if index.parent != keep]
     for copy in sorted(copies, key=_last_use)[: -(KEPT - 1)]:
-        # One that another process is about to open stays until the next time.
+        # A copy that another process is about to open stays until the next time.
         with contextlib.suppress(BlockingIOError), _lock(copy, wait=False):
             shutil.rmtree(copy, ignore_errors=True)
 
@@ -126,5 +127,5 @@ def _drop_oldest(root: Path, keep: Path) -> None:
 def _last_use(copy: Path) -> int:
     try:
         return copy.stat().st_mtime_ns
-    except FileNotFoundError:  # another process has just taken it away
+    except FileNotFoundError:  # another process has just removed it
         return 0

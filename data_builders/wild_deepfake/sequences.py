@@ -1,4 +1,4 @@
-"""A face sequence of an archive, and how it becomes a folder of frames."""
+"""The face sequences of an archive, and how one becomes a folder of frames."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.data_builders.wild_deepfake.archive import as_text, read_images
 from fakedetect_jax.data_builders.wild_deepfake.image_size import stated_size
 from fakedetect_jax.data_builders.wild_deepfake.plain_copy import open_copy
 from fakedetect_jax.faces import VideoError
 from fakedetect_jax.faces.ready import BORDER
 
-# The published images have 224; four times as many pixels are asked for with the border, and more by the detector.
+# The published images have 224. The border makes about four times as many pixels, and the detector needs more memory.
 MOST_PIXELS_A_SIDE = 2048
 
 _COPIES = "archives"
@@ -25,10 +26,10 @@ class FaceSequenceSource(NamedTuple):
     """Where the images of a sequence are.
 
     Attributes:
-      archive: the tar.gz.
-      stamp: the archive's size and time, which tell whether it is still the one that was listed.
-      folder: the sequence's folder in it.
-      damage: why the archive cannot be read, '' if it can; no sequence of a damaged one is used.
+        archive: The tar.gz.
+        stamp: The archive's size and time, which tell whether it is still the one that was listed.
+        folder: The sequence's folder in the archive.
+        damage: Why the archive cannot be read, '' if it can; no sequence of a damaged archive is used.
     """
 
     archive: Path
@@ -38,12 +39,12 @@ class FaceSequenceSource(NamedTuple):
 
 
 def find_sequences(archive: Path) -> list[FaceSequenceSource]:
-    """Returns the sequences of an archive in stored order; reads it to its end, but keeps and decodes no image.
+    """Return the sequences of an archive in stored order; read it to its end without keeping or decoding an image.
 
-    A damaged archive is one sequence that says so, as nobody knows what it held.
+    A damaged archive gives one sequence that says so, as nobody knows what it held.
 
     Raises:
-      SourceError: an archive that must not be unpacked (read_images).
+        SourceError: The archive must not be unpacked; see `read_images`.
     """
     stamp = _stamp(archive)
     folders: dict[str, None] = {}
@@ -59,16 +60,15 @@ def find_sequences(archive: Path) -> list[FaceSequenceSource]:
 
 
 def write_frames(item: VideoItem, folder: Path) -> Path:
-    """Writes the images of a sequence, each with a border, into an empty folder that lies beside those of others.
+    """Write the images of a sequence, each with a border, into an empty folder beside those of other sequences.
 
-    The archive is decompressed for the first of its sequences; the copy that the others are read from is kept beside
-    `folder` (plain_copy.py).
+    The archive is decompressed for the first of its sequences; the others read a copy beside `folder` (plain_copy.py).
 
     Returns:
-      `folder`; its files are numbered in the natural order of the images' names.
+        `folder`; its files are numbered in the natural order of the images' names.
 
     Raises:
-      VideoError: the archive is damaged, or is not the one that was listed, or an image cannot be used.
+        VideoError: The archive is damaged or is not the one that was listed, or an image cannot be used.
     """
     source: FaceSequenceSource = item.source
     if source.damage:
@@ -84,8 +84,8 @@ def write_frames(item: VideoItem, folder: Path) -> Path:
     return folder
 
 
-def add_border(image: np.ndarray) -> np.ndarray:
-    """Returns the image [h, w, 3] with its edge pixels repeated outwards, BORDER of its size on each side."""
+def add_border(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Return the image with its edge pixels repeated outwards by BORDER of its size on each side."""
     height, width = (round(BORDER * side) for side in image.shape[:2])
     return cv2.copyMakeBorder(image, height, height, width, width, cv2.BORDER_REPLICATE)
 
@@ -96,14 +96,14 @@ def _bordered(data: bytes, origin: str) -> bytes:
         raise VideoError(f"{origin}: not an image in PNG or JPEG; fetch the archive again")
     if max(size) > MOST_PIXELS_A_SIDE:
         raise VideoError(
-            f"{origin}: states {size[0]} x {size[1]} pixels, and a face has at most {MOST_PIXELS_A_SIDE} a side; fetch "
-            "the archive again"
+            f"{origin}: states {size[0]} x {size[1]} pixels, but a face has at most {MOST_PIXELS_A_SIDE} per side; "
+            "fetch the archive again"
         )
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise VideoError(f"{origin}: not an image that OpenCV can decode; fetch the archive again")
-        # Lossless, as JPEG would lay its own traces over a forger's; fast, as the files live for seconds.
+        # Lossless, because JPEG would add its own traces to the forgery's; fast, because the files live for seconds.
         _, png = cv2.imencode(".png", add_border(image), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     except cv2.error as error:
         raise VideoError(f"{origin}: OpenCV cannot decode it ({error}); fetch the archive again") from error
@@ -111,7 +111,7 @@ def _bordered(data: bytes, origin: str) -> bytes:
 
 
 def _stamp(archive: Path) -> str:
-    """Size and time of the file, '' if there is none."""
+    """Return size and time of the file, or '' if there is none."""
     if not archive.exists():
         return ""
     status = archive.stat()

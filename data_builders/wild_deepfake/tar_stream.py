@@ -1,6 +1,6 @@
-"""The members of a tar, one behind the other, by a reader that bounds what each header may cost.
+"""A reader of a tar's members, one after the other, that bounds what each header may cost.
 
-Python's tarfile reads a header that is no member whole, whatever its size, calls itself for the one behind it, and
+Python's tarfile reads a header that is not a member as a whole, whatever its size, calls itself for the next one, and
 takes a header that it cannot read for the end of the archive.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 _BLOCK = 512
 _PIECE = 1 << 20
-# Longer than any path, and than what systems note of a file.
+# Longer than any path, and than anything that systems note about a file.
 LARGEST_HEADER = 64 << 10
 MOST_HEADERS = 8
 
@@ -23,19 +23,19 @@ _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 
 
 class TarFault(Exception):
-    """What makes the bytes no tar that anyone would write; says what, and not where."""
+    """Bytes that are not a tar that anyone would write; the message says what is wrong, not where."""
 
 
 class Readable(Protocol):
-    """What members are read from, strictly forwards."""
+    """A stream from which members are read, strictly forwards."""
 
     def read(self, size: int, /) -> bytes:
-        """The next `size` bytes, fewer only at the end."""
+        """Return the next `size` bytes, fewer only at the end."""
         ...
 
 
 class Member(NamedTuple):
-    """A file or folder as its headers call it, or `other`: a link, a device, a file with holes."""
+    """A file or folder as its headers describe it, or `other`: a link, a device, a file with holes."""
 
     name: str
     size: int
@@ -44,28 +44,29 @@ class Member(NamedTuple):
 
     @property
     def other(self) -> bool:
-        """Neither a plain file nor a folder."""
+        """Whether it is neither a plain file nor a folder."""
         return not (self.is_file or self.is_folder)
 
 
 def read_members(stream: Readable, accept: Callable[[Member], bool]) -> Iterator[tuple[Member, bytes]]:
-    """Yields the files that `accept` is true of, with their bytes; it sees every member before its bytes are read.
+    """Yield the files that `accept` accepts, with their bytes; it sees every member before its bytes are read.
 
     Raises:
-      TarFault, tarfile.TarError: not a tar, cut short, or with headers that no one writes.
+        TarFault: The stream is not a tar, is cut short, or has headers that nobody writes.
+        tarfile.TarError: A header cannot be parsed.
     """
     said: dict[str, str] = {}
     headers = 0
     block = _block(stream)
     if block is None:
-        raise TarFault("it holds nothing at all")
+        raise TarFault("it is empty")
     while block:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         if info.type in _HEADERS:
             headers += 1
             said |= _header(stream, info, headers)
         else:
-            # A folder has no bytes, whatever it states.
+            # A folder has no bytes, whatever its header states.
             size = 0 if info.isdir() else int(said.get("size", info.size))
             if size < 0:
                 raise TarFault(f"a member states {size} bytes")
@@ -81,7 +82,7 @@ def read_members(stream: Readable, accept: Callable[[Member], bool]) -> Iterator
 
 
 def _block(stream: Readable) -> bytes | None:
-    """The next header, b"" for the zeros that end a tar, None where nothing is left."""
+    """Return the next header, b"" for the zeros that end a tar, or None where nothing is left."""
     block = stream.read(_BLOCK)
     if block and len(block) < _BLOCK:
         raise TarFault("it ends within a header")
@@ -89,7 +90,7 @@ def _block(stream: Readable) -> bytes | None:
 
 
 def _header(stream: Readable, info: tarfile.TarInfo, count: int) -> dict[str, str]:
-    """What a header that is no member says of the next one: its 'path' or 'size'."""
+    """Return what a header that is not a member says about the next member: its 'path' or 'size'."""
     if count > MOST_HEADERS or not 0 <= info.size <= LARGEST_HEADER:
         raise TarFault(
             f"a member has {count} headers before it, the last of {info.size} bytes; the limits are {MOST_HEADERS} and "
@@ -100,12 +101,12 @@ def _header(stream: Readable, info: tarfile.TarInfo, count: int) -> dict[str, st
         return {"path": data.partition(b"\0")[0].decode("utf-8", "surrogateescape")}
     fields = {} if info.type == _LONG_LINK else _pax(data)
     if info.type == _GLOBAL and fields:
-        raise TarFault("a header states the path or size of all members")
+        raise TarFault("a header states one path or size for all members")
     return fields
 
 
 def _pax(data: bytes) -> dict[str, str]:
-    """'path' and 'size' of an extended header: lines of 'LENGTH KEY=VALUE', where LENGTH is that of the line."""
+    """Return 'path' and 'size' of an extended header: lines 'LENGTH KEY=VALUE', where LENGTH counts the whole line."""
     fields: dict[str, str] = {}
     start = 0
     while start < len(data):
@@ -124,7 +125,7 @@ def _pax(data: bytes) -> dict[str, str]:
             fields["path"] = value.decode("utf-8", "surrogateescape")
         if key == b"size":
             if not value.isdigit() or len(value) > 20:
-                raise TarFault("an extended header states a size that is no number")
+                raise TarFault("an extended header states a size that is not a number")
             fields["size"] = value.decode()
     return fields
 

@@ -1,21 +1,25 @@
-"""The window that the model sees: one square per clip around the face, for training and evaluation alike."""
+"""The window that the model sees: one square around the face for the whole clip, in training and evaluation alike."""
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from fakedetect_jax.augment.flip import mirror_landmarks
-from fakedetect_jax.augment.resample import plain_sampling, resample_frames
+from fakedetect_jax.augment.resampling import Scalar, plain_sampling, resample_frames
+from fakedetect_jax.faces.landmarks import IBUG_LANDMARKS, LANDMARKS, MIRROR_ORDER
 
-# Landmarks 0-67 bound the crop: the forehead points are the least certain ones.
-_INNER_POINTS = 68
-# A face narrower than this has no usable landmarks at any stored crop size.
+# A face narrower than this many pixels has no usable landmarks at any stored crop size.
 _SMALLEST_FACE = 4.0
+_MIRROR = np.eye(LANDMARKS, dtype=np.float32)[MIRROR_ORDER]
 
 
 class Face(NamedTuple):
-    """Mean box of a clip's landmarks 0-67 in crop pixels; `usable` says which frames have sane landmarks."""
+    """Mean box of a clip's iBUG landmarks in crop pixels; `usable` tells which frames have sane landmarks.
+
+    The points of the forehead, the least certain ones, do not count.
+    """
 
     left: Float[Array, ""]
     top: Float[Array, ""]
@@ -25,7 +29,14 @@ class Face(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A square in crop pixels; `left`, `top` are outer edges (the crop starts at -0.5); mirrored if 1."""
+    """A square in crop pixels.
+
+    Attributes:
+        left: Outer edge; that of the crop is -0.5.
+        top: Outer edge.
+        side: Length of a side.
+        mirror: 1 if the window is mirrored, else 0.
+    """
 
     left: Float[Array, ""]
     top: Float[Array, ""]
@@ -34,30 +45,43 @@ class Window(NamedTuple):
 
 
 class Margins(NamedTuple):
-    """How far the window reaches beyond the face box, as fractions of the box's width or height."""
+    """Reach of the window beyond the face box, as fractions of the box's width or height."""
 
-    left: Float[Array, ""] | float
-    top: Float[Array, ""] | float
-    right: Float[Array, ""] | float
-    bottom: Float[Array, ""] | float
+    left: Scalar
+    top: Scalar
+    right: Scalar
+    bottom: Scalar
 
 
 def locate_face(
-    landmarks: Float[Array, "t 81 2"], valid: Bool[Array, " t"] | None, *, height: int, width: int
+    landmarks: Float[Array | np.ndarray, "t 81 2"],
+    valid: Bool[Array | np.ndarray, " t"] | None,
+    *,
+    height: int,
+    width: int,
 ) -> Face:
-    """Average the landmark boxes of frames that are valid, finite, sane in extent, no line, and centred in the crop.
+    """Average the landmark boxes of a clip's usable frames.
 
-    Without any such frame the box is the whole crop.
+    The landmarks of a usable frame are finite, sane in extent, not on one line, and centred within the crop.
+
+    Args:
+        landmarks: In crop pixels.
+        valid: Which frames count; all if None.
+        height: Of the crop in pixels.
+        width: Of the crop in pixels.
+
+    Returns:
+        The mean box, or the whole crop if no frame is usable.
     """
     limits = jnp.array([width, height], jnp.float32)
     finite = jnp.all(jnp.isfinite(landmarks), axis=(1, 2))
     points = jnp.where(finite[:, None, None], landmarks, 0.0)
-    low = jnp.min(points[:, :_INNER_POINTS], axis=1)
-    high = jnp.max(points[:, :_INNER_POINTS], axis=1)
+    low = jnp.min(points[:, :IBUG_LANDMARKS], axis=1)
+    high = jnp.max(points[:, :IBUG_LANDMARKS], axis=1)
     centre = (low + high) / 2.0
     sane = (high - low >= _SMALLEST_FACE) & (high - low <= 4.0 * limits)
     usable = finite & jnp.all(sane & (centre >= 0.0) & (centre <= limits - 1.0), axis=1)
-    usable = usable & _spread_out(points[:, :_INNER_POINTS])
+    usable = usable & _spread_out(points[:, :IBUG_LANDMARKS])
     if valid is not None:
         usable = usable & valid
     weight = usable.astype(jnp.float32)[:, None]
@@ -72,7 +96,7 @@ def locate_face(
 
 
 def _spread_out(points: Float[Array, "t n 2"]) -> Bool[Array, " t"]:
-    """Whether the points are not all on one line: their principal axes are alike within a factor of ten."""
+    """Return whether the points are not all on one line: their principal axes agree within a factor of ten."""
     centred = points - jnp.mean(points, axis=1, keepdims=True)
     xx, yy = jnp.mean(jnp.square(centred[..., 0]), axis=1), jnp.mean(jnp.square(centred[..., 1]), axis=1)
     xy = jnp.mean(centred[..., 0] * centred[..., 1], axis=1)
@@ -80,12 +104,10 @@ def _spread_out(points: Float[Array, "t n 2"]) -> Bool[Array, " t"]:
     return xx * yy - xy * xy > 0.0098 * jnp.square(xx + yy)
 
 
-def face_window(
-    face: Face, margins: Margins, *, height: int, width: int, mirror: Float[Array, ""] | float = 0.0
-) -> Window:
-    """The face box widened by `margins`, made square about its centre; at most as wide as the crop.
+def face_window(face: Face, margins: Margins, *, height: int, width: int, mirror: Scalar = 0.0) -> Window:
+    """Return the face box widened by `margins` and made square about its centre, at most as wide as the crop.
 
-    Without a usable frame it is the whole crop.
+    The window is the whole crop if no frame is usable.
     """
     left = face.left - margins.left * face.width
     right = face.left + (1.0 + margins.right) * face.width
@@ -110,23 +132,30 @@ def to_crop_y(window: Window, y: Float[Array, "..."], *, size: int) -> Float[Arr
 
 
 def landmarks_in_window(
-    window: Window, landmarks: Float[Array, "t 81 2"], *, size: int
+    window: Window, landmarks: Float[Array | np.ndarray, "t 81 2"], *, size: int
 ) -> Float[Array, "t 81 2"]:
-    """Crop-pixel landmarks in pixels of the `size` output, mirrored with it."""
+    """Map landmarks from crop pixels to pixels of the `size` output, mirrored with it."""
     origin = jnp.stack([window.left, window.top])
     points = (landmarks - origin) * (size / window.side) - 0.5
     return jnp.where(window.mirror > 0.5, mirror_landmarks(points, width=size), points)
 
 
-def usable_landmarks(landmarks: Float[Array, "t 81 2"], face: Face) -> Float[Array, "t 81 2"]:
-    """The landmarks, and zeros for the frames in which they are not usable."""
+def mirror_landmarks(landmarks: Float[Array, "t 81 2"], *, width: int) -> Float[Array, "t 81 2"]:
+    """Mirror finite landmarks with their image of `width` pixels: reflect x, and exchange left and right points."""
+    # A matrix product, because a gather along a sharded batch may cost communication.
+    renamed = jnp.einsum("ij,tjc->tic", _MIRROR, landmarks, precision=jax.lax.Precision.HIGHEST)
+    return jnp.stack([width - 1.0 - renamed[..., 0], renamed[..., 1]], axis=-1)
+
+
+def usable_landmarks(landmarks: Float[Array | np.ndarray, "t 81 2"], face: Face) -> Float[Array, "t 81 2"]:
+    """Return the landmarks, with zeros for the frames in which they are not usable."""
     return jnp.where(face.usable[:, None, None], landmarks, 0.0)
 
 
 def cut_window(
-    frames: Float[Array, "t h w 3"], window: Window, *, size: int
-) -> Float[Array, "3 t size size"]:
-    """Resample one window of every frame to planes of `size`; outside the crop its edge pixels repeat."""
+    frames: Float[Array | np.ndarray, "t h w 3"], window: Window, *, size: int
+) -> Float[Array, "3 t {size} {size}"]:
+    """Resample the window of every frame to planes of `size`; outside the crop, its edge pixels repeat."""
     grid = jnp.arange(size, dtype=jnp.float32)
     step = window.side / size
     rows = plain_sampling(to_crop_y(window, grid, size=size), step)
@@ -135,25 +164,33 @@ def cut_window(
 
 
 class Crop(NamedTuple):
-    """A clip as the model sees it: RGB in [0, 1], and landmarks in its pixels (zeros where they are unusable)."""
+    """A clip as the model sees it: RGB in [0, 1], and landmarks in its pixels, with zeros where they are unusable."""
 
     frames: Float[Array, "t size size 3"]
     landmarks: Float[Array, "t 81 2"]
 
 
 def face_crop(
-    frames: Float[Array, "t h w 3"],
-    landmarks: Float[Array, "t 81 2"],
+    frames: Float[Array | np.ndarray, "t h w 3"],
+    landmarks: Float[Array | np.ndarray, "t 81 2"],
     *,
     size: int,
     margin: float = 0.125,
-    valid: Bool[Array, " t"] | None = None,
+    valid: Bool[Array | np.ndarray, " t"] | None = None,
 ) -> Crop:
-    """The evaluation crop: the clip's mean face box, `margin` wider on each side, square, at `size` pixels.
+    """Cut out the evaluation crop: the clip's mean face box, `margin` wider on each side, made square.
 
-    `frames` are stored crops in [0, 1], `landmarks` their crop pixels, `valid` the frames that count (default
-    all). One window serves the whole clip, so that it adds no motion. Landmarks that no frame can use (NaN, a
-    point, outside the crop) give the whole stored crop. The margin is that of the published SBI evaluation.
+    One window serves the whole clip, so that it adds no motion.
+
+    Args:
+        frames: Stored face crops, RGB in [0, 1].
+        landmarks: In pixels of the stored crops.
+        size: Side of the result in pixels.
+        margin: Fraction of the box; the default is that of the published SBI evaluation.
+        valid: Which frames count; all if None.
+
+    Returns:
+        The crop; the whole stored crop if no frame has usable landmarks (NaN, all in one point, outside the crop).
     """
     height, width = frames.shape[1:3]
     face = locate_face(landmarks, valid, height=height, width=width)

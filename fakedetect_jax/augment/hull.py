@@ -1,8 +1,8 @@
-"""Antialiased hulls of landmarks and unions of them, evaluated analytically at any coordinates.
+"""Antialiased hulls of landmarks and their unions, evaluated analytically at any coordinates.
 
-A convex hull is the intersection of half-planes {x : <x, d> <= h(d)} with the support function h(d) = max_i <p_i,
-d>, here over 64 fixed directions d: no sorting, no gather, a fixed size. The intersection contains the hull
-and exceeds an edge of length L by at most L/2 tan(pi/64): a quarter of a pixel on an edge of 10 pixels.
+A convex hull is the intersection of half-planes {x : <x, d> <= h(d)} with the support function h(d) = max_i <p_i, d>.
+Taking 64 fixed directions d needs no sorting, no gather and a fixed size. The intersection then contains the hull and
+exceeds an edge of length L by at most L/2 tan(pi/64): a quarter of a pixel on an edge of 10 pixels.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fakedetect_jax.augment.resample import Scalar
+from fakedetect_jax.augment.resampling import Scalar
+from fakedetect_jax.faces.landmarks import IBUG_LANDMARKS, LANDMARKS
 
 _DIRECTIONS = 64
 
 
 class Hull(NamedTuple):
-    """A union of convex hulls, each of some spans of landmark indices.
+    """A union of convex hulls of landmarks.
 
     Attributes:
-        parts: spans (start, stop) of each hull.
-        growth: how far it reaches beyond the landmarks, in units of the face's width.
-        raised_brows: whether the brows are lifted first, by half their distance to the line of the eyes.
+        parts: For each convex hull, the spans (start, stop) of its landmark indices.
+        growth: Reach beyond the landmarks, in face widths.
+        raised_brows: Whether the brows are raised first, by half their distance to the line of the eyes.
     """
 
     parts: tuple[tuple[tuple[int, int], ...], ...]
@@ -44,12 +45,11 @@ _COMPONENTS = (
     ((22, 27), *_NOSE_AND_CHIN),
     ((27, 36),),
 )
-# The first five are those of the released code, where 'face' without its forehead points is drawn one time in four; the
-# regions behind them are where mouth and eye reenactment leaves its seams, and grow because erosion would take most of
-# them away.
+# The first five are those of the released code, which leaves the forehead out one time in four. The other three are
+# where mouth and eye reenactment leaves its seams; they grow because erosion would remove most of them.
 HULLS = {
-    "face": Hull((((0, 81),),)),
-    "no_forehead": Hull((((0, 68),),)),
+    "face": Hull((((0, LANDMARKS),),)),
+    "no_forehead": Hull((((0, IBUG_LANDMARKS),),)),
     "three_part": Hull(
         (((0, 17), (48, 68)), ((27, 31), (33, 34)), ((17, 28), (0, 1), (16, 17), (33, 34))),
     ),
@@ -60,16 +60,16 @@ HULLS = {
     "eyes": Hull((((17, 28), (36, 48)),), growth=0.10),
 }
 MOST_PARTS = max(len(hull.parts) for hull in HULLS.values())
-# Filled polygons include the pixels of their outline, half a pixel of a video in which a face is 250 pixels wide; so
-# two that meet leave no line between them.
+# A filled polygon includes the pixels of its outline: half a pixel of a video in which the face is 250 pixels wide. Two
+# polygons that meet therefore leave no line between them.
 _OUTLINE = 0.2
-# Distances from two hulls that differ by less, in pixels, are taken for those of neighbours.
+# Two hulls are taken for neighbours where the distances from them differ by less than this many pixels.
 _JOINT = 2.0
 
 
 def _membership() -> np.ndarray:
-    """[hull, part, landmark]; a hull of fewer parts has empty ones."""
-    table = np.zeros((len(HULLS), MOST_PARTS, 81), np.float32)
+    """Return which landmarks belong to which part of which hull, [hulls, parts, 81]; missing parts are empty."""
+    table = np.zeros((len(HULLS), MOST_PARTS, LANDMARKS), np.float32)
     for rows, hull in zip(table, HULLS.values(), strict=True):
         for row, part in zip(rows, hull.parts, strict=False):
             for start, stop in part:
@@ -78,9 +78,9 @@ def _membership() -> np.ndarray:
 
 
 def _brow_lift() -> np.ndarray:
-    """[81, 81]: landmarks to how far each is moved when the brows are lifted."""
-    lift = np.zeros((81, 81), np.float32)
-    # Under a brow's outer end lies no point of the eye, but one a quarter of the way from its corner to the jaw.
+    """Return the matrix [81, 81] that maps landmarks to their shifts when the brows are raised."""
+    lift = np.zeros((LANDMARKS, LANDMARKS), np.float32)
+    # No point of the eye lies under the outer end of a brow: a point a quarter of the way from the eye to the jaw does.
     left = [{36: 0.75, 0: 0.25}, {36: 1.0}, {37: 1.0}, {38: 1.0}, {39: 1.0}]
     right = [{42: 1.0}, {43: 1.0}, {44: 1.0}, {45: 1.0}, {45: 0.75, 16: 0.25}]
     for brow, below in enumerate(left + right, 17):
@@ -97,22 +97,25 @@ _LIFTED = np.array([hull.raised_brows for hull in HULLS.values()], np.float32)
 
 
 def parts_of(probabilities: Sequence[float]) -> int:
-    """The most parts of any hull that can be drawn with these probabilities, in the order of HULLS."""
+    """Return the most parts of any hull that `probabilities`, in the order of HULLS, can draw."""
     drawn = zip(HULLS.values(), probabilities, strict=True)
     return max(len(hull.parts) for hull, probability in drawn if probability > 0)
 
 
 def hull_support(
-    landmarks: Float[Array, "t 81 2"],
-    kind: Float[Array, " kinds"],
+    landmarks: Float[Array | np.ndarray, "t 81 2"],
+    kind: Float[Array | np.ndarray, " kinds"],
     *,
     face_width: Scalar,
     parts: int = MOST_PARTS,
 ) -> Float[Array, "t {parts} directions"]:
-    """Support function, for each part and direction, of the hull that the one-hot `kind` selects in order of HULLS.
+    """Return the support function, for each part and direction, of one of HULLS.
 
-    `landmarks` and the result are in pixels of the mask, `face_width` too. `parts` may leave out those that no
-    selected hull has.
+    Args:
+        landmarks: In pixels of the mask, as the result.
+        kind: One-hot in the order of HULLS.
+        face_width: In pixels of the mask.
+        parts: How many parts to evaluate; at least as many as the hull has.
     """
     angle = np.arange(_DIRECTIONS) * (2.0 * np.pi / _DIRECTIONS)
     directions = np.stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
@@ -126,19 +129,26 @@ def hull_support(
 
 
 def _joined(left: Float[Array, "t h w"], right: Float[Array, "t h w"]) -> Float[Array, "t h w"]:
-    """Their maximum, and half a pixel more where both are equal: no line is left between neighbours."""
+    """Return the maximum of two depths, half a pixel more where they are equal: no line stays between neighbours."""
     near = jnp.maximum(_JOINT - jnp.abs(left - right), 0.0) / _JOINT
     return jnp.maximum(left, right) + 0.25 * _JOINT * jnp.square(near)
 
 
 def hull_depth(
-    support: Float[Array, "t parts directions"], x: Float[Array, "h w"], y: Float[Array, "h w"]
+    support: Float[Array, "t parts directions"],
+    x: Float[Array | np.ndarray, "h w"],
+    y: Float[Array | np.ndarray, "h w"],
 ) -> Float[Array, "t h w"]:
-    """How many pixels inside the hull the pixel centres (x, y) lie, negative outside; (x, y) are all frames'.
+    """Return how many pixels inside the hull the points (x, y) lie; negative outside.
 
-    `clip(depth + 0.5, 0, 1)` is the pixel's coverage, with an edge a pixel wide.
+    `clip(depth + 0.5, 0, 1)` is a pixel's coverage, with an edge one pixel wide.
+
+    Args:
+        support: Support function of each part, as `hull_support` returns it.
+        x: Coordinates of the points, the same for all frames.
+        y: As `x`.
     """
-    # Unrolled, so that it compiles to one fused elementwise loop: a reduction would keep 64 planes in memory.
+    # Unrolled to compile to one fused elementwise loop: a reduction would keep 64 planes in memory.
     nearest = jnp.zeros(())
     for part in range(support.shape[1]):
         inside = support[:, part, 0, None, None] - x

@@ -1,7 +1,7 @@
-"""JPEG compression and decompression as matrix products: what the codec loses, without the entropy coding.
+"""JPEG compression and decompression as matrix products: the codec's losses without its entropy coding.
 
-8x8 DCT, the tables of ITU-T T.81 annex K scaled by quality as libjpeg does, chroma at half resolution (4:2:0)
-averaged down and interpolated up with libjpeg's triangle filter.
+The DCT is 8x8. The tables are those of ITU-T T.81 annex K, scaled by quality as libjpeg does. Chroma has half the
+resolution (4:2:0): averaged down, and interpolated up with libjpeg's triangle filter.
 """
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from fakedetect_jax.augment.resample import Scalar, apply_separable
+from fakedetect_jax.augment.resampling import Scalar, apply_separable
 
 # fmt: off
 _LUMA = np.array([
@@ -34,7 +34,7 @@ _DCT = np.cos((2 * _n + 1) * _k * np.pi / 16.0) * np.where(_k == 0, np.sqrt(1 / 
 
 
 def jpeg(planes: Float[Array, "3 t h w"], *, quality: Scalar) -> Float[Array, "3 t h w"]:
-    """RGB planes in [0, 1] as they come back from an 8-bit JPEG file of integer `quality` in [1, 100]."""
+    """Return RGB planes in [0, 1] as an 8-bit JPEG file of integer `quality` in [1, 100] gives them back."""
     height, width = planes.shape[-2:]
     tall, wide = -(-height // 16) * 16, -(-width // 16) * 16
     whole = jnp.round(jnp.clip(planes, 0.0, 1.0) * 255.0)
@@ -54,7 +54,7 @@ def jpeg(planes: Float[Array, "3 t h w"], *, quality: Scalar) -> Float[Array, "3
 
 
 def _mixed(matrix: np.ndarray, channels: Float[Array, "c t h w"]) -> Float[Array, "d t h w"]:
-    """A product over channels, written out: as a matrix product it would transpose the image."""
+    """Multiply over channels, written out: a matrix product would transpose the image."""
     columns = jnp.asarray(matrix)[:, :, None, None, None]
     mixed = columns[:, 0] * channels[None, 0]
     for number in range(1, channels.shape[0]):
@@ -63,7 +63,7 @@ def _mixed(matrix: np.ndarray, channels: Float[Array, "c t h w"]) -> Float[Array
 
 
 def _steps(table: np.ndarray, quality: Scalar) -> Float[Array, "8 8"]:
-    """Quantiser steps of a quality, as libjpeg scales the tables."""
+    """Return the quantiser steps of a quality, scaled from `table` as libjpeg does."""
     scale = jnp.where(quality < 50.0, jnp.floor(5000.0 / quality), 200.0 - 2.0 * quality)
     return jnp.clip(jnp.floor((table * scale + 50.0) / 100.0), 1.0, 255.0)
 
@@ -72,7 +72,7 @@ def _quantise(coefficients: Array, steps: Array) -> Array:
     return jnp.round(coefficients / steps) * steps
 
 
-# On a matrix unit: whole planes between block-diagonal matrices, with halving and doubling multiplied into them.
+# For a matrix unit: whole planes between block-diagonal matrices, which include halving and doubling of chroma.
 
 
 def _luma_by_matrices(luma: Float[Array, "t h w"], steps: Float[Array, "8 8"]) -> Float[Array, "t h w"]:
@@ -90,11 +90,11 @@ def _chroma_by_matrices(
 
 
 def _between(
-    planes: Float[Array, "... h w"],
+    planes: Float[Array, "*lead h w"],
     encode: list[np.ndarray],
     decode: list[np.ndarray],
     steps: Float[Array, "8 8"],
-) -> Float[Array, "... h w"]:
+) -> Float[Array, "*lead m n"]:
     coefficients = apply_separable(*(matrix.astype(np.float32) for matrix in encode), planes)
     tiled = jnp.tile(steps, [length // 8 for length in coefficients.shape[-2:]])
     return apply_separable(*(matrix.astype(np.float32) for matrix in decode), _quantise(coefficients, tiled))
@@ -109,17 +109,17 @@ def _halve(length: int) -> np.ndarray:
 
 
 def _double(length: int) -> np.ndarray:
-    """From length / 2 to length samples: weights 3/4 and 1/4, the edge repeated."""
+    """Return the matrix from length / 2 to length samples: weights 3/4 and 1/4, the edge repeated."""
     half = length // 2
     near = np.repeat(np.eye(half), 2, axis=0)
     neighbour = np.clip(np.arange(length) // 2 + np.where(np.arange(length) % 2 == 0, -1, 1), 0, half - 1)
     return 0.75 * near + 0.25 * np.eye(half)[neighbour]
 
 
-# On a processor: block by block, one 64 x 64 matrix for both axes; a hundredth of the multiplications.
+# For a CPU: block by block, one 64 x 64 matrix for both axes; a hundredth of the multiplications.
 
 
-def _luma_by_blocks(luma: Float[Array, "t h w"], steps: Float[Array, "8 8"]) -> Float[Array, "t h w"]:
+def _luma_by_blocks(luma: Float[Array, "*lead h w"], steps: Float[Array, "8 8"]) -> Float[Array, "*lead h w"]:
     *lead, height, width = luma.shape
     matrix = np.kron(_DCT, _DCT).astype(np.float32)
     axes = (*range(len(lead)), -4, -2, -3, -1)
@@ -142,7 +142,7 @@ def _chroma_by_blocks(chroma: Float[Array, "2 t h w"], steps: Float[Array, "8 8"
 
 
 def _doubled(planes: Array, axis: int) -> Array:
-    """`_double` along one axis."""
+    """Apply `_double` along one axis."""
     length = planes.shape[axis]
     first, last = (lax.slice_in_dim(planes, i, i + 1, axis=axis) for i in (0, length - 1))
     before = jnp.concatenate([first, lax.slice_in_dim(planes, 0, length - 1, axis=axis)], axis=axis)

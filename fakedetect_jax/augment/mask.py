@@ -1,4 +1,4 @@
-"""The blend mask: hull of the landmarks, moved with the source, elastically displaced, eroded and blurred."""
+"""The blend mask: a hull of the landmarks, moved with the source, displaced elastically, eroded and blurred."""
 
 import math
 from typing import NamedTuple
@@ -7,32 +7,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fakedetect_jax.augment.blur import blur_matrix
-from fakedetect_jax.augment.draws import Draws
-from fakedetect_jax.augment.elastic import elastic_displacement
 from fakedetect_jax.augment.hull import hull_depth, hull_support, parts_of
-from fakedetect_jax.augment.recipe import SelfBlendRecipe
-from fakedetect_jax.augment.resample import apply_separable
+from fakedetect_jax.augment.recipe import Draws, SelfBlendRecipe
+from fakedetect_jax.augment.resampling import Scalar, apply_separable, blur_matrix, elastic_displacement
 
 # The loose crop of the released code: half a face box wider on each side, one box above and 0.4 below.
 LOOSE_WIDTH = 2.0
 LOOSE_HEIGHT = 2.4
 LOOSE_RISE = 0.3
-# A mask that covers less than this share of every pixel is the sliver of a hull outside the window, and counts as none.
+# A mask that covers less than this share of every pixel is a sliver of a hull outside the window and counts as none.
 _LEAST = 1e-3
-# On the canvas a pixel between pixels of the mask and others is not full, and erosion goes from the innermost of them:
-# this share of a pixel more than its kernel says (both other implementations in tests/augment).
+# On the canvas, pixels on the edge of the mask are not full, and erosion starts from the innermost of them: it removes
+# this share of a pixel more than its kernel says, as in both other implementations in tests/augment.
 _PARTIAL = 0.3
-# Side of the mask that is displaced and blurred: in the released code a face spans 96 to 128 pixels there too.
+# Side of the mask while it is displaced and blurred: in the released code a face spans 96 to 128 pixels then, too.
 _WORK_SIZE = 128
-# Border around the window in which the mask is made too, as a share of the window.
+# Border around the window, as a share of it, in which the mask is made too.
 _PAD = 0.15
 
 
 class Motion(NamedTuple):
     """Motion of the source in output pixels: p -> centre + scale * (p - centre) + shift.
 
-    One for the clip, or with an axis over frames.
+    `scale` and `shift` are those of the clip, or have an axis over frames.
     """
 
     centre: Float[Array, "2"]
@@ -40,7 +37,7 @@ class Motion(NamedTuple):
     shift: Float[Array, "*t 2"]
 
     def origin(self, position: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
-        """Where the content at `position` came from along x (axis 0) or y (axis 1), for each frame if they differ."""
+        """Return where the content at `position` came from along x (axis 0) or y (axis 1)."""
         centre, scale, shift = self.centre[axis], self.scale[..., axis, None], self.shift[..., axis, None]
         return centre + (position - centre - shift) / scale
 
@@ -48,7 +45,7 @@ class Motion(NamedTuple):
 def scale_motion(
     draws: Float[Array, "4"], *, centre: Float[Array, "2"], face: Float[Array, "2"], recipe: SelfBlendRecipe
 ) -> Motion:
-    """Motion within the recipe for a face box of this `centre` and size (width, height) in output pixels."""
+    """Return the motion for `draws` in [0, 1) and a face box: `centre` and (width, height) in output pixels."""
     low, high = recipe.scale
     loose = face * jnp.array([LOOSE_WIDTH, LOOSE_HEIGHT])
     return Motion(
@@ -58,13 +55,13 @@ def scale_motion(
     )
 
 
-def pick(draw: Float[Array, ""], values: tuple[float, ...]) -> Float[Array, ""]:
-    """One of `values`, equally likely, for a uniform draw in [0, 1)."""
+def pick(draw: Scalar, values: tuple[float, ...]) -> Float[Array, ""]:
+    """Return one of `values`, equally likely, for a uniform draw in [0, 1)."""
     index = jnp.floor(draw * len(values))
     return jnp.sum(jnp.array(values, jnp.float32) * (jnp.arange(len(values)) == index))
 
 
-def _integer(draw: Float[Array, ""], low: int, high: int) -> Float[Array, ""]:
+def _integer(draw: Scalar, low: int, high: int) -> Float[Array, ""]:
     return jnp.floor(low + draw * (high + 1 - low))
 
 
@@ -74,9 +71,9 @@ def _normalised(planes: Float[Array, "t h w"]) -> Float[Array, "t h w"]:
 
 
 def _lowest_within(radius: Float[Array, ""], planes: Float[Array, "t h w"], *, reach: int) -> Array:
-    """The least value up to `radius` (at most `reach`) pixels before and after each place of the last axis.
+    """Return the least value within `radius` (at most `reach`) pixels of each place of the last axis.
 
-    Between pixels the values are interpolated linearly, and beyond the border they go on as they are.
+    Values are interpolated linearly between pixels and repeated beyond the border.
     """
     length = planes.shape[-1]
     padded = jnp.pad(planes, ((0, 0), (0, 0), (reach, reach)), mode="edge")
@@ -94,11 +91,15 @@ def _lowest_within(radius: Float[Array, ""], planes: Float[Array, "t h w"], *, r
 
 
 def erode(depth: Float[Array, "t h w"], radii: Float[Array, "2"], *, reach: int) -> Float[Array, "t h w"]:
-    """Coverage in [0, 1] of what is left of a mask after erosion by a rectangle of half sides `radii` (x, y).
+    """Erode a mask by a rectangle with half sides `radii` (x, y) and return its coverage in [0, 1].
 
-    `depth` says how many pixels inside the mask each pixel lies; the radii are in pixels too, at most `reach`. Of
-    a mask with no place for the rectangle, the spot that is deepest under it is left; one that covers no pixel is
-    left empty.
+    A mask in which the rectangle finds no place keeps the spot that is deepest under it. A mask that covers no pixel
+    stays empty.
+
+    Args:
+        depth: How many pixels inside the mask each pixel lies.
+        radii: In pixels.
+        reach: Bound on the radii.
     """
     across = _lowest_within(radii[0], depth, reach=reach)
     eroded = jnp.swapaxes(_lowest_within(radii[1], jnp.swapaxes(across, 1, 2), reach=reach), 1, 2)
@@ -108,25 +109,31 @@ def erode(depth: Float[Array, "t h w"], radii: Float[Array, "2"], *, reach: int)
 
 
 def soften(
-    draws: Float[Array, "5"],
-    depth: Float[Array, "t padded padded"],
-    positions: Float[Array, " size"],
+    draws: Float[Array | np.ndarray, "5"],
+    depth: Float[Array | np.ndarray, "t padded padded"],
+    positions: Float[Array | np.ndarray, " size"],
     *,
-    face: Float[Array, "2"],
+    face: Float[Array | np.ndarray, "2"],
     recipe: SelfBlendRecipe,
 ) -> Float[Array, "t size size"]:
-    """Erode as a blur of which only the full pixels stay, feather by a second blur; each frame's maximum is 1.
+    """Erode the mask, then feather it by a blur; each frame's maximum becomes 1.
 
-    A pixel is full after a blur if all pixels under its kernel are, whatever their weights: an erosion by the
-    kernel's square. `depth` is the mask as `erode` takes it, `face` the (width, height) of the face box and
-    `positions` the places of the result's rows and columns, all in pixels of the mask.
+    The recipe erodes by a first blur that keeps full pixels only. A pixel is full after a blur if all pixels under the
+    kernel are, whatever their weights: an erosion by the kernel's square.
+
+    Args:
+        draws: Uniform in [0, 1).
+        depth: How many pixels inside the mask each pixel lies.
+        positions: Places of the result's rows and columns, in pixels of the mask.
+        face: (width, height) of the face box in pixels of the mask.
+        recipe: Its canvas, kernels and sigma.
     """
     canvas = jnp.stack([_integer(draws[i], *recipe.mask_canvas) for i in range(2)])
     scale = face * jnp.array([LOOSE_WIDTH, LOOSE_HEIGHT]) / canvas
     length = depth.shape[-1]
 
     radius = _integer(draws[2], recipe.erode_kernel[0] // 2, recipe.erode_kernel[1] // 2)
-    # No face box is larger than the window.
+    # The window is at least as large as the face box.
     window = length / (1 + 2 * _PAD)
     reach = math.ceil(
         (recipe.erode_kernel[1] // 2 + _PARTIAL) * LOOSE_HEIGHT * window / recipe.mask_canvas[0]
@@ -142,9 +149,9 @@ def soften(
     return _normalised(apply_separable(rows, columns, eroded))
 
 
-def _one_hot(draw: Float[Array, ""], probabilities: tuple[float, ...]) -> Float[Array, " kinds"]:
+def _one_hot(draw: Scalar, probabilities: tuple[float, ...]) -> Float[Array, " kinds"]:
     ends = np.cumsum(probabilities)[:-1]
-    # The last one takes what rounding leaves of the unit interval.
+    # The last one takes what rounding leaves over of the unit interval.
     starts = jnp.array([0.0, *ends], jnp.float32)
     stops = jnp.array([*ends, 2.0], jnp.float32)
     return ((draw >= starts) & (draw < stops)).astype(jnp.float32)
@@ -158,11 +165,19 @@ def blend_mask(
     face: Float[Array, "2"],
     recipe: SelfBlendRecipe,
 ) -> Float[Array, "t size size"]:
-    """One hull, displacement, softness and opacity for the clip; the hull follows each frame's landmarks.
+    """Return the mask of a clip: one hull, displacement, softness and opacity, following each frame's landmarks.
 
-    `landmarks` and `face` (width, height) are in output pixels. Values lie in [0, the largest blend ratio].
+    Args:
+        draws: The clip's random numbers.
+        landmarks: Finite, in output pixels.
+        motion: Of the source, for the clip.
+        face: (width, height) of the face box in output pixels.
+        recipe: Its ranges.
+
+    Returns:
+        Opacity of the source, in [0, the largest blend ratio].
     """
-    # The forehead may reach beyond the window, where erosion and blur must know it to be right inside.
+    # The forehead may reach beyond the window. Erosion and blur need to see it there to be right inside.
     work = min(recipe.size, _WORK_SIZE)
     pad = round(_PAD * work)
     padded = work + 2 * pad

@@ -1,7 +1,7 @@
-"""Colour and sharpness on planes [3, ...], elementwise: RGB, HSV, brightness and contrast, sharpening.
+"""Changes of colour and sharpness on planes [3, ...]: RGB, HSV, brightness and contrast, sharpening.
 
-Strengths of zero leave the image as it is: whether a change applies is a number, not a branch, because under
-vmap a branch computes both sides.
+Strengths of zero leave the image unchanged. Whether a change applies is a number and not a branch: under vmap a branch
+computes both sides anyway.
 """
 
 from typing import NamedTuple
@@ -10,14 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fakedetect_jax.augment.resample import Scalar
+from fakedetect_jax.augment.resampling import Scalar
 
-# How far the sextants of green and blue lie behind those of red.
+# Offset of each channel's hue from red's, in sextants.
 _CHANNEL_SEXTANT = np.array([0.0, 4.0, 2.0], np.float32)
 
 
 class Photometric(NamedTuple):
-    """Drawn strengths. All zero is the identity."""
+    """Strengths of one change, in the units of `PhotometricRanges`; all zero is the identity.
+
+    Attributes:
+        hsv: 1 where hue, saturation and value change, else 0: in 8 bits the conversion there and back costs something.
+    """
 
     rgb: Float[Array, "3"]
     hue: Scalar
@@ -26,14 +30,18 @@ class Photometric(NamedTuple):
     brightness: Scalar
     contrast: Scalar
     hsv: Scalar = 1.0
-    """1 where hue, saturation and value are changed, else 0: in 8 bits the way there and back costs something."""
 
 
 class PhotometricRanges(NamedTuple):
-    """Each strength is uniform in [-range, range]; each of the three groups applies with its own probability.
+    """Ranges of `Photometric`: each strength is uniform in [-range, range], each group has its own probability.
 
-    `rgb`: added to each channel (unit: the full scale 1). `hue`: added, in turns. `saturation`, `value`:
-    relative change. `brightness`: added, unit full scale. `contrast`: relative gain.
+    Attributes:
+        rgb: Added to each channel, where the full scale is 1.
+        hue: Added, in turns.
+        saturation: Relative change.
+        value: Relative change.
+        brightness: Added, where the full scale is 1.
+        contrast: Relative gain.
     """
 
     rgb: float
@@ -48,7 +56,7 @@ class PhotometricRanges(NamedTuple):
 
 
 def scale_photometric(draws: Float[Array, "11"], ranges: PhotometricRanges) -> Photometric:
-    """Strengths from uniform draws in [0, 1), to be shared by everything that must look alike."""
+    """Return strengths for uniform draws in [0, 1); what must look alike shares them."""
     strength = 2.0 * draws[:8] - 1.0
     use_rgb = draws[8] < ranges.rgb_probability
     use_hsv = draws[9] < ranges.hsv_probability
@@ -65,11 +73,14 @@ def scale_photometric(draws: Float[Array, "11"], ranges: PhotometricRanges) -> P
 
 
 def apply_photometric(
-    planes: Float[Array, "3 ..."], strengths: Photometric, *, eight_bit: bool = False
-) -> Float[Array, "3 ..."]:
-    """RGB shift, then HSV, then brightness and contrast, each clipped to [0, 1].
+    planes: Float[Array, "3 *rest"], strengths: Photometric, *, eight_bit: bool = False
+) -> Float[Array, "3 *rest"]:
+    """Change RGB, then HSV, then brightness and contrast, each clipped to [0, 1].
 
-    With `eight_bit` the planes are whole levels of 255 and each change cuts to them, as tables of 8-bit code do.
+    Args:
+        planes: RGB in [0, 1].
+        strengths: See `PhotometricRanges`.
+        eight_bit: Whether the planes are whole levels of 255, to which each change cuts as 8-bit tables do.
     """
     cut = cut_to_levels if eight_bit else lambda planes: planes
     shift = strengths.rgb.reshape((3,) + (1,) * (planes.ndim - 1))
@@ -83,11 +94,11 @@ def apply_photometric(
 
 
 def shift_hsv(
-    planes: Float[Array, "3 ..."], *, hue: Scalar, saturation: Scalar, value: Scalar
-) -> Float[Array, "3 ..."]:
-    """Add `hue` (turns) and scale saturation and value by 1 + their argument, in exact HSV.
+    planes: Float[Array, "3 *rest"], *, hue: Scalar, saturation: Scalar, value: Scalar
+) -> Float[Array, "3 *rest"]:
+    """Add `hue` (turns) and scale saturation and value by 1 plus their argument, in exact HSV.
 
-    Scaling, unlike the usual addition, keeps a grey pixel grey.
+    Scaling keeps a grey pixel grey, which the usual addition does not.
     """
     old_hue, old_saturation, old_value = rgb_to_hsv(planes)
     return hsv_to_rgb(
@@ -97,20 +108,20 @@ def shift_hsv(
     )
 
 
-def cut_to_levels(values: Float[Array, "..."], levels: float = 255.0) -> Float[Array, "..."]:
-    """The next whole level below; what is one but for rounding stays."""
+def cut_to_levels(values: Float[Array, "*rest"], levels: float = 255.0) -> Float[Array, "*rest"]:
+    """Round down to whole levels; a value within rounding error of a level stays there."""
     return jnp.floor(values * levels + 1e-3) / levels
 
 
-def round_to_levels(values: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The nearest of 256 levels in [0, 1]."""
+def round_to_levels(values: Float[Array, "*rest"]) -> Float[Array, "*rest"]:
+    """Round to the nearest of 256 levels in [0, 1]."""
     return jnp.round(values * 255.0) / 255.0
 
 
 def shift_hsv_levels(
-    planes: Float[Array, "3 ..."], *, hue: Scalar, saturation: Scalar, value: Scalar
-) -> Float[Array, "3 ..."]:
-    """Hue in 180 levels, saturation and value in 255, to which the shifts (full scale 1) are added and cut."""
+    planes: Float[Array, "3 *rest"], *, hue: Scalar, saturation: Scalar, value: Scalar
+) -> Float[Array, "3 *rest"]:
+    """Add shifts (full scale 1) to hue in 180 levels and to saturation and value in 255, and round down."""
     old_hue, old_saturation, old_value = rgb_to_hsv(planes)
     whole = jnp.round(old_hue * 180.0) / 180.0
     new_hue = cut_to_levels(whole + hue - jnp.floor(whole + hue), 180.0)
@@ -120,9 +131,9 @@ def shift_hsv_levels(
 
 
 def rgb_to_hsv(
-    planes: Float[Array, "3 ..."],
-) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
-    """Hue in turns [0, 1) (0 for grey), saturation and value in [0, 1]."""
+    planes: Float[Array, "3 *rest"],
+) -> tuple[Float[Array, "*rest"], Float[Array, "*rest"], Float[Array, "*rest"]]:
+    """Return hue in turns [0, 1) (0 for grey), saturation and value in [0, 1]."""
     red, green, blue = planes[0], planes[1], planes[2]
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
@@ -138,10 +149,12 @@ def rgb_to_hsv(
 
 
 def hsv_to_rgb(
-    hue: Float[Array, "..."], saturation: Float[Array, "..."], value: Float[Array, "..."]
-) -> Float[Array, "3 ..."]:
-    """Planes [3, ...] of any hue in turns (periodic), saturation and value in [0, 1]."""
-    # As one array from the start: stacking three channels would make each repeat all that leads to them.
+    hue: Float[Array, "*rest"],
+    saturation: Float[Array, "*rest"],
+    value: Float[Array, "*rest"],
+) -> Float[Array, "3 *rest"]:
+    """Return RGB planes for hue in turns (periodic), saturation and value in [0, 1]."""
+    # One array from the start: stacked channels would each recompute all that leads to them.
     sextant = hue[None] * 6.0 + _CHANNEL_SEXTANT.reshape((3,) + (1,) * hue.ndim)
     turn = sextant - 6.0 * jnp.floor(sextant / 6.0)
     share = jnp.clip(jnp.abs(turn - 3.0) - 1.0, 0.0, 1.0)
@@ -149,12 +162,12 @@ def hsv_to_rgb(
 
 
 def sharpen(
-    planes: Float[Array, "... h w"], *, alpha: Scalar, lightness: Scalar, resolution: Scalar = 1.0
-) -> Float[Array, "... h w"]:
-    """3x3 kernel (1 - alpha) * identity + alpha * (8 + lightness amid -1 all around), clipped to [0, 1].
+    planes: Float[Array, "*lead h w"], *, alpha: Scalar, lightness: Scalar, resolution: Scalar = 1.0
+) -> Float[Array, "*lead h w"]:
+    """Filter with the 3x3 kernel (1 - alpha) * identity + alpha * (8 + lightness, surrounded by -1); clip to [0, 1].
 
-    `resolution` in (0, 1] is the scale of the planes against the image that the kernel is meant for: its
-    second derivative, and with it the boost of what the smaller image can show, shrinks with the square.
+    `resolution` in (0, 1] is the scale of the planes relative to the image that the kernel is meant for. The second
+    derivative, and with it the boost of what the smaller image can show, shrinks with its square.
     """
     margin = [(0, 0)] * (planes.ndim - 2) + [(1, 1), (1, 1)]
     padded = jnp.pad(planes, margin, mode="reflect")

@@ -1,1 +1,1 @@
-"""The console script `fakedetect`, and how a program ends."""
+"""The console script `fakedetect`: a file for each subcommand, and how a program ends."""

@@ -1,4 +1,4 @@
-"""How a program ends: one line for what a user can mend, a traceback for a bug, and an exit code for scripts."""
+"""How a program ends: one line for a mistake of the user's, a traceback for a bug, and an exit code for scripts."""
 
 from __future__ import annotations
 
@@ -16,42 +16,48 @@ from types import FrameType
 from typing import NoReturn
 
 import fakedetect_jax
-from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.errors import ConfigError, FakedetectError
 
-EXIT_CODES = """Exit codes: 0 done; 1 an error that the last line names, with its remedy; 2 a wrong command line;
-70 a bug, whose traceback is shown; 130 stopped by Ctrl-C; 143 stopped by SIGTERM."""
+NAME = "fakedetect"
+EXIT_CODES = """Exit codes: 0 done; 1 an error that the last line names, with its remedy; 2 a wrong command line or
+config; 70 a bug, whose traceback is shown; 130 stopped by Ctrl-C; 143 stopped by SIGTERM, as Slurm and spot machines
+send it. Training that was stopped or killed goes on when the same line is started again."""
 
+_WRONG_COMMAND_LINE = 2
 _BUG = 70
-# Trouble with a file that its owner or the machine's can end. Any other number is a bug that happened to meet a file.
+# File errors that the user or the machine's owner can mend. Any other number is a bug that happened to meet a file.
 _FILE_TROUBLE = {
     errno.EACCES: "permission denied",
-    errno.EDQUOT: "your quota of disk space is used up; free some, and start the same line again",
+    errno.EDQUOT: "your disk quota is used up; free some space, and start the same line again",
     errno.EEXIST: "exists already",
     errno.EIO: "the disk cannot read or write it (input/output error)",
-    errno.EISDIR: "is a folder, where a file is wanted",
+    errno.EISDIR: "is a folder, but must be a file",
     errno.ENAMETOOLONG: "the name is too long for this file system",
     errno.ENOENT: "no such file or folder",
     errno.ENOSPC: "no room is left on the disk; free some, and start the same line again",
-    errno.ENOTDIR: "is not a folder, or lies below a file",
+    errno.ENOTDIR: "is not a folder, or is below a file",
     errno.EPERM: "the system does not permit it",
-    errno.EROFS: "lies on a disk that can only be read",
+    errno.EROFS: "is on a disk that can only be read",
 }
 
 
 def run_program(name: str, work: Callable[[], None]) -> None:
-    """Runs `work`, and exits with one of `EXIT_CODES` unless it is done; `name` begins every line about an error."""
-    # A file name need not be UTF-8; to print one must not end the program.
+    """Run `work`, and exit with one of `EXIT_CODES` unless it succeeds. `name` begins every line about an error."""
+    # A file name need not be UTF-8; printing one must not end the program.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         work()
         sys.stdout.flush()
+    except ConfigError as error:
+        _say(name, str(error))
+        sys.exit(_WRONG_COMMAND_LINE)
     except FakedetectError as error:
-        sys.exit(f"{name}: {error}")  # says it on stderr, and ends with 1
+        sys.exit(f"{name}: {error}")  # prints it on stderr, and ends with 1
     except KeyboardInterrupt as error:
         _say(name, str(error) or "stopped")
-        # All `finally` clauses have run. Python's own end would pull down what native threads still work on, and crash.
+        # All `finally` clauses have run. Python's own exit would free what native threads still use, and crash.
         os._exit(128 + getattr(error, "number", signal.SIGINT))
     except BrokenPipeError:
         # Our reader has gone, as in `fakedetect models | head`. Python's own flush at the end must not fail.
@@ -67,10 +73,10 @@ def run_program(name: str, work: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def importing(name: str) -> Iterator[None]:
-    """While entered, Ctrl-C ends the program at once.
+    """End the program at once on Ctrl-C, while entered.
 
-    Libraries that are being imported swallow the KeyboardInterrupt that it would be, or make another error of it; and
-    there is nothing yet that should be put away first.
+    Libraries that are being imported swallow the KeyboardInterrupt, or turn it into another error. Nothing needs to be
+    cleaned up yet.
     """
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
@@ -88,12 +94,17 @@ def importing(name: str) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def path(text: str) -> str:
+    """Return the name of a file or folder with ~ expanded, which a shell leaves as it is in --out=~/data."""
+    return os.path.expanduser(text)
+
+
 def _trouble(error: Exception) -> str:
-    """Says in one line what is wrong with a file or the memory; '' where the error is a bug."""
+    """Return one line on what is wrong with a file or the memory; '' where the error is a bug."""
     if isinstance(error, OSError) and error.errno in _FILE_TROUBLE:
         what = _FILE_TROUBLE[error.errno]
         return what if error.filename is None else f"{os.fsdecode(error.filename)}: {what}"
-    # XLA's error of a device, whose class is a plain RuntimeError's.
+    # XLA raises a plain RuntimeError for a device.
     if isinstance(error, RuntimeError) and str(error).startswith("RESOURCE_EXHAUSTED"):
         return (
             f"the device has too little memory; lower the batch size ({str(error).splitlines()[0].strip()})"
@@ -104,7 +115,7 @@ def _trouble(error: Exception) -> str:
 def _bug_line() -> str:
     versions = f"fakedetect_jax {fakedetect_jax.__version__}, Python {platform.python_version()}"
     return (
-        "this is a bug of fakedetect_jax, not a mistake of yours. Please report it to the project's issues, with your"
+        "this is a bug in fakedetect_jax, not a mistake of yours. Please report it in the project's issues, with your"
         f" command, the traceback above and the versions ({versions}, {platform.platform()})"
     )
 

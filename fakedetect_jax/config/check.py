@@ -1,28 +1,26 @@
-"""Checks a config against the one that has every field, and compares two of them."""
+"""The check of a config against the one that has every field."""
 
 from __future__ import annotations
 
 from typing import Any
-
-from ml_collections import ConfigDict
 
 from fakedetect_jax.augment import SelfBlendRecipe
 from fakedetect_jax.config import Config, model_options
 from fakedetect_jax.config.ranges import FIELDS, SOURCE, Range
 from fakedetect_jax.errors import ConfigError, FakedetectError
 
-# Whose keys the experiment chooses, and what each value must look like.
-_SOURCE = {"dataset": "", "split": "", "methods": (), "limit": 0, "shared_people": ""}
+# Sections whose keys the experiment chooses, and the fields of each of their values.
 SOURCES = ("data.train", "validation.sources", "evaluation.sources")
-# Checked by the model that takes them.
+_SOURCE = {"dataset": "", "split": "", "methods": (), "limit": 0, "shared_people": ""}
+# Sections that the model checks.
 OPEN = ("model.options",)
 
 
 def validate(config: Config, reference: Config) -> None:
-    """Checks that `config` has the fields of `reference`, of the same types, and values that make sense.
+    """Check that `config` has the fields of `reference`, of the same types, with values in their ranges.
 
     Raises:
-      ConfigError: names the field, its value, and what is known or allowed.
+        ConfigError: names the field, its value, and what is known or allowed.
     """
     given = config.to_dict()
     _check_mapping(given, reference.to_dict(), "")
@@ -34,33 +32,8 @@ def validate(config: Config, reference: Config) -> None:
     model_options.check(given["model"]["name"], given["model"]["options"])
 
 
-def known_fields(override: str, reference: Config) -> str:
-    """Says which fields there are where an override `--config.a.b=...` names one that is not; else ''."""
-    node: Any = reference
-    names = override.split("=")[0].removeprefix("--config.").split(".")
-    for depth, name in enumerate(names):
-        if not isinstance(node, ConfigDict) or not len(node):
-            return ""
-        if name not in node:
-            return f"{'.'.join(['config', *names[:depth]])} has {sorted(node)}"
-        node = node[name]
-    return ""
-
-
-def differences(saved: dict[str, Any], current: dict[str, Any], prefix: str = "") -> list[str]:
-    """Lists the fields that differ, as `field: saved -> current`."""
-    rows = []
-    for name in sorted(saved.keys() | current.keys()):
-        before, now = saved.get(name, "absent"), current.get(name, "absent")
-        if isinstance(before, dict) and isinstance(now, dict):
-            rows += differences(before, now, f"{prefix}{name}.")
-        elif _plain(before) != _plain(now):
-            rows.append(f"config.{prefix}{name}: {before!r} -> {now!r}")
-    return rows
-
-
 def leaves(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Lists the fields of a config as `section.field: value`, but for those whose keys the experiment chooses."""
+    """Return the fields of a config as {"section.field": value}, without those whose keys the experiment chooses."""
     found: dict[str, Any] = {}
     for name, value in fields.items():
         field = f"{prefix}{name}"
@@ -103,7 +76,7 @@ def _check_ranges(given: dict[str, Any], ranges: dict[str, Range], prefix: str) 
 
 
 def _check_together(given: dict[str, Any]) -> None:
-    """Checks what takes several fields."""
+    """Check fields against one another."""
     for field in ("data.train", "validation.sources"):
         if not _get(given, field):
             raise ConfigError(f"config.{field} is empty; name at least one source (configs/base.py)")
@@ -114,15 +87,15 @@ def _check_together(given: dict[str, Any]) -> None:
         )
     if given["model"]["init_source"] and not given["model"]["init_from"]:
         raise ConfigError(
-            f"config.model.init_source={given['model']['init_source']!r} says whose names a file has, but"
-            " config.model.init_from names no file; set both or neither"
+            f"config.model.init_source={given['model']['init_source']!r} says whose names a file uses,"
+            " but config.model.init_from names no file; set both or neither"
         )
     from fakedetect_jax.weights.families import SOURCES as NAMINGS
 
     if given["model"]["init_source"] not in ("", *NAMINGS):
         raise ConfigError(
             f"config.model.init_source={given['model']['init_source']!r}; it must be one of {', '.join(NAMINGS)}, or ''"
-            " for a file of `fakedetect weights import`"
+            " for a file that `fakedetect weights import` wrote"
         )
     recipe = given["input"]["recipe"]
     try:
@@ -139,11 +112,6 @@ def _same_kind(value: Any, default: Any) -> bool:
     if isinstance(default, tuple | list):
         return isinstance(value, tuple | list)
     return isinstance(value, type(default))
-
-
-def _plain(value: Any) -> Any:
-    """JSON turns tuples into lists."""
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def _get(config: Config | dict[str, Any], field: str) -> Any:

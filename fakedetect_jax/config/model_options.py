@@ -1,7 +1,7 @@
-"""The options of a config's model: what there is, of which type, and how the command line sets them.
+"""The options of a config's model: their names, their types, and how the command line sets them.
 
-The model decides what options it has, so configs/base.py cannot list them, and ml_collections would refuse those that
-the config file has not set.
+The model decides which options it has. So configs/base.py cannot list them, and ml_collections would refuse those that
+the config file does not set.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fakedetect_jax.config import Config
 from fakedetect_jax.errors import ConfigError, FakedetectError
 
 FIELD = "config.model.options"
@@ -28,14 +29,19 @@ _WORDS = {
 }
 
 
+def resolve(config: Config) -> dict[str, Any]:
+    """Return what models.create takes besides the name, as plain Python values: the options and the precision."""
+    return config.model.options.to_dict() | {"dtype": config.train.dtype}
+
+
 def split(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Takes the overrides of options out of a command line.
+    """Take the overrides of options out of a command line.
 
     Returns:
-      The other arguments, and the text of each override by the option's path, as {"spatial.variant": "base"}.
+        The other arguments, and the text of each override by the option's path, as {"spatial.variant": "base"}.
 
     Raises:
-      ConfigError: an override without a value.
+        ConfigError: an override has no value.
     """
     others, texts = [], {}
     waiting = iter(arguments)
@@ -52,13 +58,13 @@ def split(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def override(name: str, options: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    """Lays overrides, as `split` gives them, over the options of the model `name`.
+    """Return the options of the model `name` with overrides as `split` returns them.
 
     Raises:
-      ConfigError: an option that the model does not have, with those that it has; or text of another type.
+        ConfigError: the model has no such option (names those that it has), or the text is of another type.
     """
     changed = dict(options)
-    # The name of a part's kind comes first: it decides what else the part can be told.
+    # The name of a part's kind comes first: it decides which options the part has.
     for path in sorted(texts, key=lambda path: path.split(".")[-1] != "name"):
         *parents, last = path.split(".")
         node, types_of = changed, option_types(name)
@@ -77,10 +83,10 @@ def override(name: str, options: Mapping[str, Any], texts: Mapping[str, str]) ->
 
 
 def check(name: str, options: Mapping[str, Any]) -> None:
-    """Checks that the model `name` exists and takes `options`.
+    """Check that the model `name` exists and takes `options`.
 
     Raises:
-      ConfigError: names the option, its value, and what is known or wanted.
+        ConfigError: names the option, its value, and what is known or wanted.
     """
     from fakedetect_jax import models
 
@@ -92,7 +98,7 @@ def check(name: str, options: Mapping[str, Any]) -> None:
 
 
 def option_types(name: str) -> dict[str, Any]:
-    """Returns the type of each option of the model `name`."""
+    """Return the type of each option of the model `name`."""
     from fakedetect_jax.models.catalogue import CATALOGUE
 
     if name not in CATALOGUE:
@@ -101,7 +107,16 @@ def option_types(name: str) -> dict[str, Any]:
 
 
 def part_types(name: str, path: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns the type of each option of a part of the model, as ["spatial"]; None where only the model knows."""
+    """Return the type of each option of a part of the model.
+
+    Args:
+        name: the model.
+        path: where the part is, as ["spatial"].
+        options: the part's options, whose "name" chooses its kind.
+
+    Returns:
+        The types, or None where only the model knows them.
+    """
     from fakedetect_jax.models.catalogue import CATALOGUE
     from fakedetect_jax.models.detector import PARTS, Detector
 
@@ -136,6 +151,9 @@ def _check_level(name: str, path: list[str], options: Mapping[str, Any]) -> None
 
 
 def _check_known(path: Sequence[str], option: str, types_of: dict[str, Any] | None) -> None:
+    if option == "dtype":
+        field = ".".join([FIELD, *path, option])
+        raise ConfigError(f"{field} cannot be set; config.train.dtype is the precision of the whole model")
     if types_of is not None and option not in types_of:
         raise ConfigError(
             f"{'.'.join([FIELD, *path])} has no option {option!r}; it has {', '.join(types_of)}"
@@ -143,7 +161,7 @@ def _check_known(path: Sequence[str], option: str, types_of: dict[str, Any] | No
 
 
 def _parse(path: str, text: str, wanted: Any) -> Any:
-    """The value that a text stands for: a Python literal if that is of the type that is wanted, or the text itself."""
+    """Return a text as a Python literal if that is of the wanted type, else as it is if text is wanted."""
     try:
         value = ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
     except (SyntaxError, ValueError):

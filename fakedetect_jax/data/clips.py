@@ -9,12 +9,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from fakedetect_jax.config.ranges import FIELDS
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
+from fakedetect_jax.ranges import Range, number, whole
 
 # Of the stride: time stamps are rounded, to milliseconds at the coarsest.
 _TOLERANCE = 0.1
+
+RANGES: dict[str, Range] = {
+    "frames": whole(1, 4096),
+    "stride": number(0, 3600, above=True),
+    "interval": number(0, 3600, above=True),
+    "size": whole(16, 4096),
+    "margin": number(0, 10),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +41,7 @@ class ClipSpec:
       margin: of the model's crop around landmarks 0-67, as a fraction of their extent on each side.
 
     Raises:
-      FakedetectError: a value out of the range of its field in config.clip.
+      FakedetectError: a value out of its range in `RANGES`.
 
     Example:
       >>> spec = ClipSpec(Extraction(), frames=8, stride=0.16, interval=5.0, size=224, margin=0.125)
@@ -50,8 +58,8 @@ class ClipSpec:
     margin: float
 
     def __post_init__(self) -> None:
-        for name in ("frames", "stride", "interval", "size", "margin"):
-            value, wanted = getattr(self, name), FIELDS[f"clip.{name}"]
+        for name, wanted in RANGES.items():
+            value = getattr(self, name)
             if not wanted.allows(value):
                 raise FakedetectError(f"clip.{name}={value!r}; it must be {wanted.words}")
 

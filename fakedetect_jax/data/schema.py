@@ -10,9 +10,11 @@ import tensorflow_datasets as tfds
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import FaceSequence
+from fakedetect_jax.faces.landmarks import LANDMARKS
 
 REAL = "real"
-LANDMARKS = 81
+YOUTUBE = "youtube-"
+"""How an identity begins that means the same person in every dataset: the videos of FaceForensics++."""
 FORMAT = 2
 """Of built datasets; another one is refused."""
 

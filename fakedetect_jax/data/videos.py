@@ -20,10 +20,9 @@ from fakedetect_jax.data.index import Entry, dataset_folder, load_index, open_sp
 from fakedetect_jax.data.records import DamagedDataset
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction, FaceSequence
+from fakedetect_jax.faces.landmarks import LANDMARKS
 
 Batch = dict[str, np.ndarray]
-# Identities of people in FaceForensics++, whose videos other datasets forge anew.
-_SHARED = "youtube-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Videos:
         """
         size, count = self.extraction.size, len(chosen[0][1].positions)
         frames = np.empty((len(chosen), count, size, size, 3), np.uint8)
-        landmarks = np.empty((len(chosen), count, 81, 2), np.float32)
+        landmarks = np.empty((len(chosen), count, LANDMARKS, 2), np.float32)
         timestamps = np.empty((len(chosen), count), np.float32)
         for row, (number, clip) in enumerate(chosen):
             video = self.videos[number]
@@ -247,7 +246,7 @@ def _video(tracks: list[Entry], frame_index: np.ndarray, times: np.ndarray) -> V
 
 def person_of(entry: Entry) -> str:
     """Names who is seen, the same in every dataset that shows the same person; the video where nobody knows."""
-    if entry.identity.startswith(_SHARED):
+    if entry.identity.startswith(schema.YOUTUBE):
         return entry.identity
     return f"{entry.dataset}/{entry.identity or f'{entry.method}/{entry.video_id}'}"
 
@@ -255,7 +254,7 @@ def person_of(entry: Entry) -> str:
 def source_person_of(entry: Entry) -> str:
     """Names whose face or motion was put in; '' if nobody's or unknown."""
     known = entry.source_identity
-    return known if known.startswith(_SHARED) or not known else f"{entry.dataset}/{known}"
+    return known if known.startswith(schema.YOUTUBE) or not known else f"{entry.dataset}/{known}"
 
 
 def _moved(track: Entry, start: int) -> Entry:

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 import fakedetect_jax
 from fakedetect_jax import models, parallel
-from fakedetect_jax.config import Config
+from fakedetect_jax.config import Config, model_options
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, train_batches
 from fakedetect_jax.deployment.export import write_detector
@@ -156,10 +156,10 @@ def export(config: Config, workdir: str | Path) -> Path:
             model, variables, trained = _imported(config)
         else:
             model, variables, trained = _best(config, checkpoints)
-    options = trained["config"]["model"]
+    used = ConfigDict(trained["config"])
     spec = {
         "format": FORMAT,
-        "model": {"name": options["name"], "options": options["options"]},
+        "model": {"name": used.model.name, "options": model_options.resolve(used)},
         "clip": trained["clip"],
         "trained": trained,
         "version": fakedetect_jax.__version__,

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from fakedetect_jax import models, parallel
 from fakedetect_jax.augment import SelfBlendRecipe
-from fakedetect_jax.config import Config
+from fakedetect_jax.config import Config, model_options
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.training import inputs
 from fakedetect_jax.training.inputs import MakeInputs
@@ -24,7 +24,7 @@ from fakedetect_jax.weights.start import start_from
 
 def make_model(config: Config) -> nn.Module:
     """Return the model that `config.model` describes."""
-    return models.create(config.model.name, **config.model.options.to_dict())
+    return models.create(config.model.name, **model_options.resolve(config))
 
 
 def make_recipe(config: Config) -> SelfBlendRecipe:

@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from fakedetect_jax.faces import warp
+from fakedetect_jax.faces.landmarks import LEFT_EYE, RIGHT_EYE
 from fakedetect_jax.faces.mesh import Mesh, region_of_mesh
 
 _THUMBNAIL = 24
@@ -12,7 +13,6 @@ _CELLS, _CELL = 8, 8  # cells a side, pixels a cell
 _ORIENTATIONS = 9
 _CLIP = 0.2
 LOOK_LENGTH = 4 * _ORIENTATIONS * (_CELLS - 1) ** 2
-_LEFT_EYE, _RIGHT_EYE = slice(36, 42), slice(42, 48)
 
 
 def thumbnail(image: UInt8[np.ndarray, "h w 3"], mesh: Mesh) -> Float[np.ndarray, "24 24"]:
@@ -32,7 +32,7 @@ def look(
 
     Unlike a thumbnail, they change little with the light: they tell people apart across cuts.
     """
-    across = landmarks[_RIGHT_EYE].mean(axis=0) - landmarks[_LEFT_EYE].mean(axis=0)
+    across = landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     window = warp.similarity(
         (low + high) / 2, float((high - low).max()), float(np.arctan2(across[1], across[0])), _CELLS * _CELL

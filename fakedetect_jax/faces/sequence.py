@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-NUM_LANDMARKS = 81
+from fakedetect_jax.faces.landmarks import LANDMARKS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class FaceSequence:
             "frame_index": (np.int32, (length,)),
             "timestamp": (np.float32, (length,)),
             "box": (np.float32, (length, 4)),
-            "landmarks": (np.float32, (length, NUM_LANDMARKS, 2)),
+            "landmarks": (np.float32, (length, LANDMARKS, 2)),
             "confidence": (np.float32, (length,)),
             "affine": (np.float32, (length, 2, 3)),
         }

@@ -1,7 +1,7 @@
 """Motion branch: where in the picture successive frames differ more, or less, than the face's own motion explains.
 
 A face that was pasted or warped frame by frame drifts against the head that carries it (Yan et al., CVPR 2025,
-describe the drift; `fakedetect_jax.augment.drift` makes it). What a person looks like says little about that,
+describe the drift; `fakedetect_jax.augment.extensions` makes it). What a person looks like says little about that,
 so that few people suffice to train this branch. As pixel-wise temporal frequency does (Kim et al., ICCV 2025), it
 looks at change over time before anything is pooled over space.
 """

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 import fakedetect_jax
-from fakedetect_jax.config.check import differences
+from fakedetect_jax.config.compare import differences
 from fakedetect_jax.config.ranges import FREE_ON_RESUME
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.videos import Videos

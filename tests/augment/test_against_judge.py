@@ -16,13 +16,12 @@ import scipy.stats
 
 from fakedetect_jax.augment import self_blend
 from fakedetect_jax.augment.crop import locate_face
-from fakedetect_jax.augment.draws import draw
-from fakedetect_jax.augment.elastic import elastic_displacement
 from fakedetect_jax.augment.hull import HULLS
 from fakedetect_jax.augment.mask import _PAD, _WORK_SIZE
 from fakedetect_jax.augment.photometric import apply_photometric, scale_photometric
-from fakedetect_jax.augment.presets import paper, reference
-from fakedetect_jax.augment.view import random_window
+from fakedetect_jax.augment.recipe import draw, paper, reference
+from fakedetect_jax.augment.resampling import elastic_displacement
+from fakedetect_jax.augment.self_blend import random_window
 
 from . import opencv_judge as judge
 from .conftest import face_landmarks, smooth_image

@@ -10,9 +10,9 @@ import pytest
 import scipy.ndimage
 
 from fakedetect_jax.augment import SelfBlendRecipe, self_blend
-from fakedetect_jax.augment.draws import draw
-from fakedetect_jax.augment.drift import wander
+from fakedetect_jax.augment.extensions import drift as add_drift
 from fakedetect_jax.augment.mask import LOOSE_RISE, Motion
+from fakedetect_jax.augment.recipe import draw
 
 from .conftest import face_landmarks
 
@@ -45,7 +45,7 @@ def paths(drift, count=3000):
     still = Motion(centre=jnp.array([60.0, 60.0]), scale=jnp.array([1.1, 0.9]), shift=jnp.array([2.0, -3.0]))
 
     def one(key):
-        return wander(draw(key, FRAMES), still, face_width=jnp.float32(100.0), recipe=recipe)
+        return add_drift(draw(key, FRAMES), still, face_width=jnp.float32(100.0), recipe=recipe)
 
     moved = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), count))
     shift = (np.asarray(moved.shift) - [2.0, -3.0]) / 100.0
@@ -98,7 +98,7 @@ def test_only_the_source_moves_and_by_the_drawn_path(still_clip):
     extent = size * 128 / (size.max() * 1.4)
     fixed_point = 63.5 - np.array([0.0, LOOSE_RISE]) * extent
     still = Motion(jnp.asarray(fixed_point), jnp.ones(2), jnp.zeros(2))
-    moved = wander(draw(key, FRAMES), still, face_width=jnp.float32(extent[0]), recipe=ONLY_DRIFT)
+    moved = add_drift(draw(key, FRAMES), still, face_width=jnp.float32(extent[0]), recipe=ONLY_DRIFT)
     rows, columns = np.nonzero(mask[0] > 0.999)
     assert len(rows) > 100
     for t in range(FRAMES):

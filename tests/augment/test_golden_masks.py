@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fakedetect_jax.augment import mask as ours
-from fakedetect_jax.augment.draws import Draws
-from fakedetect_jax.augment.recipe import SelfBlendRecipe
+from fakedetect_jax.augment.recipe import Draws, SelfBlendRecipe
 from tests.augment.golden import mask_by_scipy as theirs
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "golden.npz", allow_pickle=False)

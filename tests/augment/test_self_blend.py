@@ -14,9 +14,8 @@ from PIL import Image
 
 from fakedetect_jax import parallel
 from fakedetect_jax.augment import OtherFace, SelfBlendRecipe, augment_clip, face_crop, self_blend
-from fakedetect_jax.augment.draws import draw
 from fakedetect_jax.augment.mask import blend_mask, scale_motion
-from fakedetect_jax.augment.presets import reference
+from fakedetect_jax.augment.recipe import draw, reference
 
 RECIPE = SelfBlendRecipe(size=48)
 SINGLE = jax.jit(lambda key, frames, landmarks: self_blend(key, frames, landmarks, recipe=RECIPE))

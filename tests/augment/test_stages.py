@@ -11,10 +11,7 @@ import pytest
 import scipy.ndimage
 from PIL import Image
 
-from fakedetect_jax.augment.blur import blur_matrix
-from fakedetect_jax.augment.draws import KNOTS
-from fakedetect_jax.augment.elastic import elastic_displacement
-from fakedetect_jax.augment.flip import MIRROR_ORDER, mirror_landmarks
+from fakedetect_jax.augment.crop import mirror_landmarks
 from fakedetect_jax.augment.hull import HULLS, MOST_PARTS, hull_depth, hull_support, parts_of
 from fakedetect_jax.augment.jpeg import jpeg
 from fakedetect_jax.augment.mask import erode, soften
@@ -27,16 +24,20 @@ from fakedetect_jax.augment.photometric import (
     shift_hsv,
 )
 from fakedetect_jax.augment.recipe import SelfBlendRecipe
-from fakedetect_jax.augment.resample import (
+from fakedetect_jax.augment.resampling import (
+    KNOTS,
     Sampling,
     _by_matrices,
     _by_tiles,
     apply_separable,
+    blur_matrix,
     degraded_grid,
+    elastic_displacement,
     interpolation_matrix,
     plain_sampling,
     resample_frames,
 )
+from fakedetect_jax.faces.landmarks import LANDMARKS, MIRROR_ORDER
 
 RNG = np.random.default_rng(7)
 
@@ -182,7 +183,9 @@ def test_hull_agrees_with_opencv(clip, kind):
     one_hot = jnp.array([float(name == kind) for name in HULLS])
     x, y = np.meshgrid(np.arange(256.0, dtype=np.float32), np.arange(256.0, dtype=np.float32))
     width = 140.0
-    support = hull_support(jnp.asarray(landmarks), one_hot, face_width=width, parts=parts_of(one_hot))
+    support = hull_support(
+        jnp.asarray(landmarks), one_hot, face_width=width, parts=parts_of(one_hot.tolist())
+    )
     assert support.shape[1] == len(hull.parts)
     for points, mask in zip(landmarks, coverage(hull_depth(support, x, y)), strict=True):
         expected, distance = opencv_hull(lift_brows(points) if kind == "extended" else points, hull, width)
@@ -255,7 +258,7 @@ def test_a_mask_that_covers_no_pixel_stays_nothing(deepest):
     depth[0, 80, 80] = deepest
     soft = soften(
         RNG.random(5).astype(np.float32),
-        depth,
+        jnp.asarray(depth),
         np.linspace(20, 140, 64).astype(np.float32),
         face=np.array([70.0, 90.0], np.float32),
         recipe=SelfBlendRecipe(),
@@ -286,7 +289,7 @@ def test_flipping_twice_is_the_identity_and_pairs_left_with_right(clip):
     # A symmetric face about the middle is its own mirror image: every index has the right partner.
     symmetric = (landmarks[0] - jnp.array([128.0, 0.0]) + jnp.array([127.5, 0.0]))[None]
     np.testing.assert_allclose(mirror_landmarks(symmetric, width=256), symmetric, atol=1e-3)
-    assert sorted(MIRROR_ORDER) == list(range(81))
+    assert sorted(MIRROR_ORDER) == list(range(LANDMARKS))
 
 
 def test_hsv_agrees_with_colorsys():

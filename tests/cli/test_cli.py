@@ -78,7 +78,7 @@ def test_a_tilde_is_the_home_folder_everywhere(run, detector, tmp_path):
     assert code == 0
     assert json.loads((tmp_path / "home/out/verdict.json").read_text())["detector"] == f"{tmp_path}/home/det"
     assert f"{tmp_path}/home/out/timeline.png" in output
-    parse = cli._parser().parse_args
+    parse = cli.make_parser().parse_args
     build = parse(["build", "x", "--source=~/s", "--out=~/o"])
     assert (build.source, build.out) == (f"{tmp_path}/home/s", f"{tmp_path}/home/o")
     inspect = parse(["inspect", "x", "--data=~/d", "--out=~/p"])
@@ -95,7 +95,7 @@ def test_many_people_are_all_told_of_and_the_first_drawn(run, detector):
 
 def test_the_file_of_weights_may_follow_what_may_be_missing():
     command = ["weights", "import", "--allow-missing", "head,tail", "FILE", "--from", "timm"]
-    arguments = cli._parser().parse_args([*command, "--model", "m", "--out", "o"])
+    arguments = cli.make_parser().parse_args([*command, "--model", "m", "--out", "o"])
     assert (arguments.allow_missing, arguments.file) == (["head", "tail"], "FILE")
 
 
@@ -105,11 +105,45 @@ def test_a_wrong_command_line_ends_with_2(run):
     assert "prdict" in errors
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"]])
-def test_help_is_no_error(arguments, run):
-    code, output, _ = run(*arguments)
+@pytest.mark.parametrize("command", ["predict", "build", "models"])
+def test_only_experiments_take_overrides(command, run):
+    needed = {"predict": ["a.mp4", "--detector", "det"], "build": ["x"], "models": []}[command]
+    code, _, errors = run(command, *needed, "--config.train.steps=3")
+    assert code == 2
+    assert "--config.train.steps=3" in errors
+
+
+COMMANDS = ["train", "export", "evaluate", "sweep", "predict", "build", "inspect", "models", "weights"]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["weights", "import"]])
+def test_help_is_no_error(command, run):
+    code, output, _ = run(*command, "--help")
     assert code == 0
-    assert "usage: fakedetect" in output
+    assert output.startswith(" ".join(["usage: fakedetect", *command]))
+
+
+def test_help_names_every_command(run):
+    _, output, _ = run("--help")
+    assert all(f"\n    {name} " in output for name in COMMANDS)
+
+
+def test_help_waits_for_no_large_library():
+    program = f"""
+import sys
+from fakedetect_jax.cli import main as cli
+for command in [[], *([name] for name in {COMMANDS})]:
+    sys.argv = ["fakedetect", *command, "--help"]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        assert ended.code == 0
+large = ["jax", "flax", "tensorflow_datasets", "cv2", "numpy", "ml_collections", "matplotlib"]
+print("imported:", [name for name in large if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "imported: []"
 
 
 def test_a_detector_that_is_not_there_is_named(tmp_path):

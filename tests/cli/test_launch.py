@@ -27,6 +27,7 @@ def launch(*arguments, config="configs/demo.py"):
         ("--config.model.options.drop=0.1", ["config.model.options has no option 'drop'", "dropout"]),
         ("--mode=nonsense", ["--mode=nonsense", "train|export|evaluate"]),
         ("nonsense", ["'nonsense' is not known"]),
+        ("--nonsense=1", ["Unknown command line flag 'nonsense'"]),
     ],
 )
 def test_a_wrong_command_line_ends_with_words_and_2(override, words, tmp_path):
@@ -66,3 +67,24 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     done = launch("--workdir=~/run", "--mode=export")
     assert f"{tmp_path}/run/checkpoints: no validated checkpoint" in done.stderr
+
+
+def test_help_is_no_error_and_waits_for_no_large_library():
+    program = """
+import runpy, sys
+sys.argv = ["launch.py", "--help"]
+try:
+    runpy.run_path("launch.py", run_name="__main__")
+finally:
+    print("imported:", [name for name in ("jax", "cv2", "ml_collections") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--mode: <train|export|evaluate>" in done.stdout
+    assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+def test_an_argument_missing_is_named():
+    done = subprocess.run([sys.executable, "launch.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--config must have a value other than None" in done.stderr

@@ -37,9 +37,9 @@ def test_work_that_is_done_ends_with_0(capsys):
     assert end(lambda: print("fine"), capsys) == (0, [])
 
 
-@pytest.mark.parametrize("kind", [FakedetectError, ConfigError])
-def test_an_error_of_ours_is_one_line(kind, capsys):
-    assert end(raising(kind("a=3; it must be 4")), capsys) == (1, ["prog: a=3; it must be 4"])
+@pytest.mark.parametrize(("kind", "code"), [(FakedetectError, 1), (ConfigError, 2)])
+def test_an_error_of_ours_is_one_line(kind, code, capsys):
+    assert end(raising(kind("a=3; it must be 4")), capsys) == (code, ["prog: a=3; it must be 4"])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_bug_keeps_its_traceback_and_is_called_one(error, capsys):
     assert code == 70
     assert lines[0].startswith("Traceback")
     assert any(__file__ in line for line in lines)
-    assert "this is a bug of fakedetect_jax" in lines[-1]
+    assert "this is a bug in fakedetect_jax" in lines[-1]
     assert "report" in lines[-1]
 
 

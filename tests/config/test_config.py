@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakedetect_jax import experiment
-from fakedetect_jax.config.check import differences, leaves, validate
+from fakedetect_jax.config import model_options
+from fakedetect_jax.config.check import leaves, validate
+from fakedetect_jax.config.compare import differences
 from fakedetect_jax.config.ranges import FIELDS, SOURCE
 from fakedetect_jax.configs import base, demo
 from fakedetect_jax.errors import ConfigError
@@ -85,7 +87,22 @@ def test_every_field_has_a_range_and_every_range_a_field():
             {"model__options__spatial": {"name": "vgg"}},
             r"config.model.options.spatial.name='vgg'; .*convnext",
         ),
-        ({"model__options__dtype": "float16"}, r"config.model.options: dtype='float16' is not known"),
+        (
+            {"train__dtype": "float16"},
+            r"config.train.dtype='float16'; it must be one of 'float32', 'bfloat16'",
+        ),
+        (
+            {"model__options__dtype": "bfloat16"},
+            r"config.model.options.dtype cannot be set; config.train.dtype",
+        ),
+        (
+            {"model__options__motion__dtype": "bfloat16"},
+            r"config.model.options.motion.dtype cannot be set; config.train.dtype",
+        ),
+        (
+            {"model__options__normalisation": "other"},
+            r"config.model.options: normalisation='other' is not known",
+        ),
         ({"input__recipe__hulls": (0.5, 0.1)}, r"config.input.recipe: hulls is .* sum 1"),
     ],
 )
@@ -163,6 +180,13 @@ def test_a_drawn_value_is_refused_by_name_or_can_be_used(field, value):
     assert len(recipe.margin) == len(recipe.translate) == len(recipe.jpeg_quality) == 2
     assert 0 < float(schedule(config.optimizer.warmup_steps)) < math.inf
     np.random.default_rng((config.seed, 0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_model_computes_in_the_precision_of_the_config(dtype):
+    config = changed(train__dtype=dtype)
+    assert experiment.make_model(config).dtype == dtype
+    assert model_options.resolve(config) == {**config.model.options.to_dict(), "dtype": dtype}
 
 
 def test_ints_pass_for_floats_and_lists_for_tuples():

@@ -1,27 +1,27 @@
 """Every config in configs/ is valid and its whole training step builds, shapes only."""
 
-import importlib
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 
 from fakedetect_jax import experiment
 from fakedetect_jax.config.check import validate
+from fakedetect_jax.config.files import names, open_config
 from fakedetect_jax.configs import base
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.deployment.inference import INPUTS, make_forward
+from fakedetect_jax.errors import ConfigError
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.training.state import create_state
 
-FOLDER = Path(__file__).parents[2] / "configs"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "base"))
+ARGUMENTS = {"sbi_convnext_tiny": ("small", "base")}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_builds(name):
-    config = importlib.import_module(f"fakedetect_jax.configs.{name}").get_config()
+@pytest.mark.parametrize(
+    "reference", [*names(), *(f"{name}:{arg}" for name, args in ARGUMENTS.items() for arg in args)]
+)
+def test_builds(reference):
+    config = open_config(reference).get_config()
     validate(config, base.get_config())
     frames, size = config.clip.frames, config.clip.size
     model = experiment.make_model(config)
@@ -52,5 +52,26 @@ def test_builds(name):
     assert (scores.shape, frame_scores.shape) == ((rows,), (rows, frames))
 
 
-def test_there_are_configs():
-    assert {"demo", "sbi_convnext_tiny"} <= set(NAMES)
+def test_an_argument_chooses_the_backbone_and_its_weights():
+    config = open_config("sbi_convnext_tiny:base").get_config()
+    assert config.name == "sbi_convnext_base"
+    assert config.model.options.spatial.variant == "base"
+    assert config.model.init_from == "hf:timm/convnext_base.fb_in1k"
+    assert open_config("sbi_convnext_tiny").get_config() == open_config("sbi_convnext_tiny:tiny").get_config()
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("sbi_convnext_tiny:huge", "'huge'; it must be one of tiny, small, base"),
+        ("demo:fast", "'fast'; this config takes none"),
+        ("demo_pretrained:fast", "'fast'; this config takes none"),
+    ],
+)
+def test_an_argument_that_a_config_does_not_know_is_refused(reference, words):
+    with pytest.raises(ConfigError, match=words):
+        open_config(reference).get_config()
+
+
+def test_the_sweep_of_the_demo_is_over_the_seeds_of_its_figures():
+    assert open_config("demo").sweep() == [{"seed": 0}, {"seed": 1}, {"seed": 2}]

@@ -15,7 +15,7 @@ from fakedetect_jax.models.catalogue import CATALOGUE
     [
         ("dropout=0.1", {"dropout": 0.1}),
         ("dropout=1", {"dropout": 1}),
-        ("dtype=bfloat16", {"dtype": "bfloat16"}),
+        ("normalisation=half", {"normalisation": "half"}),
         ("spatial.variant=base", {"spatial": {"variant": "base"}}),
         ("motion.cell=4", {"motion": {"cell": 4, "filters": 3}}),
         ("motion.widths=(8, 16)", {"motion": {"cell": 8, "filters": 3, "widths": (8, 16)}}),
@@ -68,6 +68,8 @@ def test_a_value_may_be_an_argument_of_its_own():
         ("motion.cell", "2.5", "config.model.options.motion.cell='2.5'; it must be a whole number"),
         ("motion.widths", "8", "config.model.options.motion.widths='8'; it must be whole numbers, as"),
         ("spatial.variant.x", "1", "config.model.options.spatial.variant has no options of its own"),
+        ("dtype", "bfloat16", "config.model.options.dtype cannot be set; config.train.dtype"),
+        ("spatial.dtype", "bfloat16", "config.model.options.spatial.dtype cannot be set; config.train.dtype"),
         ("", "1", "config.model.options has no option ''"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 import simplejpeg
 from safetensors.numpy import load_file, save_file
 
-from fakedetect_jax.cli.main import _parser
+from fakedetect_jax.cli.main import make_parser
 from fakedetect_jax.data import index, videos
 from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index, open_split, read_report
@@ -99,7 +99,7 @@ def test_the_remedy_for_what_is_not_built_can_be_typed(tmp_path, dataset, varian
         dataset_folder(tmp_path, dataset)
     command = remedy(error)
     assert command[0] == "fakedetect"
-    arguments = _parser().parse_args(command[1:])
+    arguments = make_parser().parse_args(command[1:])
     assert (arguments.name, arguments.variant) == (dataset.split("/")[0], variant)
 
 

@@ -147,7 +147,8 @@ def test_a_spec_survives_json():
     ],
 )
 def test_an_extraction_says_the_build_options_that_give_it(extraction, flags):
-    from fakedetect_jax.cli.main import _extraction, _parser
+    from fakedetect_jax.cli.build import make_extraction
+    from fakedetect_jax.cli.main import make_parser
 
     assert extraction.flags == flags
-    assert _extraction(_parser().parse_args(["build", "video_folder", *flags.split()])) == extraction
+    assert make_extraction(make_parser().parse_args(["build", "video_folder", *flags.split()])) == extraction

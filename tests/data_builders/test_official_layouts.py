@@ -10,8 +10,8 @@ import pytest
 
 from fakedetect_jax.data.index import load_index, open_split
 from fakedetect_jax.data_builders.engine.build import build, check
-from fakedetect_jax.data_builders.engine.listing import SourceError
 from fakedetect_jax.data_builders.engine.report import describe_listing
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.faces import Extraction, extract
 from fakedetect_jax.faces.video import open_video
 from tests.tiny_dataset import FACE

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from fakedetect_jax.data_builders.engine.build import prepare
-from fakedetect_jax.data_builders.engine.execution import Execution
+from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.errors import FakedetectError
 from tests.tiny_dataset import TinyFaces
 
@@ -23,6 +23,6 @@ if __name__ == "__main__":
     os.environ[SECONDS] = seconds  # the workers inherit it
     TinyFaces.materialise = staticmethod(slow_path)
     try:
-        prepare(TinyFaces(data_dir=folder), execution=Execution(workers=int(workers)))
+        prepare(TinyFaces(data_dir=folder), workers=Workers(processes=int(workers)))
     except FakedetectError as error:
         sys.exit(str(error))

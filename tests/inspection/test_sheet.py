@@ -11,7 +11,7 @@ import pytest
 from fakedetect_jax.cli import main as cli
 from fakedetect_jax.data.index import DatasetNotBuilt
 from fakedetect_jax.data_builders.engine.build import prepare
-from fakedetect_jax.data_builders.engine.listing import Listing, VideoItem
+from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.inspection import sheet, survey
 from fakedetect_jax.inspection.distribution import BINS, distribution
 from fakedetect_jax.inspection.failures import generalise, group_failures

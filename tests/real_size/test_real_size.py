@@ -11,7 +11,7 @@ from fakedetect_jax.configs import base
 from fakedetect_jax.data.index import load_index
 from fakedetect_jax.data.videos import select
 from fakedetect_jax.data_builders.engine.build import prepare
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.deployment.inference import load_detector
 from fakedetect_jax.evaluation.scores import read_csv
 from fakedetect_jax.experiment import evaluate, export, train

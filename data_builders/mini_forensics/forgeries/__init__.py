@@ -1,4 +1,4 @@
-"""Classical face forgeries, one a file: target and donor, frames and landmarks -> frames.
+"""Classical face forgeries, one per file; each turns frames and landmarks of a target and a donor into forged frames.
 
-None shares code with the self-blending that trains a detector: what it learns there has to carry over.
+They share no code with the self-blending that trains a detector: what it learns there has to carry over.
 """

@@ -1,5 +1,7 @@
 """Colour transfer between two faces: Reinhard et al., "Color transfer between images", 2001, in CIE Lab."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import cv2
@@ -7,7 +9,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 _MEMORY = 0.8
-_WEAKEST, _STRONGEST = 0.5, 1.4  # limits of the contrast gain, or a flat face is blown up to noise
+_WEAKEST, _STRONGEST = (
+    0.5,
+    1.4,
+)  # limits of the contrast gain; without them, a flat face is amplified to noise
 
 
 class Statistics(NamedTuple):
@@ -32,7 +37,7 @@ def statistics(
 
 
 def blend(before: Statistics, now: Statistics) -> Statistics:
-    """Move slowly from the statistics of the frames before to those of this one, or the face flickers."""
+    """Move slowly from the statistics of earlier frames to those of this one; otherwise the face flickers."""
     return Statistics(*(_MEMORY * old + (1 - _MEMORY) * new for old, new in zip(before, now, strict=True)))
 
 

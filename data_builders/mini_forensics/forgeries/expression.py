@@ -1,5 +1,7 @@
 """How far mouth and eyes are open, measured on one face mesh and set on another."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +15,11 @@ OUTER_LIPS = np.array(
 INNER_LIPS = np.array(
     [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191]
 )
-# Rows: lower inner lip and below it the chin; each moves down by a share of the jaw's drop.
+# The lower lip, and below it the chin; each moves down by a share of the jaw's drop.
 _LOWER_LIP = np.array([95, 88, 178, 87, 14, 317, 402, 318, 324, 146, 91, 181, 84, 17, 314, 405, 321, 375])
 _CHIN = np.array([200, 199, 18, 83, 313, 182, 406, 201, 421, 208, 428])
 _CORNERS = np.array([61, 78, 291, 308])
-# Upper lid over lower lid, the same columns.
+# The upper lids and, in the same columns, the lower lids.
 _LIDS = np.array(
     [
         [246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398],
@@ -29,7 +31,7 @@ _BROWS = np.array([70, 63, 105, 66, 107, 300, 293, 334, 296, 336])
 
 
 class Expression(NamedTuple):
-    """Lengths in eye distances; arrays over frames."""
+    """The openings of mouth and eyes in every frame, in eye distances."""
 
     mouth_open: Float[np.ndarray, " t"]
     mouth_width: Float[np.ndarray, " t"]
@@ -37,7 +39,7 @@ class Expression(NamedTuple):
 
 
 def measure(landmarks: Float[np.ndarray, "t 468 2"]) -> Expression:
-    """The expression in every frame of a clip."""
+    """Measure the expression in every frame of a clip."""
     unit = np.array([eye_distance(points) for points in landmarks])
     lids = np.linalg.norm(landmarks[:, _LIDS[0]] - landmarks[:, _LIDS[1]], axis=2)
     return Expression(
@@ -48,7 +50,7 @@ def measure(landmarks: Float[np.ndarray, "t 468 2"]) -> Expression:
 
 
 def control_points(oval: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
-    """The mesh points that a warp has to respect: lips, chin, lids, and what stays fixed around them."""
+    """Return the mesh points that a warp has to respect: lips, chin, lids, and what stays fixed around them."""
     moving = np.concatenate([OUTER_LIPS, INNER_LIPS, _CHIN, _LIDS.ravel()])
     return np.concatenate([moving, _NOSE_AND_CHEEKS, _BROWS, [33, 133, 362, 263], oval])
 
@@ -59,10 +61,10 @@ def pose(
     """Move lips, chin and upper lids of one face.
 
     Args:
-        points: 468 landmarks in pixels.
-        mouth_drop: how far the lower lip goes down the face's own axis, in eye distances.
-        mouth_widen: how far each corner goes outwards, in eye distances.
-        eye_scale: factor on the opening between the lids.
+        points: The landmarks in pixels.
+        mouth_drop: How far the lower lip moves down the face's own axis, in eye distances.
+        mouth_widen: How far each corner of the mouth moves outwards, in eye distances.
+        eye_scale: The factor on the opening between the lids.
 
     Returns:
         The moved landmarks, in pixels.
@@ -74,7 +76,7 @@ def pose(
     moved = points.astype(np.float64)
     middle = points[[13, 14]].mean(axis=0)
     half_width = np.linalg.norm(points[61] - points[291]) / 2
-    # The lip bows: all of the drop in the middle, none at the corners.
+    # The lip bows: its middle takes all of the drop, its corners none.
     along = np.abs((points[_LOWER_LIP] - middle) @ across) / half_width
     moved[_LOWER_LIP] += mouth_drop * unit * down * np.clip(1 - along**2, 0, 1)[:, None]
     moved[_CHIN] += 0.6 * mouth_drop * unit * down

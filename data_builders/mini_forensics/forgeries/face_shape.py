@@ -1,4 +1,6 @@
-"""What the forgeries know of the 468-point face mesh: its outline, and masks and alignments made from it."""
+"""What the forgeries know about the 468-point face mesh: its outline, and masks and alignments made from it."""
+
+from __future__ import annotations
 
 import cv2
 import numpy as np
@@ -19,13 +21,13 @@ EYE_CORNERS = np.array([33, 133, 362, 263])
 
 
 def eye_distance(points: Float[np.ndarray, "468 2"]) -> float:
-    """Distance between the middles of the two eyes, in pixels."""
+    """Return the distance between the middles of the two eyes, in pixels."""
     corners = points[EYE_CORNERS]
     return float(np.linalg.norm(corners[:2].mean(axis=0) - corners[2:].mean(axis=0)))
 
 
 def polygon_mask(points: Float[np.ndarray, "n 2"], size: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-    """1 inside the convex hull of the points, 0 outside; size is (height, width)."""
+    """Return a mask that is 1 inside the convex hull of the points and 0 outside; `size` is (height, width)."""
     mask = np.zeros(size, np.uint8)
     hull = cv2.convexHull(np.rint(points * 16).astype(np.int32))
     cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_AA, shift=4)
@@ -35,14 +37,14 @@ def polygon_mask(points: Float[np.ndarray, "n 2"], size: tuple[int, int]) -> Flo
 def inner_face_mask(
     points: Float[np.ndarray, "468 2"], size: tuple[int, int], *, inset: float
 ) -> Float32[np.ndarray, "h w"]:
-    """The hull of jaw and brows, shrunk by `inset` eye distances on every side; size is (height, width).
+    """Return a mask of the hull of jaw and brows, shrunk by `inset` eye distances; `size` is (height, width).
 
-    The forehead above the brows stays outside: there the donor's hair would come along.
+    The forehead above the brows stays outside, because the donor's hair would come along with it.
     """
     lift = _BROW_MARGIN * (points[_MID_BROW] - points[_NOSE_TIP])
     mask = polygon_mask(np.concatenate([points[_JAW], points[_BROWS] + lift]), size)
     radius = max(1, round(inset * eye_distance(points)))
-    # The frame's own border must erode too, or a face that touches it gets a hard edge.
+    # The frame's own border must erode too; otherwise a face that touches it gets a hard edge.
     return cv2.erode(
         mask,
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)),
@@ -52,12 +54,12 @@ def inner_face_mask(
 
 
 def feather(mask: Float32[np.ndarray, "h w"], sigma: float) -> Float32[np.ndarray, "h w"]:
-    """Gaussian blur of a mask, sigma in pixels."""
+    """Blur a mask by a Gaussian, sigma in pixels."""
     return cv2.GaussianBlur(mask, (0, 0), max(sigma, 0.5))
 
 
 def face_window(points: Float[np.ndarray, "468 2"], size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns around the face and a quarter of an eye distance more; size is (height, width)."""
+    """Return the rows and columns around a face plus a quarter of an eye distance; `size` is (height, width)."""
     margin = eye_distance(points) / 4
     low = np.maximum(np.floor(points.min(axis=0) - margin), 0).astype(int)
     high = np.minimum(np.ceil(points.max(axis=0) + margin), np.array(size[::-1])).astype(int)
@@ -67,10 +69,13 @@ def face_window(points: Float[np.ndarray, "468 2"], size: tuple[int, int]) -> tu
 def similarity(
     source: Float[np.ndarray, "n 2"], destination: Float[np.ndarray, "n 2"]
 ) -> Float[np.ndarray, "2 3"]:
-    """Least-squares rotation, scale and shift from source to destination.
+    """Fit rotation, scale and shift from source to destination by least squares.
 
-    In the complex plane it is one linear regression; see Umeyama, "Least-squares estimation of
-    transformation parameters between two point patterns", PAMI 1991, for the general case.
+    In the complex plane, this is one linear regression; for the general case see Umeyama, "Least-squares estimation of
+    transformation parameters between two point patterns", PAMI 1991.
+
+    Returns:
+        The affine that maps (x, y, 1) of the source to (x, y) of the destination.
     """
     a, b = (points[:, 0] + 1j * points[:, 1] for points in (source, destination))
     turn = np.vdot(a - a.mean(), b - b.mean()) / np.vdot(a - a.mean(), a - a.mean()).real
@@ -79,7 +84,7 @@ def similarity(
 
 
 def triangles(points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "m 3"]:
-    """Delaunay triangulation: indices of the points, three a triangle."""
+    """Triangulate points after Delaunay; a row holds the indices of a triangle's three corners."""
     low = np.floor(points.min(axis=0)).astype(int) - 2
     extent = np.ceil(points.max(axis=0)).astype(int) + 3 - low
     subdivision = cv2.Subdiv2D((int(low[0]), int(low[1]), int(extent[0]), int(extent[1])))

@@ -1,5 +1,7 @@
 """Gradient-domain face swap: the donor's gradients, solved to meet the target's colours at the seam."""
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -24,10 +26,19 @@ def poisson_swap(
 ) -> UInt8[np.ndarray, "t h w 3"]:
     """Align the donor's face to the target's by a similarity and clone it with Poisson's equation.
 
-    Pérez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003 (OpenCV's seamlessClone, importing
-    gradients). The donor's contrast is first brought to the target's, or a harshly lit donor burns out a
-    dark target. Shape and expression stay the donor's. Frames are BGR, landmarks in pixels; the donor's
-    clip is played from a start that the seed chooses and loops.
+    The method is Pérez, Gangnet, Blake, "Poisson image editing", SIGGRAPH 2003 (OpenCV's seamlessClone, importing
+    gradients). The donor's contrast is first matched to the target's; otherwise a harshly lit donor burns out a dark
+    target. Shape and expression stay the donor's.
+
+    Args:
+        target_frames: The frames to forge, BGR.
+        target_landmarks: Their landmarks in pixels.
+        donor_frames: The donor's clip, BGR, played in a loop from a frame that the seed chooses.
+        donor_landmarks: Its landmarks in pixels.
+        seed: Decides where the donor's clip begins.
+
+    Returns:
+        The forged frames, BGR.
     """
     start = int(np.random.default_rng(seed).integers(len(donor_frames)))
     statistics = None
@@ -57,8 +68,8 @@ def poisson_swap(
 def _clone(
     source: UInt8[np.ndarray, "h w 3"], frame: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """seamlessClone with the masked region left where it is."""
-    # It needs a ring of free pixels around the mask.
+    """Clone by seamlessClone with the masked region left in its place."""
+    # seamlessClone needs a ring of free pixels around the mask.
     mask[:2], mask[-2:], mask[:, :2], mask[:, -2:] = 0, 0, 0, 0
     x, y, w, h = cv2.boundingRect(mask)
     centre = (x + w // 2, y + h // 2)

@@ -1,5 +1,7 @@
 """Reenactment: the target's own face, warped to the mouth and eye motion of somebody else."""
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 from jaxtyping import Complex128, Float, Float32, UInt8
@@ -15,7 +17,7 @@ from fakedetect_jax.data_builders.mini_forensics.forgeries.face_shape import (
     similarity,
 )
 
-# The face is warped in an upright square of this side, as reenactment renders at a fixed resolution.
+# The face is warped in an upright square of this many pixels, because reenactment renders at a fixed resolution.
 _SIZE = 160
 _UNIT = 0.30  # eye distance there, as a share of the side
 _GRID = 5
@@ -35,11 +37,20 @@ def reenact(
 ) -> UInt8[np.ndarray, "t h w 3"]:
     """Give the target the donor's mouth and eye opening, and talk over it; only those regions are replaced.
 
-    Expression transfer after Face2Face (Thies et al., CVPR 2016), done in the image: moving least squares
-    (Schaefer, McPhail, Warren, "Image deformation using moving least squares", SIGGRAPH 2006, similarity
-    form) of the landmarks, a synthesised mouth cavity where closed lips part, and a feathered blend. The
-    warp runs in an aligned square of 160 px and back, and softens the region. Frames are BGR, landmarks in
-    pixels. The donor gives motion, no pixels.
+    This is expression transfer after Face2Face (Thies et al., CVPR 2016), done in the image: moving least squares of
+    the landmarks (Schaefer, McPhail, Warren, "Image deformation using moving least squares", SIGGRAPH 2006, similarity
+    form), a synthesised mouth cavity where closed lips part, and a feathered blend. The warp goes through an aligned
+    square of 160 px and back, which softens the region. The donor gives motion, no pixels.
+
+    Args:
+        target_frames: The frames to forge, BGR.
+        target_landmarks: Their landmarks in pixels.
+        donor_frames: Not used.
+        donor_landmarks: The donor's landmarks in pixels, played in a loop from a frame that the seed chooses.
+        seed: Decides where the donor's clip begins, and how the target talks.
+
+    Returns:
+        The forged frames, BGR.
     """
     del donor_frames
     drop, widen, eyes = _motion(target_landmarks, donor_landmarks, np.random.default_rng(seed))
@@ -64,7 +75,7 @@ def reenact(
 def _motion(
     target: Float[np.ndarray, "t 468 2"], donor: Float[np.ndarray, "s 468 2"], rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
-    """Mouth drop, corner shift (eye distances), lid factor per frame: the donor's expression and a babble."""
+    """Return mouth drop, corner shift (both in eye distances) and lid factor per frame: the donor's, plus a babble."""
     count = len(target)
     own, other = expression.measure(target), expression.measure(donor)
     played = (int(rng.integers(len(donor))) + np.arange(count)) % len(donor)
@@ -80,7 +91,7 @@ def _motion(
 
 
 def _upright(points: Float[np.ndarray, "468 2"]) -> Float[np.ndarray, "2 3"]:
-    """Affine from the frame to the square: eyes level, face centred."""
+    """Return the affine from the frame to the square, where the eyes are level and the face is centred."""
     eyes = np.stack([points[[33, 133]].mean(axis=0), points[[362, 263]].mean(axis=0)])
     left, right, height = (0.5 - _UNIT / 2) * _SIZE, (0.5 + _UNIT / 2) * _SIZE, 0.36 * _SIZE
     return similarity(eyes, np.array([[left, height], [right, height]]))
@@ -91,7 +102,7 @@ def _deform(
     before: Float[np.ndarray, "n 2"],
     after: Float[np.ndarray, "n 2"],
 ) -> UInt8[np.ndarray, "s s 3"]:
-    """Moving least squares from the wanted positions back to the given ones, on a grid, then bilinear."""
+    """Warp by moving least squares from the wanted positions back to the given ones, on a grid, then bilinearly."""
     p, q = _complex(after), _complex(before)
     ticks = np.arange(0, _SIZE + _GRID, _GRID)
     v = (ticks[None, :] + 1j * ticks[:, None]).reshape(-1, 1)
@@ -101,7 +112,7 @@ def _deform(
     p_hat, q_hat = p - p_mean[:, None], q - q_mean[:, None]
     turn = (weight * p_hat.conj() * q_hat).sum(axis=1) / (weight * np.abs(p_hat) ** 2).sum(axis=1)
     back = ((v[:, 0] - p_mean) * turn + q_mean).reshape(len(ticks), len(ticks))
-    # Grid node k lies on pixel k * _GRID: an affine map enlarges it without resize's half-pixel shift.
+    # Grid node k is at pixel k * _GRID; an affine map enlarges the grid without resize's half-pixel shift.
     enlarge = np.array([[_GRID, 0, 0], [0, _GRID, 0]], np.float64)
     coarse = np.stack([back.real, back.imag], axis=2).astype(np.float32)
     where = cv2.warpAffine(coarse, enlarge, (_SIZE, _SIZE), flags=cv2.INTER_LINEAR)
@@ -115,7 +126,7 @@ def _complex(points: Float[np.ndarray, "n 2"]) -> Complex128[np.ndarray, " n"]:
 def _fill_mouth(
     face: Float32[np.ndarray, "s s 3"], points: Float[np.ndarray, "468 2"], amount: float
 ) -> Float32[np.ndarray, "s s 3"]:
-    """Paint a cavity and the upper teeth's edge between the inner lips; `amount` in [0, 1]."""
+    """Paint a cavity and the edge of the upper teeth between the inner lips; `amount` is in [0, 1]."""
     if amount == 0:
         return face
     lips = points[expression.INNER_LIPS]
@@ -124,7 +135,7 @@ def _fill_mouth(
     depth = (np.arange(_SIZE) - lips[:, 1].min()) / max(float(np.ptp(lips[:, 1])), 1.0)
     middle, half = lips[:, 0].mean(), np.ptp(lips[:, 0]) / 2
     across = np.abs(np.arange(_SIZE) - middle) / half
-    # Teeth hang from the upper lip and fade to the corners; the tongue lightens the floor a little.
+    # Teeth hang from the upper lip and fade towards the corners; the tongue lightens the floor a little.
     teeth = np.clip(1.5 - 4 * depth, 0, 1)[:, None] * np.clip(1.6 - 2 * across, 0, 1)[None, :]
     floor = np.clip(depth - 0.4, 0, 0.6)[:, None, None]
     cavity = skin * np.array([0.18, 0.15, 0.28]) + floor * skin * np.array([0.25, 0.2, 0.35])
@@ -137,7 +148,7 @@ def _fill_mouth(
 def _regions(
     before: Float[np.ndarray, "468 2"], after: Float[np.ndarray, "468 2"]
 ) -> Float32[np.ndarray, "s s"]:
-    """Soft mask over mouth and chin, and over the eyes, both before and after the motion."""
+    """Return a soft mask over mouth, chin and eyes, both before and after the motion."""
     unit = eye_distance(before)
     mask = np.zeros((_SIZE, _SIZE), np.float32)
     eyes = (np.array([33, 246, 159, 173, 133, 145, 105]), np.array([263, 466, 386, 398, 362, 374, 334]))

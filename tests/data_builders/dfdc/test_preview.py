@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fakedetect_jax.data_builders.dfdc.layout import list_videos
 from fakedetect_jax.data_builders.dfdc.preview import draw_actors, parse_actors
-from fakedetect_jax.data_builders.engine.listing import SourceError, VideoItem
+from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 
 
 def real(actor: int, split: str = "train") -> tuple[str, dict]:
@@ -72,12 +73,12 @@ def test_preview_names_that_tell_no_actor_train_and_are_counted(tmp_path):
     listing = list_videos(make_preview(tmp_path, [odd, real(1), real(2)]), "preview")
     (item,) = [item for item in listing.items if item.video_id == "oddname"]
     assert (item.split, item.identity, item.method) == ("train", "", "method_A")
-    assert any(note.startswith("1 videos do not tell") for note in listing.notes)
+    assert any(note.startswith("Videos that do not name their actors: 1,") for note in listing.notes)
 
 
 def test_actors_that_dataset_json_has_in_both_sets_are_noted(tmp_path):
     make_preview(tmp_path, [real(1), real(2), fake(3, 2, "A", "test")])
-    assert any("1 actors in train and in test" in note for note in list_videos(tmp_path, "preview").notes)
+    assert any("in train and in test: 1," in note for note in list_videos(tmp_path, "preview").notes)
 
 
 def test_preview_videos_that_are_missing_or_unlisted(tmp_path):

@@ -10,10 +10,18 @@ from pathlib import Path
 import pytest
 
 from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index
-from fakedetect_jax.data_builders.engine import execution
-from fakedetect_jax.data_builders.engine.build import TooManyFailures, build, check, create_builder, prepare
-from fakedetect_jax.data_builders.engine.execution import Execution
-from fakedetect_jax.data_builders.engine.listing import Listing, SourceError
+from fakedetect_jax.data_builders.engine import one_video
+from fakedetect_jax.data_builders.engine.build import (
+    TooManyFailures,
+    build,
+    check,
+    create_builder,
+    names,
+    prepare,
+)
+from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.video_item import Listing
+from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.faces.choice import FrameChoice
@@ -49,7 +57,7 @@ def test_a_killed_build_goes_on_and_equals_an_uninterrupted_one(tmp_path, whole,
 
 def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
     calls = []
-    extract = execution.extract
+    extract = one_video.extract
 
     def counted(path, **options):
         calls.append(path)
@@ -57,7 +65,7 @@ def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return extract(path, **options)
 
-    monkeypatch.setattr(execution, "extract", counted)
+    monkeypatch.setattr(one_video, "extract", counted)
     with pytest.raises(KeyboardInterrupt):
         build_tiny(tmp_path)
     build_tiny(tmp_path)
@@ -67,19 +75,19 @@ def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
 
 
 def test_two_processes_give_the_same_dataset(tmp_path, whole):
-    folder, _ = prepare(TinyFaces(data_dir=tmp_path), execution=Execution(workers=2))
+    folder, _ = prepare(TinyFaces(data_dir=tmp_path), workers=Workers(processes=2))
     assert records(folder) == whole
 
 
 def test_beam_gives_the_same_dataset(tmp_path, whole):
     pytest.importorskip("apache_beam")
-    folder, _ = prepare(TinyFaces(data_dir=tmp_path), execution=Execution(workers=2, runner="direct"))
+    folder, _ = prepare(TinyFaces(data_dir=tmp_path), workers=Workers(processes=2, runner="direct"))
     assert records(folder) == whole
 
 
 def test_an_unknown_runner_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"runner 'slurm'.*dataflow"):
-        prepare(TinyFaces(data_dir=tmp_path), execution=Execution(runner="slurm"))
+        prepare(TinyFaces(data_dir=tmp_path), workers=Workers(runner="slurm"))
 
 
 class Crashing(TinyFaces):
@@ -96,7 +104,7 @@ class Crashing(TinyFaces):
 
 
 def test_a_video_that_kills_its_decoder_is_one_failed_video(tmp_path):
-    _, report = prepare(Crashing(data_dir=tmp_path), execution=Execution(workers=2))
+    _, report = prepare(Crashing(data_dir=tmp_path), workers=Workers(processes=2))
     failures = {video["video_id"]: video["failure"] for video in report["videos"] if video["failure"]}
     assert failures.keys() == {"train1_real", "train2_real"}
     assert "crashes the decoder" in failures["train1_real"]
@@ -146,7 +154,7 @@ class TwoSplits(TinyFaces):
 
 
 def test_shared_people_are_an_error_before_anything_is_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(execution, "extract", None)
+    monkeypatch.setattr(one_video, "extract", None)
     with pytest.raises(ValueError, match=r"identity 'train0' is in split 'train'.*swap/test2_swap"):
         prepare(TwoSplits(data_dir=tmp_path))
 
@@ -162,6 +170,39 @@ def test_a_missing_source_is_named_with_its_place(tmp_path):
         build("faceforensic", tmp_path)
 
 
+@pytest.mark.parametrize("name", sorted(set(names()) - {"mini_forensics"}))
+def test_a_variant_that_a_dataset_lacks_is_named_with_those_it_has(tmp_path, name):
+    known = create_builder(name, tmp_path).VARIANTS
+    with pytest.raises(FakedetectError) as caught:
+        check(name, source=tmp_path, variant="c99")
+    assert str(caught.value).startswith(f"{name}: no variant 'c99'; ")
+    assert str(caught.value).endswith(f"there are {list(known)}" if known else "it has none")
+
+
+@pytest.mark.parametrize("source", ["gs://bucket/videos", "s3://bucket/videos", Path("gs://bucket/videos")])
+def test_a_source_in_a_bucket_is_refused_with_the_remedy(tmp_path, source, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gs:/bucket/videos/real").mkdir(parents=True)
+    with pytest.raises(
+        SourceError, match=r"^video_folder: --source (gs|s3):/.*cannot read.*gcloud storage cp"
+    ):
+        check("video_folder", source=source)
+
+
+@pytest.mark.parametrize("out", ["gs://bucket/data", Path("gs://bucket/data")])
+def test_building_into_a_bucket_is_refused_with_the_remedy(tmp_path, out, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FakedetectError, match=r"^--out gs:/.*local folder.*gcloud storage cp -r"):
+        build("mini_forensics", out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_local_folder_may_have_a_colon_in_its_name(tmp_path):
+    (tmp_path / "a:b/real/v").mkdir(parents=True)
+    shutil.copy(FACE, tmp_path / "a:b/real/v.mp4")
+    assert len(check("video_folder", source=tmp_path / "a:b").items) == 1
+
+
 def test_a_name_may_have_its_variant_behind_a_slash(tmp_path):
     def named(*arguments, **options):
         return create_builder(*arguments, data_dir=tmp_path, **options)
@@ -171,7 +212,7 @@ def test_a_name_may_have_its_variant_behind_a_slash(tmp_path):
     assert named("faceforensics/c40", variant="c40").variant == "c40"
     with pytest.raises(FakedetectError, match=r"no variant 'c24'; there are \['c23'.*'dfd_raw'\]"):
         named("faceforensics/c24")
-    with pytest.raises(FakedetectError, match=r"'c23' behind the name and --variant c40; give one"):
+    with pytest.raises(FakedetectError, match=r"faceforensics/c23 and --variant c40 .*give only one"):
         named("faceforensics/c23", variant="c40")
     with pytest.raises(FakedetectError, match=r"video_folder: no variant 'c23'; it has none"):
         named("video_folder/c23")

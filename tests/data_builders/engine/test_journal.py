@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fakedetect_jax.data_builders.engine.journal import PART_FRAMES, Journal
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.faces import FaceSequence
 
 

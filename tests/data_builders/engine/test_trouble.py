@@ -10,12 +10,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from fakedetect_jax.data_builders.engine import execution
+from fakedetect_jax.data_builders.engine import one_video
 from fakedetect_jax.data_builders.engine.build import TooManyFailures, prepare
-from fakedetect_jax.data_builders.engine.execution import Execution, extract_item
 from fakedetect_jax.data_builders.engine.journal import Journal
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.one_video import extract_item
 from fakedetect_jax.data_builders.engine.trouble import NoRoom, VideosUndone
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
+from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.faces import Extraction, VideoError
 from tests.tiny_dataset import BROKEN, FACE, TinyFaces, build_tiny
 
@@ -50,7 +51,7 @@ def raising(error):
 )
 def test_trouble_of_the_moment_is_told_and_not_journalled(tmp_path, monkeypatch, error):
     journal = Journal(tmp_path, {})
-    monkeypatch.setattr(execution, "extract", raising(error))
+    monkeypatch.setattr(one_video, "extract", raising(error))
     item, trouble = extracted(journal)
     assert trouble.key == "real/v"
     assert trouble.reason == f"{type(error).__name__}: {error}"
@@ -70,7 +71,7 @@ def test_a_full_disk_is_known_in_all_its_forms(tmp_path, monkeypatch, number, ki
     else:
         # safetensors and ArrayRecord report the system's errors in words of their own.
         error = RuntimeError(f"I/O error: {os.strerror(number)} (os error {number})")
-    monkeypatch.setattr(execution, "extract", raising(error))
+    monkeypatch.setattr(one_video, "extract", raising(error))
     journal = Journal(tmp_path, {})
     item, trouble = extracted(journal)
     assert trouble.no_room
@@ -84,7 +85,7 @@ def test_the_videos_own_faults_are_journalled(tmp_path, monkeypatch):
     assert "README.md" in journal.outcome(item)["failure"]
 
     journal = Journal(tmp_path / "opencv", {})
-    monkeypatch.setattr(execution, "extract", raising(cv2.error("bad image")))
+    monkeypatch.setattr(one_video, "extract", raising(cv2.error("bad image")))
     item, trouble = extracted(journal)
     assert trouble is None
     assert journal.outcome(item)["failure"] == "error: bad image"
@@ -93,7 +94,7 @@ def test_the_videos_own_faults_are_journalled(tmp_path, monkeypatch):
 def test_want_of_memory_in_opencv_is_not_the_videos_fault(tmp_path, monkeypatch):
     error = cv2.error("Failed to allocate")
     error.code = cv2.Error.StsNoMem
-    monkeypatch.setattr(execution, "extract", raising(error))
+    monkeypatch.setattr(one_video, "extract", raising(error))
     journal = Journal(tmp_path, {})
     item, trouble = extracted(journal)
     assert trouble.reason == "error: Failed to allocate"
@@ -104,7 +105,7 @@ def test_a_file_that_cannot_be_read_is_not_a_broken_video(tmp_path, monkeypatch)
     # OpenCV says of both that it cannot open them.
     video = tmp_path / "v.mp4"
     shutil.copy(FACE, video)
-    monkeypatch.setattr(execution, "extract", raising(VideoError("not a video")))
+    monkeypatch.setattr(one_video, "extract", raising(VideoError("not a video")))
     monkeypatch.setattr(Path, "open", raising(OSError(errno.EIO, "Input/output error")))
     journal = Journal(tmp_path / "journal", {})
     item, trouble = extracted(journal, source=video)
@@ -130,16 +131,16 @@ def unlucky_path(item, folder):
 
 
 @pytest.mark.parametrize(
-    "execution", [Execution(), Execution(workers=2), Execution(workers=2, runner="direct")], ids=str
+    "workers", [Workers(), Workers(processes=2), Workers(processes=2, runner="direct")], ids=str
 )
-def test_a_build_with_undone_videos_does_the_others_and_writes_no_dataset(tmp_path, monkeypatch, execution):
-    if execution.runner:
+def test_a_build_with_undone_videos_does_the_others_and_writes_no_dataset(tmp_path, monkeypatch, workers):
+    if workers.runner:
         pytest.importorskip("apache_beam")
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(unlucky_path))
     with pytest.raises(
-        VideosUndone, match=rf"1 of 9 videos.*real/{VICTIM}: OSError: .*output error.*the same line"
+        VideosUndone, match=rf"1 of 9 videos.*real/{VICTIM}: OSError: .*output error.*the same command"
     ) as caught:
-        prepare(TinyFaces(data_dir=tmp_path), execution=execution)
+        prepare(TinyFaces(data_dir=tmp_path), workers=workers)
     (log,) = (tmp_path / ".unfinished").rglob("*.log")
     assert str(log) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -173,9 +174,9 @@ def test_a_video_that_is_undone_each_time_is_built_without_once_its_file_is_away
             raise ValueError("a bug")
         return extract(path, **options)
 
-    extract = execution.extract
+    extract = one_video.extract
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(of_victim))
-    monkeypatch.setattr(execution, "extract", buggy)
+    monkeypatch.setattr(one_video, "extract", buggy)
     for _ in range(2):
         with pytest.raises(VideosUndone, match=r"ValueError: a bug.*moved away"):
             build_tiny(tmp_path / "data")
@@ -195,7 +196,7 @@ def full_disk_path(item, folder):
 def test_a_full_disk_stops_the_build_in_one_line(tmp_path, monkeypatch, workers):
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(full_disk_path))
     with pytest.raises(NoRoom) as caught:
-        prepare(TinyFaces(data_dir=tmp_path), execution=Execution(workers=workers))
+        prepare(TinyFaces(data_dir=tmp_path), workers=Workers(processes=workers))
     # The lock is free now, so nobody may be at work any more.
     assert not multiprocessing.active_children()
     assert str(tmp_path) in str(caught.value)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.video_folder.layout import Footage, list_videos, video_ids
 from fakedetect_jax.data_builders.video_folder.table import parse_method, parse_path
 
@@ -103,8 +103,8 @@ def test_a_linked_folder_is_counted(tmp_path):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("real/1.png", r"1\.png lies directly"),
-        ("fake/1.png", r"1\.png lies directly"),
+        ("real/1.png", r"1\.png is directly"),
+        ("fake/1.png", r"1\.png is directly"),
         ("fake/real/a.mp4", "cannot be called 'real'"),
         ("Videos/a.mp4", "no video in real/"),
     ],
@@ -195,8 +195,8 @@ PLAIN = "path,label,method,identity,split\nreal/a.mp4,real,,p1,test\nfake/m/a.mp
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (PLAIN.replace(",", ";").encode(), r"separated by ';'.*commas"),
-        (PLAIN.replace(",", "\t").encode(), r"separated by '\\t'.*commas"),
+        (PLAIN.replace(",", ";").encode(), r"';' separates.*commas"),
+        (PLAIN.replace(",", "\t").encode(), r"'\\t' separates.*commas"),
         (PLAIN.encode("utf-16"), "UTF-16.*save it as UTF-8"),
         (PLAIN.encode("utf-16-le"), "line 1: a NUL byte.*UTF-16.*save it as UTF-8"),
         (PLAIN.replace("real/a", "real/Zo\u00eb").encode("cp1252"), "line 2: byte 0xeb.*save it as UTF-8"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.wild_deepfake import archive as archive_module
 from fakedetect_jax.data_builders.wild_deepfake.archive import Limits, natural_key, read_images
 from fakedetect_jax.data_builders.wild_deepfake.layout import list_videos
@@ -48,19 +48,19 @@ def write(path: Path, tar: bytes) -> Path:
 
 
 FAULTS = {
-    "NUL in a pax path": (pax(path=b"1/a\0b/1.png") + IMAGE, r"the name '1/a\\x00b/1\.png' is no text"),
-    "path of other bytes": (pax(path=b"1/caf\xe9/1.png") + IMAGE, r"the name '1/caf\\udce9/1\.png' is no text"),
-    "name of other bytes": (header(tarfile.REGTYPE, 0, "1/caf\udce9/1.png"), r"\\udce9/1\.png' is no text"),
-    "escape": (header(tarfile.REGTYPE, 0, "1/\x1b[2J/1.png"), r"'1/\\x1b\[2J/1\.png' is no text"),
-    "long name": (pax(path=b"1/" + b"a" * 300 + b"/1.png") + IMAGE, "no text of at most 255 characters"),
+    "NUL in a pax path": (pax(path=b"1/a\0b/1.png") + IMAGE, r"the name '1/a\\x00b/1\.png' is not printable text"),
+    "path of other bytes": (pax(path=b"1/caf\xe9/1.png") + IMAGE, r"the name '1/caf\\udce9/1\.png' is not printable"),
+    "name of other bytes": (header(tarfile.REGTYPE, 0, "1/caf\udce9/1.png"), r"\\udce9/1\.png' is not printable text"),
+    "escape": (header(tarfile.REGTYPE, 0, "1/\x1b[2J/1.png"), r"'1/\\x1b\[2J/1\.png' is not printable text"),
+    "long name": (pax(path=b"1/" + b"a" * 300 + b"/1.png") + IMAGE, "not printable text of at most 255 characters"),
     "sparse map": (pax(GNU_sparse_map=b"a,b", GNU_sparse_size=b"1") + IMAGE, "a member has holes"),
     "sparse 1.0": (pax(GNU_sparse_major=b"1", GNU_sparse_minor=b"0") + IMAGE, "a member has holes"),
     "pax without length": (header(tarfile.XHDTYPE, 9) + block(b"path=a/b\n") + IMAGE, "extended header is broken"),
     "pax of length 0": (header(tarfile.XHDTYPE, 9) + block(b"0 path=a\n") + IMAGE, "extended header is broken"),
     "pax beyond its end": (header(tarfile.XHDTYPE, 9) + block(b"99 path=\n") + IMAGE, "extended header is broken"),
     "pax with a tail": (header(tarfile.XHDTYPE, 12) + block(b"9 a=bcde\nxyz") + IMAGE, "extended header is broken"),
-    "pax size": (pax(size=b"-1") + IMAGE, "a size that is no number"),
-    "path of all": (pax(path=b"2/2.png").replace(b"x" + bytes(100), b"g" + bytes(100), 1), "path or size of all"),
+    "pax size": (pax(size=b"-1") + IMAGE, "a size that is not a number"),
+    "path of all": (pax(path=b"2/2.png").replace(b"x" + bytes(100), b"g" + bytes(100), 1), "path or size for all"),
     "3,000 headers": ((header(tarfile.GNUTYPE_LONGNAME, 2) + block(b"a\0")) * 3000 + IMAGE, "9 headers before it"),
     "3,000 pax": (pax(comment=b"a") * 3000 + IMAGE, "9 headers before it"),
     "long link": (header(tarfile.GNUTYPE_LONGLINK, 70_000) + bytes(70_144) + IMAGE, "of 70000 bytes; the limits"),

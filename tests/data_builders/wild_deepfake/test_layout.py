@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.build import create_builder
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.wild_deepfake.layout import find_archives, list_videos, sequence_names
 from fakedetect_jax.data_builders.wild_deepfake.sequences import write_frames
-from fakedetect_jax.faces import VideoError
+from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.faces import Extraction, VideoError
 
 
 def make_archive(path: Path, names: list[str]) -> Path:
@@ -81,10 +83,17 @@ def test_archives_and_spellings(tmp_path):
     ]
     listing = list_videos(tmp_path)
     assert [item.video_id for item in listing.items] == ["test-9-1", "test-10-1", "test-100-1"]
-    assert sum("is not there" in note for note in listing.notes) == 3
+    assert sum("is missing, or holds no archive" in note for note in listing.notes) == 3
     (tmp_path / "real_test").mkdir()
     with pytest.raises(SourceError, match="real test"):
         list_videos(tmp_path)
+
+
+def test_a_second_border_is_refused(tmp_path):
+    with pytest.raises(
+        FakedetectError, match=r"wild_deepfake: --face-crops .*second border.*leave the option out"
+    ):
+        create_builder("wild_deepfake", tmp_path, extraction=Extraction(face_crops=True))
 
 
 def test_one_training_archive_is_not_cut(tmp_path):

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.data_builders.wild_deepfake import archive as archive_module
 from fakedetect_jax.data_builders.wild_deepfake import plain_copy
 from fakedetect_jax.data_builders.wild_deepfake.layout import list_videos

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fakedetect_jax.data_builders.engine.journal import Journal
-from fakedetect_jax.data_builders.engine.listing import VideoItem
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.data_builders.wild_deepfake import sequences
 from fakedetect_jax.data_builders.wild_deepfake.layout import list_videos
 from fakedetect_jax.data_builders.wild_deepfake.sequences import add_border, write_frames

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fakedetect_jax.augment.flip import MIRROR_ORDER
+from fakedetect_jax.faces.landmarks import MIRROR_ORDER
 from fakedetect_jax.models.video.face_graph import EDGES, PARTITIONS, hops, partitioned
 from fakedetect_jax.models.video.st_gcn import STGCN, STGCNTrunk, normalised_landmarks
 

@@ -1,4 +1,4 @@
-"""The official test list of Celeb-DF, whose labels are the reverse of ours."""
+"""The official test list of Celeb-DF, whose labels are the opposite of ours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fakedetect_jax.data_builders.celeb_df.names import FAKES, KINDS, kind_of, parse
-from fakedetect_jax.data_builders.engine.listing import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError
 
 LIST_NAME = "List_of_testing_videos.txt"
 _LINE = re.compile(r"([01])\s+([^/\s]+)/(?:videos/)?([^/\s]+)\.mp4")
@@ -15,12 +15,12 @@ Video = tuple[str, str]  # (kind of folder, file name without .mp4)
 
 
 def parse_test_list(content: str, path: Path) -> list[Video]:
-    """Reads the lines '<label> <folder>/<file>.mp4', in which 1 is real; `path` is for messages.
+    """Parse the lines '<label> <folder>/<file>.mp4', in which 1 is real; `path` is for messages.
 
-    The labels are only checked: what a video is follows from its folder.
+    The labels are only checked: the folder says what a video is.
 
     Raises:
-      SourceError: names the line that is not as published or contradicts its folder, or the list is empty.
+        SourceError: The list is empty, or a line is not as published or contradicts its folder; the message names it.
     """
     videos: dict[Video, None] = {}
     for number, line in enumerate(content.splitlines(), start=1):
@@ -28,7 +28,7 @@ def parse_test_list(content: str, path: Path) -> list[Video]:
             videos[_parse_line(line.strip(), f"{path}, line {number}: {line.strip()!r}")] = None
     if not videos:
         raise SourceError(
-            f"{path}: lists no video; take it from the download again, it lies beside the folders"
+            f"{path}: lists no video; take it from the download again, where it is beside the folders"
         )
     return list(videos)
 
@@ -44,10 +44,12 @@ def _parse_line(line: str, where: str) -> Video:
     if kind is None:
         raise SourceError(f"{where} names folder {folder!r}; the official ones are {KINDS}")
     if parse(kind, stem) is None:
-        raise SourceError(f"{where} names {stem!r}, which is no file name of {kind}; take the list again")
+        raise SourceError(
+            f"{where} names {stem!r}, but no file of {kind} has such a name; take the list from the download again"
+        )
     if (label == "0") != (kind == FAKES):
         raise SourceError(
             f"{where} has label {label} in {kind}; in the official list 1 is real and 0 is fake: "
-            "this one has been edited, take it from the download again"
+            "this list has been edited, take it from the download again"
         )
     return kind, stem

@@ -1,8 +1,9 @@
-"""Resampling along the axes: every scale and translation of the recipe is separable.
+"""Separable resampling, blur and smooth noise.
 
-On GPU and TPU an axis is one matrix product, which runs on the matrix unit, shards over the batch and needs no
-gather. The matrix is nearly all zeros, so a processor multiplies only tiles of it. Both give the same numbers.
-Precision is fixed to float32: the traces a forgery leaves are smaller than what bfloat16 rounds away.
+Every scale and translation of the recipe is separable. On GPU and TPU each axis is one matrix product, which runs on
+the matrix unit, shards over the batch and needs no gather. The matrix is nearly all zeros, so on a CPU only the tiles
+that hold non-zeros are multiplied. Both give the same numbers. Products run in float32 precision: the traces that a
+forgery leaves are smaller than what bfloat16 rounds away.
 """
 
 import functools
@@ -11,24 +12,35 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-Scalar = Float[Array, ""] | float
-# Share of a stored crop, which is loose, that the window around its face takes at most, but for odd ones.
+Scalar = Float[Array | np.ndarray, ""] | float | np.floating
+"""A real number, traced or not."""
+
+# A stored crop is loose: the window around its face takes at most this share of it, rare ones aside.
 _WIDEST_WINDOW = 0.75
-# Outputs that are computed together, and source pixels that are chosen together.
+# Outputs that are computed together, and source pixels that are selected together.
 _TILE, _BLOCK = 32, 16
+
+KNOTS = 48
+"""Noise knots along each axis of `elastic_displacement`.
+
+They span the image and a tenth of it beyond each edge: closer together than the recipe's sigma for any face that fills
+the window.
+"""
+_OVERHANG = 0.1
 
 
 class Sampling(NamedTuple):
     """How one axis is sampled: output j is the sum over k of shares[k, j] times the value at positions[k, j].
 
     Attributes:
-        positions: in source pixels (pixel centres at integer coordinates), for the clip or for each frame.
-        shares: weights with sum 1 over k.
-        step: distance between samples in source pixels, for the clip or for each frame. Up to 1 a value is
-            interpolated linearly; above, the triangle kernel widens to `step` and averages what it skips.
+        positions: Source pixels (pixel centres at integer coordinates), for the clip or for each frame.
+        shares: Weights that sum to 1 over k.
+        step: Distance between samples in source pixels, for the clip or for each frame. Up to 1, values are
+            interpolated linearly; above, the triangle kernel widens to `step` and averages what lies between.
     """
 
     positions: Float[Array, "k *t n"]
@@ -36,18 +48,23 @@ class Sampling(NamedTuple):
     step: Scalar | Float[Array, " t"] = 1.0
 
 
-def plain_sampling(positions: Float[Array, "*t n"], step: Scalar | Float[Array, " t"] = 1.0) -> Sampling:
-    """One value for each output."""
+def plain_sampling(
+    positions: Float[Array | np.ndarray, "*t n"], step: Scalar | Float[Array, " t"] = 1.0
+) -> Sampling:
+    """Return a sampling that reads one value for each output."""
     return Sampling(positions[None], jnp.ones((1, positions.shape[-1])), step)
 
 
 def interpolation_matrix(
-    positions: Float[Array, "*t n"], length: int, *, step: Scalar | Float[Array, " t"] = 1.0
+    positions: Float[Array | np.ndarray, "*t n"],
+    length: int,
+    *,
+    step: Scalar | Float[Array, " t"] = 1.0,
 ) -> Float[Array, "*t n length"]:
-    """Rows that sample a signal of `length` pixels at `positions`; those outside repeat the edge pixel.
+    """Return rows that sample a signal of `length` pixels at `positions`; beyond its ends the edge pixel repeats.
 
-    Positions with a leading axis give a matrix for each of its entries, which may differ in `step`, for which
-    see `Sampling`.
+    Positions with a leading axis give one matrix for each of its entries. `step` is that of `Sampling` and may differ
+    between the entries.
     """
     width = jnp.maximum(jnp.asarray(step), 1.0)[..., None, None]
     inside = jnp.clip(positions, 0.0, length - 1.0)
@@ -56,12 +73,32 @@ def interpolation_matrix(
     return weights / jnp.sum(weights, axis=-1, keepdims=True)
 
 
-def degraded_grid(size: int, factor: Scalar) -> tuple[Float[Array, "2 size"], Float[Array, "2 size"]]:
-    """Shrink by `factor` (real, >= 1) taking the nearest pixel, enlarge linearly: SBI's low-quality source.
+def blur_matrix(
+    positions: Float[Array | np.ndarray, " n"], length: int, *, sigma: Scalar, radius: Scalar
+) -> Float[Array, "n length"]:
+    """Return rows that read a signal of `length` pixels at `positions` under a Gaussian of `sigma` pixels.
 
-    Returns the two pixels that each pixel mixes, and their shares. A factor of 1 is the identity. Pixel `j` of
-    the small signal is pixel floor(j * factor) of the large one, as in OpenCV's INTER_NEAREST; enlarging aligns
-    the pixel corners, as its INTER_LINEAR.
+    The Gaussian is cut off beyond `radius`, a real number: the last tap fades in. An integer radius r at integer
+    positions gives OpenCV's kernel of 2r + 1 taps. At the border the remaining taps are renormalised, as if the image
+    continued unchanged.
+    """
+    distance = jnp.abs(positions[:, None] - jnp.arange(length, dtype=jnp.float32))
+    weights = jnp.exp(-0.5 * jnp.square(distance / sigma)) * jnp.clip(radius + 1.0 - distance, 0.0, 1.0)
+    return weights / jnp.sum(weights, axis=1, keepdims=True)
+
+
+def degraded_grid(size: int, factor: Scalar) -> tuple[Float[Array, "2 size"], Float[Array, "2 size"]]:
+    """Shrink by taking the nearest pixel, then enlarge linearly: the low-quality source of SBI.
+
+    Pixel `j` of the small signal is pixel floor(j * factor) of the large one, as in OpenCV's INTER_NEAREST. Enlarging
+    aligns the pixel corners, as its INTER_LINEAR does.
+
+    Args:
+        size: Pixels of the signal.
+        factor: A real number of at least 1; 1 is the identity.
+
+    Returns:
+        The two pixels that each pixel mixes, and their shares.
     """
     coarse_length = jnp.maximum(jnp.floor(size / factor + 1e-4), 1.0)
     ratio = size / coarse_length
@@ -74,27 +111,54 @@ def degraded_grid(size: int, factor: Scalar) -> tuple[Float[Array, "2 size"], Fl
 
 
 def apply_separable(
-    rows: Float[Array, "m h"], columns: Float[Array, "n w"], planes: Float[Array, "... h w"]
-) -> Float[Array, "... m n"]:
+    rows: Float[Array | np.ndarray, "m h"],
+    columns: Float[Array | np.ndarray, "n w"],
+    planes: Float[Array | np.ndarray, "*lead h w"],
+) -> Float[Array, "*lead m n"]:
     """Resample planes: `rows` acts on the vertical axis, `columns` on the horizontal one."""
     precision = jax.lax.Precision.HIGHEST
     wide = jnp.einsum("...hw,nw->...hn", planes, columns, precision=precision)
     return jnp.einsum("mh,...hn->...mn", rows, wide, precision=precision)
 
 
+def elastic_displacement(
+    noise: Float[Array | np.ndarray, "2 knots knots"], *, size: int, alpha: Scalar, sigma: Scalar
+) -> tuple[Float[Array, "{size} {size}"], Float[Array, "{size} {size}"]]:
+    """Return displacements (dx, dy) in pixels, distributed as in the classical elastic transform.
+
+    The classical transform (Simard et al. 2003) blurs uniform noise in [-1, 1] with a Gaussian of `sigma` pixels and
+    multiplies by `alpha`: its standard deviation is alpha / (sqrt(12 pi) sigma). Here `noise` of mean 0 and variance 1
+    on a coarse grid of KNOTS x KNOTS goes through the same Gaussian; rows of unit norm give exactly that deviation,
+    and the noise is never made at full size.
+    """
+    span = 1.0 + 2.0 * _OVERHANG
+    knots = (np.arange(KNOTS) / (KNOTS - 1) * span - _OVERHANG) * size - 0.5
+    offset = jnp.arange(size, dtype=jnp.float32)[:, None] - knots.astype(np.float32)
+    kernel = jnp.exp(-0.5 * jnp.square(offset / sigma)) + 1e-12
+    kernel = kernel / jnp.linalg.norm(kernel, axis=1, keepdims=True)
+    field = apply_separable(kernel, kernel, noise) * (alpha / (jnp.sqrt(12.0 * jnp.pi) * sigma))
+    return field[0], field[1]
+
+
 def resample_frames(
     rows: Sampling,
     columns: Sampling,
-    frames: Float[Array, "t h w 3"],
+    frames: Float[Array | np.ndarray, "t h w 3"],
     *,
     spread: float = 0.0,
     magnified: float = 1.0,
 ) -> Float[Array, "3 t m n"]:
     """Resample frames with channels last into planes with channels first, the layout of all later stages.
 
-    `spread` bounds how far from its place, in outputs, an output reads; `magnified` bounds the step, as a multiple of
-    that of a view of the whole source. A step beyond that of a view of three
-    quarters of the source is taken as that: a wider view than a face's lacks a little antialiasing.
+    A step beyond that of a view of three quarters of the source is clipped to it: a view wider than that of a face
+    lacks a little antialiasing.
+
+    Args:
+        rows: Sampling of the vertical axis.
+        columns: Sampling of the horizontal axis.
+        frames: RGB in [0, 1].
+        spread: Bound on the distance, in outputs, between an output and the places that it reads.
+        magnified: Bound on the step, as a multiple of the step of a view of the whole source.
     """
     limited = [
         sampling._replace(step=jnp.minimum(sampling.step, _largest_step(sampling, length)))
@@ -105,7 +169,7 @@ def resample_frames(
 
 
 def computed_once(planes: Float[Array, "3 *rest"]) -> Float[Array, "3 *rest"]:
-    """The same planes, kept in memory: on a processor XLA would compute them anew for everything that reads them."""
+    """Return the same planes, kept in memory: on a CPU, XLA would recompute them for each of their readers."""
 
     def write(planes: Float[Array, "3 *rest"]) -> Float[Array, "3 *rest"]:
         kept = jnp.zeros_like(planes)
@@ -122,11 +186,11 @@ def _largest_step(sampling: Sampling, length: int) -> float:
 
 
 def _by_matrices(
-    rows: Sampling, columns: Sampling, frames: Float[Array, "t h w 3"]
+    rows: Sampling, columns: Sampling, frames: Float[Array | np.ndarray, "t h w 3"]
 ) -> Float[Array, "3 t m n"]:
     precision = jax.lax.Precision.HIGHEST
     left, right = (_matrix(s, length) for s, length in zip((rows, columns), frames.shape[1:3], strict=True))
-    # The vertical axis goes first: it needs no transpose, and only the already shrunk result is transposed.
+    # The vertical axis goes first: it needs no transpose, and what is transposed has shrunk already.
     shrunk = jnp.einsum(f"{'t' * (left.ndim - 2)}mh,thwc->tmwc", left, frames, precision=precision)
     planes = jnp.transpose(shrunk, (3, 0, 1, 2))
     return jnp.einsum(f"ctmw,{'t' * (right.ndim - 2)}nw->ctmn", planes, right, precision=precision)
@@ -143,7 +207,7 @@ def _matrix(sampling: Sampling, length: int) -> Float[Array, "*t n length"]:
 def _by_tiles(
     rows: Sampling,
     columns: Sampling,
-    frames: Float[Array, "t h w 3"],
+    frames: Float[Array | np.ndarray, "t h w 3"],
     *,
     spread: float,
     magnified: float = 1.0,
@@ -165,10 +229,10 @@ def _by_tiles(
 def _tiled_product(
     sampling: Sampling, signal: Float[Array, "length k"], spread: float, magnified: float
 ) -> Float[Array, "n k"]:
-    """`_matrix` times the signal, where each tile of outputs meets only the blocks of the signal that it reads."""
+    """Multiply `_matrix` and the signal; each tile of outputs meets only the blocks of the signal that it reads."""
     length, outputs = signal.shape[0], sampling.positions.shape[-1]
     tiles, blocks = math.ceil(outputs / _TILE), math.ceil(length / _BLOCK)
-    # A view may be wider than what the step is limited to, up to the whole signal.
+    # A view may be wider than the limit on the step assumes, up to the whole signal.
     step = max(_largest_step(sampling, length), length / outputs * magnified)
     reach = (_TILE - 1 + 2.0 * spread) * step + 2.0 * _largest_step(sampling, length)
     taken = min(blocks, math.ceil((reach + _BLOCK) / _BLOCK))
@@ -181,7 +245,7 @@ def _tiled_product(
     first = jnp.floor((jnp.min(positions, axis=(0, 2)) - width) / _BLOCK)
     first = jnp.clip(first, 0, blocks - taken)
 
-    # Choosing blocks is a product as well: an index that depends on the example would make a gather of it.
+    # Blocks are selected by a product too: an index that depends on the example would become a gather.
     chosen = first[:, None] + jnp.arange(taken)
     choice = (chosen[..., None] == jnp.arange(blocks)).astype(jnp.float32).reshape(-1, blocks)
     whole = jnp.pad(signal, ((0, blocks * _BLOCK - length), (0, 0)))

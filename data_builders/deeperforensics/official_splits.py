@@ -1,11 +1,12 @@
-"""The official split lists of DeeperForensics-1.0, which name fakes only and keep the actors apart."""
+"""The official split lists of DeeperForensics-1.0, which name only fakes and keep the actors apart."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
 
-from fakedetect_jax.data_builders.engine.listing import TEST, TRAIN, VALIDATION, SourceError, require
+from fakedetect_jax.data_builders.engine.source_files import SourceError, require
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 
 SPLIT_FILES = {TRAIN: "train.txt", VALIDATION: "val.txt", TEST: "test.txt"}
 ORIGIN = "the download's lists/splits, see https://github.com/EndlessSora/DeeperForensics-1.0"
@@ -14,16 +15,16 @@ _FAKE = re.compile("([0-9]{3})_([MW][0-9]{3})")
 
 
 def parse_fake(stem: str) -> tuple[str, str] | None:
-    """Returns the FaceForensics++ video and the actor of '<video>_<actor>', as '000_M101'; None for other names."""
+    """Return the FaceForensics++ video and the actor of a name such as '000_M101', or None for any other name."""
     match = _FAKE.fullmatch(stem)
     return (match[1], match[2]) if match else None
 
 
 def read_splits(source: Path) -> dict[str, list[str]]:
-    """Returns the names of the fakes of each split, without .mp4; every variant has the same names.
+    """Return the names of the fakes of each split, without .mp4; every variant has the same names.
 
     Raises:
-      SourceError: a list is missing, a line is not as published, or a video or an actor is in two lists.
+        SourceError: A list is missing, a line is not as published, or a video or an actor is in two lists.
     """
     splits: dict[str, list[str]] = {}
     homes: dict[str, str] = {}
@@ -35,17 +36,17 @@ def read_splits(source: Path) -> dict[str, list[str]]:
             for part in parse_fake(stem) or ():
                 if homes.setdefault(part, name) != name:
                     raise SourceError(
-                        f"{path}: {stem!r} puts {part!r} into a second list, it is in {homes[part]} too; "
-                        f"the published lists share neither videos nor actors; take them from {ORIGIN}"
+                        f"{path}: {stem!r} puts {part!r} into a second list, as it is also in {homes[part]}; the "
+                        f"published lists share neither videos nor actors; take them from {ORIGIN}"
                     )
     return splits
 
 
 def parse_list(content: str, path: Path) -> list[str]:
-    """Reads a list of file names, one a line, with or without folder and .mp4; `path` is for messages.
+    """Parse a list of file names, one per line, with or without folder and .mp4; `path` is for messages.
 
     Raises:
-      SourceError: names the line that is no name of a fake, or repeats one.
+        SourceError: A line is not the name of a fake, or repeats one; the message names the line.
     """
     stems: dict[str, None] = {}
     for number, line in enumerate(content.splitlines(), start=1):
@@ -53,7 +54,7 @@ def parse_list(content: str, path: Path) -> list[str]:
             continue
         stem = PurePosixPath(line.strip()).name.removesuffix(".mp4")
         if parse_fake(stem) is None or stem in stems:
-            problem = "is listed twice" if stem in stems else "is no name of a fake such as 000_M101.mp4"
+            problem = "is listed twice" if stem in stems else "is not the name of a fake such as 000_M101.mp4"
             raise SourceError(
                 f"{path}, line {number}: {line.strip()!r} {problem}; take the list from {ORIGIN}"
             )

@@ -6,11 +6,11 @@ import re
 import reprlib
 from pathlib import Path
 
-from fakedetect_jax.data_builders.engine.listing import TEST, TRAIN, VALIDATION, SourceError
-from fakedetect_jax.data_builders.engine.source_files import parse_json
+from fakedetect_jax.data_builders.engine.source_files import SourceError, parse_json
+from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 
 SPLIT_FILES = {TRAIN: "train.json", VALIDATION: "val.json", TEST: "test.json"}
-# The publisher's repository keeps them in dataset/splits; users copy them beside the videos or to the top.
+# The publisher's repository keeps them in dataset/splits; users copy them beside the videos or to the top folder.
 SPLIT_FOLDERS = ("splits", "dataset/splits", ".")
 SPLIT_ORIGIN = "https://github.com/ondyari/FaceForensics, folder dataset/splits"
 
@@ -18,10 +18,10 @@ Pair = tuple[str, str]
 
 
 def read_splits(source: Path) -> dict[str, list[Pair]]:
-    """Returns the official pairs of each split.
+    """Return the official pairs of each split.
 
     Raises:
-      SourceError: a file is missing or not as published, or a video is in two pairs.
+        SourceError: A file is missing or not as published, or a video is in two pairs.
     """
     splits: dict[str, list[Pair]] = {}
     seen: dict[str, Path] = {}
@@ -39,25 +39,25 @@ def read_splits(source: Path) -> dict[str, list[Pair]]:
 
 
 def find_split_file(source: Path, name: str) -> Path:
-    """Returns the path of a split file.
+    """Return the path of a split file.
 
     Raises:
-      SourceError: it is in none of the usual places.
+        SourceError: It is in none of the usual places.
     """
     for folder in SPLIT_FOLDERS:
         if (source / folder / name).is_file():
             return source / folder / name
     raise SourceError(
-        f"{source / SPLIT_FOLDERS[0] / name}: the official split file is missing (also looked in dataset/splits and "
-        f"in {source} itself); the download script does not fetch it, take it from {SPLIT_ORIGIN}"
+        f"{source / SPLIT_FOLDERS[0] / name}: the official split file is missing, also in dataset/splits and in "
+        f"{source} itself; the download script does not fetch it, take it from {SPLIT_ORIGIN}"
     )
 
 
 def parse_pairs(content: bytes, path: Path) -> list[Pair]:
-    """Reads the content of a split file, a JSON list of pairs of three-digit strings; `path` is for messages.
+    """Parse the content of a split file, a JSON list of pairs of three-digit strings; `path` is for messages.
 
     Raises:
-      SourceError: names the file and the entry that is not as published.
+        SourceError: An entry is not as published; the message names the file and the entry.
     """
     entries = parse_json(content, path, remedy=f"take it from {SPLIT_ORIGIN}")
     if not isinstance(entries, list):

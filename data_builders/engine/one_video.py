@@ -1,0 +1,92 @@
+"""The work on one video: make it a file, extract its faces, and write what came out to the journal."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from fakedetect_jax.data_builders.engine.journal import Journal
+from fakedetect_jax.data_builders.engine.main_person import main_person
+from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.trouble import Trouble, check_readable
+from fakedetect_jax.data_builders.engine.video_item import VideoItem
+from fakedetect_jax.faces import Extraction, FaceSequence, VideoError, extract
+
+Materialise = Callable[[VideoItem, Path], Path]
+"""Takes an item and an empty folder of its own, and returns a video file or a folder of frames."""
+Work = Callable[[VideoItem], Trouble | None]
+
+
+def make_work(journal: Journal, extraction: Extraction, materialise: Materialise) -> Work:
+    """Return `extract_item` as a function of the item alone, which other processes can import."""
+    return functools.partial(extract_item, journal=journal, extraction=extraction, materialise=materialise)
+
+
+def extract_item(
+    item: VideoItem, *, journal: Journal, extraction: Extraction, materialise: Materialise
+) -> Trouble | None:
+    """Do one video, unless the journal has it, and write its outcome and its tracks to the journal.
+
+    The outcome holds `tracks` and `frames` of all people; `seen`, how many of the video's frames were to be kept, and
+    `missed`, how many of these lack the main person; `main`, the main person's number, or -1; `main_by`, how that is
+    known (see main_person.py), or ''; and `failure`, why the video itself gives no face, or ''.
+
+    Returns:
+        None, or what kept the video from being done without being its fault: then the journal has no entry.
+    """
+    try:
+        if not journal.has(item):
+            _extract_item(item, journal, extraction, materialise)
+    except Exception as error:
+        return Trouble.of(item, error)
+    return None
+
+
+def _extract_item(
+    item: VideoItem, journal: Journal, extraction: Extraction, materialise: Materialise
+) -> None:
+    with journal.scratch() as folder:
+        try:
+            tracks = extract(materialise(item, folder), spool=folder, **vars(extraction))
+            outcome = describe(item, tracks)
+        except (VideoError, SourceError, cv2.error) as error:
+            _check_blame(item, error, folder)
+            tracks, outcome = [], failed(f"{type(error).__name__}: {error}")
+        journal.write(item, outcome, tracks)
+
+
+def _check_blame(item: VideoItem, error: Exception, folder: Path) -> None:
+    """Raise what is behind an error that only seems to be the video's fault: OpenCV gives few reasons."""
+    if isinstance(error, cv2.error) and getattr(error, "code", None) == cv2.Error.StsNoMem:
+        raise error
+    # If this build's parent is dead, the build that took over sweeps the folder away.
+    folder.stat()
+    if isinstance(item.source, Path) and item.source.is_file():
+        check_readable(item.source)
+
+
+def describe(item: VideoItem, tracks: list[FaceSequence]) -> dict[str, Any]:
+    """Return the outcome of a video that could be read."""
+    if not tracks:
+        return failed("no face found")
+    main, known_by = main_person(tracks, item.mask)
+    seen = tracks[0].video_frames
+    return {
+        "tracks": len(tracks),
+        "frames": sum(len(track) for track in tracks),
+        "seen": seen,
+        "missed": seen - sum(len(track) for track in tracks if track.person == main),
+        "main": main,
+        "main_by": known_by,
+        "failure": "",
+    }
+
+
+def failed(reason: str) -> dict[str, Any]:
+    """Return the outcome of a video without any face track."""
+    nothing = dict.fromkeys(("tracks", "frames", "seen", "missed"), 0)
+    return nothing | {"main": -1, "main_by": "", "failure": reason}
