@@ -65,7 +65,7 @@ def run_together(count, data, workdir):
 
 def test_two_processes_give_what_one_gives_and_only_the_first_writes(tiny_data, tmp_path):
     run_together(1, tiny_data, tmp_path / "one")
-    _, second = run_together(2, tiny_data, tmp_path / "two")
+    first, second = run_together(2, tiny_data, tmp_path / "two")
     losses = [
         [
             row["loss"]
@@ -80,7 +80,20 @@ def test_two_processes_give_what_one_gives_and_only_the_first_writes(tiny_data, 
     assert [row.name for row in one] == [row.name for row in two]
     np.testing.assert_allclose([row.score for row in one], [row.score for row in two], atol=1e-4)
     files = {path.relative_to(tmp_path / "two").parts[0] for path in (tmp_path / "two").iterdir()}
-    assert files == {"checkpoints", "detector", "evaluation", "metrics.jsonl", "tensorboard", "training.lock"}
+    assert files == {
+        *(
+            "checkpoints",
+            "config.json",
+            "detector",
+            "evaluation",
+            "metrics.jsonl",
+            "start.txt",
+            "tensorboard",
+        ),
+        "training.lock",
+    }
+    assert "parameters" in first
+    assert "parameters" not in second
     assert "step/s" not in second
     assert "evaluate tiny" not in second
 

@@ -29,7 +29,6 @@ WEIGHTS, SPEC, PROGRAM, CARD = "weights.safetensors", "detector.json", "forward.
 FORMAT = 4
 # What a detector sees of a clip, in the order of its program's arguments behind the weights.
 INPUTS = ("frames", "landmarks", "timestamps", "valid")
-THRESHOLD = 0.5
 _BATCH_PER_DEVICE = 8
 
 
@@ -65,8 +64,8 @@ class PersonVerdict:
 
     @property
     def fake(self) -> bool:
-        """The verdict at the threshold of 0.5."""
-        return self.score >= THRESHOLD
+        """The verdict at `metrics.THRESHOLD`."""
+        return self.score >= metrics.THRESHOLD
 
 
 def make_forward(model: Any, spec: ClipSpec) -> Callable:

@@ -38,11 +38,11 @@ normalisation, for CPU, CUDA and TPU and any number of clips b.
 | Model | `{model}`, {parameters:,} parameters |
 | Trained on | {trained_on} |
 | Fakes in training | {fakes} |
-| Chosen | step {step}, by log loss on the validation split; the test split chose nothing |
-| Validation (clip level) | AUC {auc:.3f}, log loss {log_loss:.3f}, on {validation_fakes} |
+| Chosen | {chosen} |
+| Validation (clip level) | {validation} |
 | Input | {frames} frames a clip, {stride:g} s apart, {size} x {size} pixels around the face |
 | Clips of a video | one for every {interval:g} s of each of a person's tracks |
-| Face crops | {crop} x {crop} pixels, margin {margin:g}{flags} |
+| Face crops | {crop} x {crop} pixels, margin {margin:g}{crops_note} |
 | Code | fakedetect_jax {version}, jax {jax} |
 
 Model options:
@@ -63,35 +63,67 @@ _FAKES = {
 
 
 def model_card(spec: dict[str, Any], weights: dict[str, np.ndarray]) -> str:
-    """Returns the card in Markdown, from what detector.json says and the weights."""
+    """Return the card in Markdown, from the content of detector.json and the weights by path."""
     config, clip = spec["trained"]["config"], ClipSpec.parse(spec["clip"])
-    flags = clip.extraction.flags
-    validation = spec["trained"]["validation"]
     return _CARD.format(
         name=config["name"],
         model=spec["model"]["name"],
         parameters=sum(leaf.size for path, leaf in weights.items() if path.startswith("params/")),
-        trained_on=describe_sources(config["data"]["train"]),
-        fakes=_FAKES[config["input"]["fakes"]],
-        validation_fakes=_FAKES[config["validation"]["fakes"]],
-        step=spec["trained"]["step"],
-        auc=validation["auc"],
-        log_loss=validation["log_loss"],
         frames=clip.frames,
         stride=clip.stride,
         interval=clip.interval,
         size=clip.size,
         crop=clip.extraction.size,
         margin=clip.extraction.margin,
-        flags=f"; built with `{flags}`" if flags else "",
         version=spec["version"],
         jax=spec["trained"]["versions"]["jax"],
         options=json.dumps(spec["model"]["options"]),
+        **(_trained_rows if is_trained(spec["trained"]) else _imported_rows)(spec["trained"], clip),
     )
 
 
+def is_trained(trained: dict[str, Any]) -> bool:
+    """Return whether a detector was trained by this package; `trained` is that part of its detector.json."""
+    return trained["step"] > 0
+
+
+def describe_training(trained: dict[str, Any]) -> str:
+    """Say in words what a detector learned from; `trained` is that part of its detector.json."""
+    if is_trained(trained):
+        return describe_sources(trained["config"]["data"]["train"])
+    model = trained["config"]["model"]
+    names = f" (names of {model['init_source']})" if model["init_source"] else ""
+    return (
+        f"not trained here: weights imported from {model['init_from']}{names}. The videos and people that they learned"
+        " from are not known, so none are left out of an evaluation"
+    )
+
+
+def _trained_rows(trained: dict[str, Any], clip: ClipSpec) -> dict[str, str]:
+    config, validation = trained["config"], trained["validation"]
+    fakes = _FAKES[config["validation"]["fakes"]]
+    return {
+        "trained_on": describe_training(trained),
+        "fakes": _FAKES[config["input"]["fakes"]],
+        "chosen": f"step {trained['step']}, by log loss on the validation split; the test split chose nothing",
+        "validation": f"AUC {validation['auc']:.3f}, log loss {validation['log_loss']:.3f}, on {fakes}",
+        "crops_note": f"; built with `{clip.extraction.flags}`" if clip.extraction.flags else "",
+    }
+
+
+def _imported_rows(trained: dict[str, Any], clip: ClipSpec) -> dict[str, str]:
+    del clip
+    return {
+        "trained_on": describe_training(trained),
+        "fakes": "not known",
+        "chosen": "nothing was chosen here: the weights are as imported",
+        "validation": "none",
+        "crops_note": "; the defaults of `fakedetect build`, for the crops that the weights learned from are not known",
+    }
+
+
 def describe_sources(sources: dict[str, Any]) -> str:
-    """Says in words which parts of which datasets `sources` names."""
+    """Say in words which parts of which datasets `sources` names."""
     return "; ".join(
         f"{part['dataset']}, split {part['split']}, "
         + (

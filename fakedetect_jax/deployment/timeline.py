@@ -16,8 +16,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fakedetect_jax import files
-from fakedetect_jax.deployment.inference import THRESHOLD, PersonVerdict
+from fakedetect_jax.deployment.inference import PersonVerdict
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.evaluation.metrics import THRESHOLD
 
 # Told apart by people of all kinds of colour vision.
 _REAL, _FAKE, _LINE = "#0072b2", "#d55e00", "#444444"

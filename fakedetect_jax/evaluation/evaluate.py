@@ -17,7 +17,7 @@ from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, evaluation_clips
 from fakedetect_jax.data.videos import Video, Videos
 from fakedetect_jax.deployment.inference import Detector
-from fakedetect_jax.deployment.model_card import describe_sources
+from fakedetect_jax.deployment.model_card import describe_training, is_trained
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose
 from fakedetect_jax.evaluation.report import Context, write_report
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate, write_csv
@@ -209,14 +209,15 @@ def _frames_of(videos: Videos, chosen: VideoScore) -> np.ndarray:
 
 def _context(detector: Detector, tested_on: str) -> Context:
     trained: dict[str, Any] = detector.spec["trained"]
+    blended = is_trained(trained) and trained["config"]["input"]["fakes"] == "self_blend"
+    step = f"{trained['step']}, chosen by log loss on the validation split"
     return Context(
-        trained_on=describe_sources(trained["config"]["data"]["train"])
-        + ("; fakes by self-blending" if trained["config"]["input"]["fakes"] == "self_blend" else ""),
+        trained_on=describe_training(trained) + ("; fakes by self-blending" if blended else ""),
         tested_on=tested_on,
         provenance={
             "experiment": trained["config"]["name"],
             "seed": trained["config"]["seed"],
-            "step": f"{trained['step']}, chosen by log loss on the validation split",
+            "step": step if is_trained(trained) else "none: the weights are as imported",
             "fakedetect_jax": fakedetect_jax.__version__,
             "jax": jax.__version__,
             "device": f"{jax.device_count()} x {jax.devices()[0].device_kind} ({platform.machine()})",

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fakedetect_jax.evaluation.metrics import RocCurve
+from fakedetect_jax.evaluation.metrics import THRESHOLD, RocCurve
 
 # Lines differ in dash as well as colour, so that the figure also reads without colour.
 DASHES = ("", "6 2", "2 2", "8 2 2 2", "4 1 1 1 1 1")
@@ -71,7 +71,7 @@ def histogram(real: Float[np.ndarray, " n"], fake: Float[np.ndarray, " m"]) -> s
         axes.bar(edges[:-1], sign * share, width=0.92 / _BINS, align="edge", color=colour)
     top = max(top, 0.05) * 1.12
     axes.axhline(0, color=_COLOURS["var(--muted)"], linewidth=0.8)
-    axes.axvline(0.5, color=_COLOURS["var(--muted)"], linewidth=0.8, dashes=(3, 3))
+    axes.axvline(THRESHOLD, color=_COLOURS["var(--muted)"], linewidth=0.8, dashes=(3, 3))
     for name, height in (("real", 0.94), ("fake", 0.06)):
         middle = 0.985 if name == "real" else 0.015
         axes.text(

@@ -11,8 +11,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.evaluation.metrics import THRESHOLD
 
-THRESHOLD = 0.5
 _STRIP_FRAMES = 4
 _STRIP_HEIGHT = 144
 

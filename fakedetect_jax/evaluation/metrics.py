@@ -16,6 +16,9 @@ Scores: TypeAlias = Float[np.ndarray, " n"]
 Weights: TypeAlias = Num[np.ndarray, "*r n"]
 Value: TypeAlias = np.float64 | Float[np.ndarray, " r"]
 
+# The P(fake) from which on a verdict is "fake".
+THRESHOLD = 0.5
+
 
 class UndefinedMetric(FakedetectError):
     """The metric has no value on this input: nothing to measure, or only one class where it needs two."""
@@ -111,7 +114,7 @@ def equal_error_rate(labels: Labels, scores: Scores, weights: Weights | None = N
 
 
 def accuracy(
-    labels: Labels, scores: Scores, weights: Weights | None = None, *, threshold: float = 0.5
+    labels: Labels, scores: Scores, weights: Weights | None = None, *, threshold: float = THRESHOLD
 ) -> Value:
     """Share of right verdicts when score >= threshold means fake; errors as in `roc_curve`.
 

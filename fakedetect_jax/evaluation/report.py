@@ -10,10 +10,11 @@ import numpy as np
 from markupsafe import Markup
 
 from fakedetect_jax import files
+from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.deployment.page import load_template
 from fakedetect_jax.evaluation import figures, metrics
-from fakedetect_jax.evaluation.gallery import THRESHOLD, GalleryItem, choose, film_strip
-from fakedetect_jax.evaluation.scores import REAL, Failure, Score, VideoScore, aggregate
+from fakedetect_jax.evaluation.gallery import GalleryItem, choose, film_strip
+from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate
 from fakedetect_jax.evaluation.summary import LEVELS
 
 _NAMES = {
@@ -21,7 +22,10 @@ _NAMES = {
     "auc_worst_case": ("AUC, worst case", "the AUC if failed videos are ranked as wrongly as can be"),
     "average_precision": ("AP", "average precision; rises with the share of fakes"),
     "equal_error_rate": ("EER", "equal error rate; 0 is perfect, 0.5 is chance"),
-    "accuracy": ("Accuracy", f"right verdicts at the threshold {THRESHOLD}; a failed video is a wrong one"),
+    "accuracy": (
+        "Accuracy",
+        f"right verdicts at the threshold {metrics.THRESHOLD}; a failed video is a wrong one",
+    ),
     "log_loss": ("Log loss", "natural logarithm; lower is better, 0.693 is an undecided 0.5"),
 }
 # Percentile intervals from so few independent units come out too narrow: docs/evaluation.md has figures.
@@ -79,7 +83,7 @@ def write_report(
         names=_NAMES,
         dashes=figures.DASHES,
         series=figures.SERIES,
-        threshold=THRESHOLD,
+        threshold=metrics.THRESHOLD,
         few_clusters=_FEW_CLUSTERS,
     )
     return files.write_text(Path(folder) / "report.html", html)
@@ -152,7 +156,7 @@ def _gallery(items: Sequence[GalleryItem]) -> list[dict[str, Any]]:
     about = [
         ("Sure and right", "the most confident correct verdicts, reals and fakes in turn", choice.right),
         ("Sure and wrong", "the most confident errors: look here first", choice.wrong),
-        ("Least sure", f"the scores closest to {THRESHOLD}", choice.uncertain),
+        ("Least sure", f"the scores closest to {metrics.THRESHOLD}", choice.uncertain),
     ]
     return [
         {

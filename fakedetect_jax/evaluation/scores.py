@@ -15,14 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from fakedetect_jax import files
+from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.errors import FakedetectError
 
 VideoKey = tuple[str, str, str]
 
-REAL = "real"
-
-
-# What a detector that says nothing has said.
+# The score of a video that could not be scored.
 UNDECIDED = 0.5
 
 

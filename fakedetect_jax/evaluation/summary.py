@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from fakedetect_jax import files
+from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import bootstrap, metrics
-from fakedetect_jax.evaluation.scores import REAL, Failure, Score, VideoScore, aggregate
+from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ _MEASURED = {
     "method": "the fakes of one method against all reals of the dataset",
     "overall": "all fakes against all reals of the dataset",
     "mean_over_methods": "unweighted mean of the methods' values; all methods share each resample",
-    "threshold": 0.5,
+    "threshold": metrics.THRESHOLD,
     "failed": "at video level a wrong verdict in the accuracy, ranked as wrongly as can be in the worst-case AUC, "
     "and the score 0.5 in all other figures; without frames, so not in the frame level",
     "interval": "percentile bootstrap of clusters, drawn among those with reals only, with fakes only, and with "

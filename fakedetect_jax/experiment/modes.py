@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 import fakedetect_jax
-from fakedetect_jax import parallel
+from fakedetect_jax import models, parallel
 from fakedetect_jax.config import Config, model_options
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, train_batches
@@ -36,15 +36,24 @@ from fakedetect_jax.experiment.sources import (
     open_evaluation_source,
     open_training_videos,
 )
+from fakedetect_jax.experiment.start import announce_start
+from fakedetect_jax.faces import Extraction
 from fakedetect_jax.training import loop
 from fakedetect_jax.training.checkpoint import Checkpoints
 from fakedetect_jax.training.interruption import Interruption
 from fakedetect_jax.training.metrics_log import MetricsLog
-from fakedetect_jax.training.provenance import check_same_config, check_same_run, describe_run
+from fakedetect_jax.training.provenance import (
+    check_same_config,
+    check_same_run,
+    describe_import,
+    describe_run,
+)
 from fakedetect_jax.training.state import TrainState
 from fakedetect_jax.training.step import compile_step
 from fakedetect_jax.training.validation import SELECTION_METRIC, make_validation_step, validate
 from fakedetect_jax.training.workdir import CHECKPOINTS, DETECTOR, EVALUATION, reserved
+from fakedetect_jax.weights.errors import WeightsError
+from fakedetect_jax.weights.start import start_from
 
 
 def train(config: Config, workdir: str | Path) -> Path:
@@ -61,7 +70,7 @@ def train(config: Config, workdir: str | Path) -> Path:
         WorkdirInUse: another process trains in `workdir`.
     """
     workdir = Path(workdir)
-    folder, first = workdir / CHECKPOINTS, jax.process_index() == 0
+    folder = workdir / CHECKPOINTS
     with contextlib.ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
         stack.enter_context(reserved(workdir))
@@ -83,7 +92,10 @@ def train(config: Config, workdir: str | Path) -> Path:
         if start >= config.train.steps:
             print(f"{folder}: trained to step {start} already")
             return folder
-        log = stack.enter_context(contextlib.closing(MetricsLog(workdir, step=start))) if first else None
+        announce_start(config, workdir, mesh=mesh, state=state, train=videos, validation=held_out)
+        log = None
+        if jax.process_index() == 0:
+            log = stack.enter_context(contextlib.closing(MetricsLog(workdir, step=start)))
 
         shard = Shard(jax.process_index(), jax.process_count())
         loading = Loading(config.data.threads, config.data.workers, config.data.prefetch)
@@ -124,34 +136,32 @@ def train(config: Config, workdir: str | Path) -> Path:
 
 
 def export(config: Config, workdir: str | Path) -> Path:
-    """Write the averaged weights of the best checkpoint by validation as a detector.
+    """Write a detector: the averaged weights of the best checkpoint by validation, or imported weights as they are.
 
     The detector is built from the checkpoint's own config; `config` must be the same, except for fields that change no
-    number. All processes read the checkpoint, and the first one writes.
+    number. Where nothing was trained yet and `config.model.init_from` names the weights of the whole model, those
+    become the detector. All processes read the weights, and the first one writes.
 
     Returns:
         `workdir`/detector, as `deployment.export.write_detector` writes it.
 
     Raises:
         CheckpointMismatch: there is no validated checkpoint, or it has another config; names the fields.
+        WeightsError: nothing was trained, and `config.model.init_from` does not name weights of the whole model.
     """
     workdir = Path(workdir)
-    with contextlib.closing(
-        Checkpoints(workdir / CHECKPOINTS, metric=SELECTION_METRIC, read_only=True)
-    ) as checkpoints:
-        step = checkpoints.best_step()
-        about = checkpoints.about(step)
-        check_same_config(about, config.to_dict(), where=f"{workdir / CHECKPOINTS}, step {step}")
-        trained = ConfigDict(about["config"])
-        model = make_model(trained)
-        template = state_template(trained, model, make_optimizer(trained), parallel.make_mesh())
-        variables = jax.device_get(checkpoints.restore(step, template).evaluated)
-        validation = checkpoints.metrics(step)
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, metric=SELECTION_METRIC, read_only=True)
+    with contextlib.closing(checkpoints):
+        if checkpoints.latest_step() is None and config.model.init_from:
+            model, variables, trained = _imported(config)
+        else:
+            model, variables, trained = _best(config, checkpoints)
+    used = ConfigDict(trained["config"])
     spec = {
         "format": FORMAT,
-        "model": {"name": trained.model.name, "options": model_options.resolve(trained)},
-        "clip": about["clip"],
-        "trained": {"step": step, "validation": validation, **about},
+        "model": {"name": used.model.name, "options": model_options.resolve(used)},
+        "clip": trained["clip"],
+        "trained": trained,
         "version": fakedetect_jax.__version__,
     }
     folder = workdir / DETECTOR
@@ -159,6 +169,34 @@ def export(config: Config, workdir: str | Path) -> Path:
         write_detector(folder, model, variables, spec)
     parallel.wait_for_all("the detector is written")
     return folder
+
+
+def _best(config: Config, checkpoints: Checkpoints) -> tuple[nn.Module, Any, dict[str, Any]]:
+    """Return the model, the averaged variables and the provenance of the best checkpoint."""
+    step = checkpoints.best_step()
+    about = checkpoints.about(step)
+    check_same_config(about, config.to_dict(), where=f"{checkpoints.folder}, step {step}")
+    trained = ConfigDict(about["config"])
+    model = make_model(trained)
+    template = state_template(trained, model, make_optimizer(trained), parallel.make_mesh())
+    variables = jax.device_get(checkpoints.restore(step, template).evaluated)
+    return model, variables, {"step": step, "validation": checkpoints.metrics(step), **about}
+
+
+def _imported(config: Config) -> tuple[nn.Module, Any, dict[str, Any]]:
+    """Return the model, the variables and the provenance of `config.model.init_from`."""
+    model, place = make_model(config), config.model.init_from
+    # Nothing tells how the crops were made that the weights learned from.
+    clip = ClipSpec(extraction=Extraction(), **config.clip.to_dict())
+    shapes = jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(clip.frames, clip.size))
+    variables, report = start_from(shapes, place, config.model.init_source)
+    if report.missing:
+        raise WeightsError(
+            f"config.model.init_from={place!r} lacks {len(report.missing)} weights of the model, such as"
+            f" {report.missing[0]}, and nothing was trained yet; train first with --mode=train"
+        )
+    trained = describe_import(config.to_dict(), clip)
+    return model, jax.device_get(variables), {"step": 0, "validation": {}, **trained}
 
 
 def evaluate(

@@ -46,8 +46,8 @@ def open_evaluation_source(config: Config, key: str, detector: Detector) -> Vide
     wanted = detector.clip.extraction
     if not videos.extraction.same_crops(wanted):
         raise FakedetectError(
-            f"{field}: {source.dataset} was built with '{videos.extraction.flags}', the data that the detector learned"
-            f" from with '{wanted.flags}'; build {source.dataset} again with the latter"
+            f"{field}: {source.dataset} was built with '{videos.extraction.flags}', but the detector works on crops"
+            f" built with '{wanted.flags}'; build {source.dataset} again with the latter"
         )
     known = set(detector.spec["trained"]["people"])
     shared, left = [], []

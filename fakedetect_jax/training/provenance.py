@@ -25,7 +25,18 @@ def describe_run(
         "clip": dataclasses.asdict(spec),
         "data": {"train": _fingerprint(train), "validation": _fingerprint(validation)},
         "people": sorted(train.people | validation.people),
-        "versions": {"fakedetect_jax": fakedetect_jax.__version__, "jax": jax.__version__},
+        "versions": _versions(),
+    }
+
+
+def describe_import(config: dict[str, Any], spec: ClipSpec) -> dict[str, Any]:
+    """Return what `describe_run` does for weights that were not trained here: their data and people are unknown."""
+    return {
+        "config": config,
+        "clip": dataclasses.asdict(spec),
+        "data": {},
+        "people": [],
+        "versions": _versions(),
     }
 
 
@@ -72,6 +83,10 @@ def _refuse(changed: list[str], where: str) -> None:
             + "\n  ".join(changed)
             + "\nuse the config that began it, or a new --workdir"
         )
+
+
+def _versions() -> dict[str, str]:
+    return {"fakedetect_jax": fakedetect_jax.__version__, "jax": jax.__version__}
 
 
 def _fingerprint(videos: Videos) -> dict[str, Any]:
