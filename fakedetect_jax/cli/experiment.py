@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fakedetect_jax.cli.config_files import BASE, ConfigFile, names, open_config
 from fakedetect_jax.cli.program import NAME, importing, path
 from fakedetect_jax.config import Config
-from fakedetect_jax.config.files import BASE, ConfigFile, names, open_config
 from fakedetect_jax.errors import ConfigError, FakedetectError
 
 Work = Callable[[Config, Path], object]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fakedetect_jax.config.files import names, open_config
+from fakedetect_jax.cli.config_files import names, open_config
 from fakedetect_jax.configs import demo
 from fakedetect_jax.errors import ConfigError
 
