@@ -21,7 +21,7 @@ class TrainState(flax.struct.PyTreeNode):
     moving averages of `params` and `statistics`: what is evaluated and exported, one with the other.
     """
 
-    step: jax.Array
+    step: Any
     params: Any
     average: Any
     statistics: Any

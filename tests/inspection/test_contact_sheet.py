@@ -12,12 +12,12 @@ from fakedetect_jax.cli import main as cli
 from fakedetect_jax.data.index import DatasetNotBuilt
 from fakedetect_jax.data_builders.engine.build import prepare
 from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
-from fakedetect_jax.inspection import sheet, survey
+from fakedetect_jax.inspection import contact_sheet, survey
+from fakedetect_jax.inspection.contact_sheet import generalise, group_failures
 from fakedetect_jax.inspection.distribution import BINS, distribution
-from fakedetect_jax.inspection.failures import generalise, group_failures
 from fakedetect_jax.inspection.quality import MEASURES, Quality
 from fakedetect_jax.inspection.strip import TILE, draw_landmarks
-from fakedetect_jax.inspection.survey import Measured, Survey, draw, worst
+from fakedetect_jax.inspection.survey import Measured, Survey, sample, worst
 from tests.conftest import make_videos
 from tests.tiny_dataset import BROKEN, FACE, TinyFaces
 
@@ -75,7 +75,7 @@ def odd_data(tmp_path_factory):
 
 
 def page_of(data, dataset, out, **options):
-    path = sheet.write_sheet(data, dataset, out / "page.html", **options)
+    path = contact_sheet.write_contact_sheet(data, dataset, out / "page.html", **options)
     return Page(path.read_text(encoding="utf-8"))
 
 
@@ -92,7 +92,7 @@ def test_every_method_and_every_measure_has_its_strips(tiny_data, tmp_path, trac
 
 def test_strips_say_what_they_show(tiny_data, tmp_path):
     text = page_of(tiny_data, "tiny_faces", tmp_path).text
-    entries = Survey(sheet.dataset_folder(tiny_data, "tiny_faces")).entries
+    entries = Survey(contact_sheet.dataset_folder(tiny_data, "tiny_faces")).entries
     assert {entry.label for entry in entries} == {0, 1}
     for entry in entries:
         kind = f"fake by {entry.method}" if entry.label else "real"
@@ -109,7 +109,7 @@ def test_counts_and_metadata_are_the_builds(tiny_data, tmp_path):
     assert "Version 1.0.0" in page.text
     assert "size 256, margin 0.3, quality 95" in page.text
     assert "face crops no" in page.text
-    assert "Missed: those of them without the main person" in page.text
+    assert "Missed: seen frames without the main person" in page.text
     assert "2 × VideoError" in page.text
     assert "train/real/train2_real" in page.text
 
@@ -139,9 +139,9 @@ def test_a_large_dataset_is_measured_in_part_and_the_page_says_so(tiny_data, tmp
     measure = survey.measure
     monkeypatch.setattr(survey, "measure", lambda record: read.append(1) or measure(record))
     page = page_of(tiny_data, "tiny_faces", tmp_path, tracks=1, measured=3)
-    assert "3 of 7 main tracks, drawn by lot" in page.text
+    assert "3 of 7 main tracks, drawn at random" in page.text
     assert len(read) <= 3 + 4 + 4
-    figures = Survey(sheet.dataset_folder(tiny_data, "tiny_faces")).measure(at_most=3, seed=0)
+    figures = Survey(contact_sheet.dataset_folder(tiny_data, "tiny_faces")).measure(at_most=3, seed=0)
     assert len({track.entry for track in figures}) == 3
 
 
@@ -154,15 +154,15 @@ def test_other_faces_of_a_video_are_left_out(tiny_data, monkeypatch):
         return index._replace(entries=[dataclasses.replace(first, main=False), *others])
 
     monkeypatch.setattr(survey, "load_index", with_one_bystander)
-    entries = Survey(sheet.dataset_folder(tiny_data, "tiny_faces")).entries
+    entries = Survey(contact_sheet.dataset_folder(tiny_data, "tiny_faces")).entries
     assert [entry.split for entry in entries] == ["train", "test", "test", "test"]
 
 
 def test_mistakes_are_named(tiny_data, tmp_path):
     with pytest.raises(DatasetNotBuilt, match="fakedetect build absent"):
-        sheet.write_sheet(tiny_data, "absent", tmp_path / "page.html")
+        contact_sheet.write_contact_sheet(tiny_data, "absent", tmp_path / "page.html")
     with pytest.raises(ValueError, match="tracks=0"):
-        sheet.write_sheet(tiny_data, "tiny_faces", tmp_path / "page.html", tracks=0)
+        contact_sheet.write_contact_sheet(tiny_data, "tiny_faces", tmp_path / "page.html", tracks=0)
     assert not (tmp_path / "page.html").exists()
 
 
@@ -187,11 +187,11 @@ def test_the_command_writes_the_page(tiny_data, tmp_path, monkeypatch, capsys):
 
 def test_the_same_seed_draws_the_same_tracks():
     entries = [video.about for video in make_videos([1] * 40).videos]
-    drawn = draw(entries, 6, seed=0)
+    drawn = sample(entries, 6, seed=0)
     assert len(set(drawn)) == 6
-    assert drawn == draw(entries, 6, seed=0) == sorted(drawn, key=lambda entry: entry.first)
-    assert drawn != draw(entries, 6, seed=1)
-    assert draw(entries[:4], 6, seed=0) == entries[:4]
+    assert drawn == sample(entries, 6, seed=0) == sorted(drawn, key=lambda entry: entry.first)
+    assert drawn != sample(entries, 6, seed=1)
+    assert sample(entries[:4], 6, seed=0) == entries[:4]
 
 
 def test_worst_is_low_or_high_by_measure_and_known():
@@ -263,6 +263,6 @@ def test_tracks_without_consecutive_frames_leave_jitter_out(tiny_data, tmp_path,
 
     monkeypatch.setattr(survey, "measure", without_jitter)
     page = page_of(tiny_data, "tiny_faces", tmp_path, tracks=1)
-    assert "No measured track has this figure." in page.text
+    assert "No measured track has a value." in page.text
     assert len(page.all("img")) == 4 + 3
     assert "jitter –" in page.text

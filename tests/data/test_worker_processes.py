@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os, sys, time
 import grain
-from fakedetect_jax.data.workers import in_workers
+from fakedetect_jax.data.pipeline import in_workers
 from fakedetect_jax.cli.program import run_program
 
 def work():

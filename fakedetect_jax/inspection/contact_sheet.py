@@ -1,9 +1,11 @@
-"""The contact sheet of a built dataset as one HTML file that needs nothing else."""
+"""The contact sheet of a built dataset: one self-contained HTML file."""
 
 from __future__ import annotations
 
+import collections
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,19 +17,18 @@ from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.deployment.page import load_template
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.inspection.distribution import Distribution, distribution
-from fakedetect_jax.inspection.failures import group_failures
 from fakedetect_jax.inspection.quality import MEASURES, Measure
-from fakedetect_jax.inspection.survey import Card, Measured, Survey, draw, worst
+from fakedetect_jax.inspection.survey import Card, Measured, Survey, sample, worst
 
 MEASURED = 2000
-"""Tracks of which the figures are taken, at most."""
+"""How many tracks are measured at most."""
 
 _NAMED_FAILURES = 20
 _COUNTS = ("videos", "failed", "tracks", "frames", "seen", "missed")
 
 
 class Group(NamedTuple):
-    """Tracks drawn from one method of one split, and how many there are."""
+    """A sample of the tracks of one method and split, and their `total` number."""
 
     split: str
     method: str
@@ -36,14 +37,14 @@ class Group(NamedTuple):
 
 
 class Extreme(NamedTuple):
-    """A measure, its spread over the tracks, and the worst of them."""
+    """A measure, its distribution over the tracks, and the worst of them."""
 
     measure: Measure
     spread: Distribution | None
     cards: list[Card]
 
 
-def write_sheet(
+def write_contact_sheet(
     data_dir: str | Path,
     dataset: str,
     out: str | Path,
@@ -52,19 +53,19 @@ def write_sheet(
     seed: int = 0,
     measured: int = MEASURED,
 ) -> Path:
-    """Writes the contact sheet of a built dataset, atomically, and returns its path.
+    """Write the contact sheet of a built dataset, atomically, and return its path.
 
     Args:
-      data_dir: where built datasets lie.
-      dataset: its name, or name/config; the newest version is taken.
-      out: the HTML file; its folder is made.
-      tracks: how many are shown per split and method, and per measure.
-      seed: of the lots.
-      measured: how many tracks are measured, at most.
+        data_dir: Folder of the built datasets.
+        dataset: Name, or name/config; the newest version is taken.
+        out: The HTML file; its folder is created.
+        tracks: How many tracks to show for each split and method, and for each measure.
+        seed: Decides the samples.
+        measured: How many tracks to measure at most.
 
     Raises:
-      DatasetNotBuilt: the dataset is not in `data_dir`.
-      FakedetectError: `tracks` or `measured` is not positive.
+        DatasetNotBuilt: The dataset is not in `data_dir`.
+        FakedetectError: `tracks` or `measured` is not positive.
     """
     for name, value in (("tracks", tracks), ("measured", measured)):
         if value < 1:
@@ -101,11 +102,11 @@ def write_sheet(
 def _samples(
     summary: Sequence[dict[str, Any]], entries: Sequence[Entry], count: int, seed: int
 ) -> Iterator[tuple[str, str, int, list[Entry]]]:
-    """Yields split, method, how many main tracks they have, and some of these, for each row of the summary."""
+    """Yield, for each row of the summary, split, method, the number of main tracks and a sample of them."""
     for row in summary:
         split, method = row["split"], row["method"]
         members = [entry for entry in entries if (entry.split, entry.method) == (split, method)]
-        yield split, method, len(members), draw(members, count, seed)
+        yield split, method, len(members), sample(members, count, seed)
 
 
 def _spread(figures: Sequence[Measured], measure: Measure) -> Distribution | None:
@@ -118,7 +119,7 @@ def _spread(figures: Sequence[Measured], measure: Measure) -> Distribution | Non
 
 
 def _about(folder: Path) -> dict[str, str]:
-    """Returns what the build says of itself, name -> value, in words."""
+    """Return what the build recorded about itself, by name, in words."""
     about = {"version": folder.name}
     path = folder / "metadata.json"
     if path.exists():
@@ -137,3 +138,26 @@ def _in_words(value: Any) -> str:
         for name, inner in value.items()
     ]
     return ", ".join(parts).replace("_", " ")
+
+
+class FailureGroup(NamedTuple):
+    """The videos that failed for one reason, as split/method/video_id."""
+
+    reason: str
+    videos: list[str]
+
+
+def group_failures(videos: Sequence[Mapping[str, Any]]) -> list[FailureGroup]:
+    """Group the failed videos of a build report by reason, the most common one first."""
+    groups: dict[str, list[str]] = collections.defaultdict(list)
+    for video in videos:
+        if video["failure"]:
+            name = f"{video['split']}/{video['method']}/{video['video_id']}"
+            groups[generalise(video["failure"])].append(name)
+    return sorted((FailureGroup(*group) for group in groups.items()), key=lambda group: -len(group.videos))
+
+
+def generalise(reason: str) -> str:
+    """Remove from a reason what belongs to one video: paths become '…' and numbers 'N'."""
+    without_paths = re.sub(r"\S*[/\\][^\s:;,]*", "…", reason)
+    return re.sub(r"\b\d+(\.\d+)?\b", "N", without_paths)
