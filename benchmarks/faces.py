@@ -2,9 +2,9 @@
 
     taskset -c 0 python benchmarks/faces.py VIDEO [--frames 300]
 
-Rates are per second of processor time, so that other work on the machine hardly matters. Ratios compare with decoding,
-detecting and fitting landmarks alone, on the same frames. The error is the mean distance of the landmarks from those with
-detection on every frame, as a fraction of the face's width; lost frames are counted.
+Rates are per second of processor time, so that other work on the machine hardly matters. Ratios compare with
+decoding, detecting and fitting landmarks alone, on the same frames. The error is the mean distance of the landmarks
+from those with detection on every frame, as a fraction of the face's width; lost frames are counted.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python benchmarks/reading.py [--length 500] [--videos 24] [--frames 8] [--batches 60]
 
 A dataset of videos of the given length, all of one real face, is built first. Both are then measured in turns in one
-run, in wall time with one thread for each core. Printed are the median ratio and the bytes of records read for each byte
-of the sampled pictures. The bare decoder takes the same JPEG files, already in memory.
+run, in wall time with one thread for each core. Printed are the median ratio and the bytes of records read for each
+byte of the sampled pictures. The bare decoder takes the same JPEG files, already in memory.
 """
 
 import argparse
