@@ -2,9 +2,9 @@
 
 The pipeline is the judge of the tests: 8-bit look-up tables, and OpenCV for everything. Usual pipelines make the
 elastic field with SciPy's Gaussian filter; it is timed with SciPy's and with OpenCV's. Both sides start from stored
-uint8 crops of one frame and end with a pair at the model's size; ours makes eight pairs at a time. Figures are medians
-of interleaved rounds in processor time, without compilation. The notable operations of the compiled program are printed
-last.
+uint8 crops of one frame and end with a pair at the model's size; ours makes eight pairs at a time. Figures are
+medians of interleaved rounds in processor time, without compilation. The notable operations of the compiled program
+are printed last.
 """
 
 import collections

@@ -1,8 +1,8 @@
 """Estimate self-blending's share of a train step on a TPU from the compiler alone: `python benchmarks/sbi_tpu.py`.
 
-It needs the extra [tpu] but no TPU: the step of ConvNeXt-Tiny at 224 pixels is compiled ahead of time for one chip of a
-v5e. Printed are the compiler's estimated cycles within and outside self-blending, the program's notable operations, and
-the memory of the step with and without self-blending. It takes ten minutes on one core.
+It needs the extra [tpu] but no TPU: the step of ConvNeXt-Tiny at 224 pixels is compiled ahead of time for one chip of
+a v5e. Printed are the compiler's estimated cycles within and outside self-blending, the program's notable operations,
+and the memory of the step with and without self-blending. It takes ten minutes on one core.
 """
 
 import collections

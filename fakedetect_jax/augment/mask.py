@@ -155,7 +155,8 @@ def _one_hot(draw: Scalar, probabilities: tuple[float, ...]) -> Float[Array, " k
     draw = jnp.asarray(draw)
     starts = jnp.array([0.0, *ends], jnp.float32)
     stops = jnp.array([*ends, 2.0], jnp.float32)
-    return ((draw >= starts) & (draw < stops)).astype(jnp.float32)
+    drawn = jnp.asarray(draw)
+    return ((drawn >= starts) & (drawn < stops)).astype(jnp.float32)
 
 
 def blend_mask(

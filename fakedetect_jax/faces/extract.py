@@ -44,7 +44,7 @@ def extract_faces(
         margin: The crop's side is (1 + 2 * margin) times the longer side of the landmarks' box, 0 to 2.
         quality: JPEG quality of the crops, 1 to 100.
         frames: Which source frames are kept. If they are every k-th all over the video, the others are not looked at;
-            otherwise every frame is, so that tracks do not depend on what is kept of them.
+            otherwise every frame is, so that tracks do not depend on which frames are kept.
         detect_every: Detect faces on every so-many-th frame; in between, landmarks alone are followed.
         face_crops: Whether the pictures are crops of one face each already. Coordinates are then those of the crop in
             a square with a border.

@@ -1,4 +1,4 @@
-"""Built datasets as a reader meets them: whole, of another version, damaged."""
+"""Reading built datasets: whole, of another version, damaged."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ from tests.tiny_dataset import build_tiny
 
 @pytest.fixture
 def folder(tiny_data, tmp_path):
-    """A copy of the built dataset, to be spoilt."""
+    """A copy of the built dataset that a test may damage."""
     shutil.copytree(tiny_data, tmp_path / "data")
     return tmp_path / "data" / "tiny_faces" / "1.0.0"
 

@@ -1,4 +1,4 @@
-"""Which frames make a clip, against what the words say."""
+"""Which frames make a clip."""
 
 import dataclasses
 import json
@@ -105,7 +105,7 @@ def test_a_drawn_clip_starts_anywhere_as_likely():
     starts = [choose_clips(shots, which, rng=np.random.default_rng(seed))[0] for seed in range(1400)]
     counts = np.bincount([clip.positions[0] + 6 * clip.track for clip in starts], minlength=7)
     assert len(counts) == 7
-    # Each of the seven is drawn 200 times in the mean, with a deviation of 13.
+    # Each of the seven is drawn 200 times on average, with a standard deviation of 13.
     assert 145 < counts.min() <= counts.max() < 255
 
 

@@ -35,7 +35,7 @@ def test_shapes_types_and_padding_of_short_videos():
     assert batch["landmarks"].shape == (4, 3, 81, 2)
     assert batch["valid"].dtype == bool
     assert sorted(batch["valid"].sum(axis=1)) == [1, 3, 3, 3]
-    # Every other frame of 25 a second, or the same one again where a video has too few.
+    # Every other frame at 25 a second, or a repeated frame if a video has too few.
     steps = np.diff(batch["timestamps"], axis=1)
     np.testing.assert_allclose(steps, np.where(batch["valid"][:, 1:], 2 / 25, 0), rtol=1e-5)
     assert batch["label"].dtype == np.int32

@@ -1,4 +1,4 @@
-"""Worker processes of a program that ends in one way or another."""
+"""Worker processes end with their program, however it ends."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ if __name__ == "__main__":
 
 
 def start(end):
-    """Starts a program with two workers, in a group of its own: the process, and the workers' numbers."""
+    """Start a program with two workers in a process group of its own; return it and the workers' ids."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.replace("{end}", end)],
         cwd=ROOT,
@@ -44,7 +44,7 @@ def start(end):
 
 
 def gone(pids, seconds):
-    """Whether none of the processes runs any more, at the latest after `seconds`."""
+    """Return whether all of the processes end within `seconds`."""
     until = time.monotonic() + seconds
     while any(running(pid) for pid in pids):
         if time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""Who is the same person across cuts."""
+"""Telling people apart across cuts."""
 
 import itertools
 

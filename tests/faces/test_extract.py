@@ -13,7 +13,7 @@ from fakedetect_jax.faces.warp import apply_affine
 
 
 def beside(man_frame, portrait, shift=0):
-    """The man at the left, a smaller portrait at the right that moves with `shift`."""
+    """Show the man at the left, and a smaller portrait at the right that moves with `shift`."""
     canvas = np.full((240, 480, 3), 90, np.uint8)
     canvas[30:210, :200] = man_frame[:, 60:260]
     canvas[60:188, 280 + shift : 408 + shift] = cv2.resize(portrait, (128, 128), interpolation=cv2.INTER_AREA)
@@ -21,7 +21,7 @@ def beside(man_frame, portrait, shift=0):
 
 
 def empty_scene(index):
-    """Drifting blobs of colour."""
+    """Show drifting blobs of colour."""
     rng = np.random.default_rng(5)
     canvas = np.full((180, 320, 3), 60, np.uint8)
     for _ in range(12):
@@ -42,7 +42,7 @@ def test_a_real_clip(sequence, man):
     np.testing.assert_allclose(sequence.timestamp, np.arange(24) / sequence.fps, atol=2e-3)
     assert sequence.confidence.min() > 0.9
     for t in range(0, 24, 5):
-        # The crop shows what the affine says.
+        # The affine maps the crop back to the frame.
         back = cv2.warpAffine(
             cv2.cvtColor(sequence.decode(t), cv2.COLOR_RGB2BGR),
             sequence.affine[t],
@@ -155,7 +155,7 @@ def test_a_hard_cut_starts_new_tracks(save, man, woman):
 
 
 def test_another_person_in_the_same_place_is_a_new_track(save, man, woman):
-    """A cut that leaves the background as it is."""
+    """The cut leaves the background unchanged."""
     replaced = [f.copy() for f in man[:12]]
     for f in replaced[5:]:
         f[0:170, 60:230] = cv2.resize(woman, (170, 170))
@@ -217,6 +217,6 @@ def test_a_sequence_checks_its_arrays(sequence):
         ValueError, match=r"frame_index is int32\[24\]; with 23 frames it must be int32\[23\]"
     ):
         FaceSequence(**{**vars(sequence), "frames": sequence.frames[:-1]})
-    # A test run that checks annotations refuses it before the sequence does.
+    # If annotations are checked, they refuse it before the sequence does.
     with pytest.raises((ValueError, TypeError), match="landmarks"):
         FaceSequence(**{**vars(sequence), "landmarks": sequence.landmarks[:, :68]})

@@ -16,7 +16,7 @@ def whole(clip_path):
 
 
 def crops(man, whole, folder, *, room, scale):
-    """Writes the face of each frame as a crop of its own size: the box, with `room` of it on each side."""
+    """Write the face of each frame as a crop of its own size: the box plus `room`, a share of it, on each side."""
     folder.mkdir()
     corners = []
     for place, (image, box) in enumerate(zip(man, whole.box, strict=True)):
@@ -42,7 +42,7 @@ def test_every_crop_of_a_folder_is_a_frame_of_one_track(man, whole, tmp_path, ro
     corners = crops(man, whole, tmp_path / "crops", room=room, scale=scale)
     (sequence,) = extract_faces(tmp_path / "crops", face_crops=True)
     assert len(sequence) == sequence.video_frames == 24
-    # The landmarks are those of the face in the video: both are measured in widths of the face.
+    # The landmarks are those of the face in the video; errors are measured in face widths.
     for place in range(0, 24, 6):
         x0, y0, height, width = corners[place]
         inside = apply_affine(cv2.invertAffineTransform(sequence.affine[place]), sequence.landmarks[place])

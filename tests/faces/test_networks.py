@@ -26,7 +26,7 @@ def fitted(woman):
     return fit(woman)
 
 
-# What LiteRT 2.3, TensorFlow Lite's own interpreter, makes of MediaPipe's file for the same window of the photograph.
+# Output of LiteRT 2.3, TensorFlow Lite's own interpreter, with MediaPipe's file for the same window of the photograph.
 LITERT = {
     "top": (10, 130.471, 71.244),
     "eye, outer corner": (33, 97.830, 100.055),
@@ -42,10 +42,10 @@ LITERT = {
 }
 
 
-def test_the_converted_net_equals_the_published_one_in_its_own_interpreter(woman):
+def test_the_converted_network_equals_the_published_one_in_its_own_interpreter(woman):
     mesh = FaceMesh()(woman, Region(np.array([127.5, 119.5]), 141.0, 0.02))
     vertices, *points = zip(*LITERT.values(), strict=True)
-    # OpenCV 5 interpolates the window otherwise than 4 does, by up to 3 of 255 grey levels: 0.02 pixels.
+    # OpenCV 5 and 4 interpolate the window differently, by up to 3 of 255 grey levels: 0.02 pixels.
     np.testing.assert_allclose(mesh.points[list(vertices)], np.transpose(points), rtol=0, atol=0.05)
     assert mesh.presence == pytest.approx(1 / (1 + np.exp(-24.44)), abs=1e-9)
 
@@ -55,7 +55,7 @@ def eye_distance(landmarks):
 
 
 def test_landmarks_agree_with_the_detectors_points(fitted):
-    """Another net, trained on other data, names eyes, nose tip and mouth corners."""
+    """Another network, trained on other data, locates eyes, nose tip and mouth corners."""
     landmarks, presence, found = fitted
     ours = [landmarks[36:42].mean(0), landmarks[42:48].mean(0), landmarks[30], landmarks[48], landmarks[54]]
     error = np.linalg.norm(np.array(ours) - found.points[0], axis=1) / eye_distance(landmarks)
@@ -67,7 +67,7 @@ def test_layout(fitted):
     landmarks = fitted[0]
     x, y = landmarks.T
     assert len(np.unique(landmarks.round(3), axis=0)) == 81
-    # From the ears down the sides of a face go straight, so the jaw's first and last points are left out.
+    # The sides of a face are straight below the ears, so the jaw's first and last points are left out.
     rows = [range(2, 15), range(17, 27), range(31, 36), range(68, 81), range(48, 55), range(60, 65)]
     for left_to_right in rows:
         assert (np.diff(x[list(left_to_right)]) > 0).all()
@@ -96,7 +96,7 @@ def test_a_mirrored_face_gives_mirrored_landmarks(woman, fitted):
     assert abs(mirrored.mean(0) - want.mean(0)).max() / eye_distance(want) < 0.02
 
 
-def test_the_background_is_no_face(woman):
+def test_the_background_is_not_a_face(woman):
     region = region_of_detection(
         np.array([5.0, 5, 60, 60]), np.array([[20.0, 25], [40, 25], [0, 0], [0, 0], [0, 0]])
     )

@@ -25,11 +25,11 @@ def test_runs_lie_in_the_video_each_frame_once(length, every, count, run):
         assert len(positions) == count * run
         runs = positions.reshape(count, run)
         assert (np.diff(runs, axis=1) == every).all()
-        # The first and the last run are as far from their ends, to a frame of rounding.
+        # The first and the last run are equally far from the ends, up to a frame of rounding.
         assert abs(positions[0] - (length - 1 - positions[-1])) <= 1
 
 
 @pytest.mark.parametrize("options", [{"every": 0}, {"count": -1}, {"run": 0}, {"run": 2}])
-def test_what_is_impossible_is_refused(options):
+def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError, match="frames"):
         FrameChoice(**options)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fakedetect_jax.faces.networks import Detections, Mesh
 from fakedetect_jax.faces.tracking import MAX_GAP, Tracker, associate, bounding_box, iou
 
-# A face as the mesh net would give it in the unit square: level eyes, its outermost points among the 81.
+# A mesh in the unit square: level eyes, and its outermost points among the 81.
 _TEMPLATE = np.random.default_rng(0).uniform(0.2, 0.8, (468, 2))
 for _vertex, _place in {
     10: (0.5, 0),
@@ -53,7 +53,7 @@ def thumbnail(scene: Scene, mesh: Mesh) -> np.ndarray:
 
 @st.composite
 def histories(draw):
-    """Per object [frames, 4] boxes and [frames] states: 0 away, 1 there, 2 there but missed by the detector.
+    """Draw, for each object, boxes [frames, 4] and states [frames]: 0 away, 1 there, 2 missed by the detector.
 
     Objects walk in lanes of their own, stand still while away, and are detected whenever they appear.
     """
@@ -139,7 +139,7 @@ def test_another_face_in_the_same_place_is_a_new_track():
 
     tracker = Tracker(detect, fit, turning, min_face=20)
     scene = Scene(*[np.array([[100.0, 100, 160, 160]])] * 2)
-    # The last one comes after a longer pause, in which a face may turn.
+    # The last frame comes after a longer pause, during which a face may turn.
     numbers = [tracker.update(scene, t)[0].track for t in (0, 1, 2, 3, 9)]
     assert numbers == [0, 0, 1, 1, 1]
 
@@ -177,7 +177,7 @@ boxes = st.lists(
 @given(boxes, boxes)
 @settings(deadline=None)
 def test_assignment_is_a_best_one(tracks, detections):
-    """Against every possible assignment, with the rule written out pair by pair."""
+    """Compare with every possible assignment, with the rule written out pair by pair."""
 
     def cost(a, b):
         sides = max(a[2] - a[0], a[3] - a[1]), max(b[2] - b[0], b[3] - b[1])

@@ -9,7 +9,7 @@ from fakedetect_jax.faces.video import VideoError, open_video
 
 
 def stamped(count: int) -> list[np.ndarray]:
-    """Frames whose grey tells their index."""
+    """Return frames whose grey level tells their index."""
     return [np.full((48, 64, 3), 20 + 8 * i, np.uint8) for i in range(count)]
 
 

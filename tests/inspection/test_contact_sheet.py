@@ -1,4 +1,4 @@
-"""The page of a built dataset: complete, escaped, self-contained; and what is chosen for it."""
+"""The page of a built dataset is complete, escaped and self-contained; the choice of its tracks."""
 
 import dataclasses
 import re
@@ -26,7 +26,7 @@ CONFIDENCE, SIZE, JITTER, SHARPNESS = MEASURES
 
 
 class OddFaces(TinyFaces):
-    """Ids that are markup, and more failures than are named."""
+    """A dataset with markup as ids, and with more failures than the page names."""
 
     def listing(self):
         faces = [VideoItem(f"{EVIL}{number}", "train", "real", FACE, f"p{number}") for number in range(2)]
