@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces.landmarks import LANDMARKS
 
 # (mean, standard deviation) of red, green and blue in [0, 1]
@@ -76,6 +77,19 @@ def clip_shapes(frames: int, size: int) -> Clip:
         return jax.ShapeDtypeStruct((1, frames, *sizes), jnp.float32)
 
     return Clip(shape(size, size, 3), landmarks=shape(LANDMARKS, 2), timestamps=shape())
+
+
+def levels_of(statistics: Statistics) -> float:
+    """Return how many 8-bit levels one unit of pictures normalised by `statistics` has, on average over the colours."""
+    _, deviation = statistics
+    return 255 * sum(deviation) / len(deviation)
+
+
+def check_size(owner: str, clip: Clip, smallest: int) -> None:
+    """Raise for frames that are too small for the poolings of a model."""
+    size = clip.frames.shape[2:4]
+    if min(size) < smallest:
+        raise FakedetectError(f"{owner} needs frames of at least {smallest} px a side, got {size}")
 
 
 def normalise(frames: Float[Array, "b t h w 3"], statistics: Statistics) -> Float[Array, "b t h w 3"]:

@@ -11,7 +11,7 @@ import pytest
 from fakedetect_jax import models
 from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.detector import BRANCHES
-from tests.models.video.parity import random_variables
+from tests.models.published.parity import random_variables
 
 SMALL = {"depths": (1, 1), "dims": (8, 16), "layer_scale": 0.5}
 PARTS = {

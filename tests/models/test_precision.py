@@ -9,12 +9,12 @@ import pytest
 from fakedetect_jax import models
 from fakedetect_jax.models.frequency import FREQUENCY
 from fakedetect_jax.models.fusion import FUSIONS
+from fakedetect_jax.models.published import PUBLISHED
+from fakedetect_jax.models.published.vivit_encoders import ENCODERS
 from fakedetect_jax.models.spatial import SPATIAL
 from fakedetect_jax.models.temporal import TEMPORAL
-from fakedetect_jax.models.video import VIDEO
-from fakedetect_jax.models.video.vivit_encoders import ENCODERS
+from tests.models.published.tiny_models import TINY, tiny_model
 from tests.models.test_combinations import SMALL_TEMPORAL, spatial
-from tests.models.video.tiny_models import TINY, tiny_model
 
 # Two clips: the bias of a dense layer on one would be of the shape of its result.
 CLIP = jax.tree.map(
@@ -113,10 +113,10 @@ BUILDERS = {
     **{name: lambda parts=parts: detector(**parts) for name, parts in DETECTORS.items()},
     **{name: lambda name=name: tiny_model(name, dtype="bfloat16") for name in TINY},
     **{
-        f"vivit {name}": lambda name=name: VIDEO["vivit"](attention=name, dtype="bfloat16", **VIVITS)
+        f"vivit {name}": lambda name=name: PUBLISHED["vivit"](attention=name, dtype="bfloat16", **VIVITS)
         for name in ENCODERS
     },
-    "st_gcn": lambda: VIDEO["st_gcn"](widths=(8, 8), strides=(1, 2), dtype="bfloat16"),
+    "st_gcn": lambda: PUBLISHED["st_gcn"](widths=(8, 8), strides=(1, 2), dtype="bfloat16"),
 }
 
 

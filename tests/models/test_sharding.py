@@ -7,7 +7,7 @@ import numpy as np
 
 from fakedetect_jax import models, parallel
 from fakedetect_jax.models.clip import Clip
-from tests.models.video.parity import random_variables
+from tests.models.published.parity import random_variables
 
 COLLECTIVES = r" (all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
 

@@ -9,7 +9,7 @@ from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.step import compile_step
 from tests import tiny_config
-from tests.models.video.parity import random_variables
+from tests.models.published.parity import random_variables
 from tests.training.recorded_clips import recorded_clips
 
 CLIPS, DECAY = 8, 0.9

@@ -178,9 +178,9 @@ def test_each_kind_of_trunk_is_known_by_its_signs():
         "convnext": ConvNeXt(depths=DEPTHS, dims=DIMS),
         "resnet": ResNet(depths=(1,), stem=4),
         "xception": Xception((4,) * 8, 1),
-        "meso4": models.video.Meso4(),
-        "meso_inception4": models.video.MesoInception4(),
-        "r2plus1d": models.video.R2Plus1D(layers=10, width=4),
+        "meso4": models.published.Meso4(),
+        "meso_inception4": models.published.MesoInception4(),
+        "r2plus1d": models.published.R2Plus1D(layers=10, width=4),
     }.items():
         size = (1, 64, 64, 3) if kind in models.spatial.SPATIAL else (1, 2, 64, 64, 3)
         shapes = _shapes(model, size)

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from fakedetect_jax.models.clip import IMAGENET, Clip
-from fakedetect_jax.models.video.m2tr import M2TR
+from fakedetect_jax.models.published.m2tr import M2TR
 from fakedetect_jax.weights import SOURCES, load_into, make_naming, read_tensors
+from tests.models.published.torch_m2tr import Layer
 from tests.models.spatial.parity import randomise
-from tests.models.video.torch_m2tr import Layer
 from tests.weights import foreign
 
 SIZE, CHANNELS, FEATURES = 64, 16, 640

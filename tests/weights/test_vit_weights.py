@@ -9,11 +9,11 @@ from transformers import ViTConfig, ViTForImageClassification, VivitConfig, Vivi
 
 from fakedetect_jax import models
 from fakedetect_jax.models.clip import Clip
-from fakedetect_jax.models.video.vivit_encoders import ENCODERS
+from fakedetect_jax.models.published.vivit_encoders import ENCODERS
 from fakedetect_jax.weights import SOURCES, MismatchError, load_into, make_naming, read_tensors
 from fakedetect_jax.weights.naming import flat_leaves
 from fakedetect_jax.weights.start import start_from
-from tests.models.video.parity import randomised
+from tests.models.published.parity import randomised
 
 SIZE, PATCH, DIM, LAYERS = 32, 8, 16, 2
 CONFIG = {

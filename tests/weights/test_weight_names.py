@@ -19,11 +19,11 @@ from transformers import (
 )
 
 from fakedetect_jax.models.clip import KINETICS, Clip
+from fakedetect_jax.models.published.r2plus1d import R2Plus1D
 from fakedetect_jax.models.spatial import ConvNeXt, ConvNeXtV2, EfficientNet, ResNet, Xception
-from fakedetect_jax.models.video.r2plus1d import R2Plus1D
 from fakedetect_jax.weights import SOURCES, load_into, make_naming, read_tensors
+from tests.models.published.parity import channels_first, randomised
 from tests.models.spatial.parity import randomise
-from tests.models.video.parity import channels_first, randomised
 from tests.weights import foreign
 
 DEPTHS, DIMS = (1, 2), (8, 16)

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import scipy.fft
 
+from fakedetect_jax.models.clip import IMAGENET, levels_of
 from fakedetect_jax.models.frequency.band_dct import BandDCTBranch, BandSplit, bands
-from fakedetect_jax.models.frequency.cosine import dct_matrix
-from fakedetect_jax.models.frequency.high_pass import CLIP, FILTERS, IMAGENET_LEVELS, residuals
+from fakedetect_jax.models.frequency.high_pass import CLIP, FILTERS, residuals
 from fakedetect_jax.models.frequency.local_statistics import (
     LocalStatistics,
     diagonal_bands,
     window_transforms,
 )
 from fakedetect_jax.models.frequency.phase import phase_only
+from fakedetect_jax.models.frequency.transforms import dct_matrix
 
 SIZES = [(8, 8), (7, 10), (10, 7)]
 
@@ -120,7 +121,7 @@ def test_residuals_equal_opencv():
     levels = np.clip(levels + rng.normal(0, 2, levels.shape), 0, 255).round()
     std = np.array([0.226, 0.226, 0.226])
     normalised = (levels / 255 - np.array([0.485, 0.456, 0.406])) / std
-    got = np.asarray(residuals(normalised[None].astype(np.float32), IMAGENET_LEVELS))[0]
+    got = np.asarray(residuals(normalised[None].astype(np.float32), levels_of(IMAGENET)))[0]
     for index, kernel in enumerate(FILTERS):
         found = cv2.filter2D(levels.astype(np.float64), -1, kernel.astype(np.float64))
         expected = np.clip(found, -CLIP, CLIP)

@@ -5,13 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fakedetect_jax.models.frequency.spectral_filter import (
-    FrequencyBranch,
-    SpectralFilter,
-    high_passes,
-    irfft2,
-    rfft2,
-)
+from fakedetect_jax.models.frequency.spectral_filter import FrequencyBranch, SpectralFilter, high_passes
+from fakedetect_jax.models.frequency.transforms import irfft2, rfft2
 
 SIZES = [(8, 8), (7, 10), (10, 7), (5, 1)]
 
