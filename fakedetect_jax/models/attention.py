@@ -119,7 +119,7 @@ class TransformerBlock(Block):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b n d"], mask: Bool[Array, "#b 1 1 n"] | None, *, train: bool = False
+        self, x: Float[Array, "b n d"], mask: Bool[Array, "b 1 1 n"] | None, *, train: bool = False
     ) -> Float[Array, "b n d"]:
         """Attend to the tokens where `mask` is true, or to all without one."""
         x = x + self.attention_half(x, mask, train=train)

@@ -26,7 +26,7 @@ _FLOOR = 1e-3
 
 def window_transforms(
     grey: Float[Array, "n h w 1"], window: int, stride: int
-) -> Float[Array, "n y x window^2"]:
+) -> Float[Array, "n y x {window}**2"]:
     """Return the cosine transform of each window inside the picture, row frequencies first."""
     matrix = dct_matrix(window)
     kernel = np.einsum("ui,vj->ijuv", matrix, matrix).reshape((window, window, 1, window**2))
@@ -63,7 +63,7 @@ class LocalStatistics(nn.Module):
     bands: int = 6
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n y x bands"]:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n y x {self.bands}"]:
         """Return the statistics of the mean of the channels, in float32."""
         if min(x.shape[1:3]) < self.window:
             raise FakedetectError(

@@ -47,7 +47,7 @@ class SpectralFilter(nn.Module):
     filters: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w filters*c"]:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w {self.filters}*c"]:
         """Return the filtered frames in float32. Filtering is circular: opposite edges touch."""
         n, h, w, c = x.shape
         base = high_passes(h, w, self.filters)[:, None, ..., None]

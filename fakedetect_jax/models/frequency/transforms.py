@@ -39,7 +39,7 @@ def irfft2(spectrum: Float[Array, "n c k h 2"], width: int) -> Float[Array, "n h
     return jnp.einsum("nchkr,wkr->nhwc", rows, inverse, precision="highest")
 
 
-def complex_product(a: Float[Array, "*#shape 2"], b: Float[Array, "*#shape 2"]) -> Float[Array, "*#shape 2"]:
+def complex_product(a: Float[Array, "... 2"], b: Float[Array, "... 2"]) -> Float[Array, "... 2"]:
     """Multiply complex numbers whose real and imaginary parts are along the last axis."""
     real, imag = (lax.index_in_dim(a, part, axis=-1, keepdims=False) for part in (0, 1))
     other_real, other_imag = (lax.index_in_dim(b, part, axis=-1, keepdims=False) for part in (0, 1))

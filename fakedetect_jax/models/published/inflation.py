@@ -38,13 +38,13 @@ def inflate(
 
 
 def clip_positions(
-    positions: Float[np.ndarray, "1+s d"],
+    positions: Float[np.ndarray, "places d"],
     attention: str,
     *,
     steps: int,
     grid: tuple[int, int],
     image_grid: tuple[int, int],
-) -> Float[np.ndarray, "*places d"]:
+) -> Float[np.ndarray, "... d"]:
     """Return an image ViT's positions in the shape that the encoder of a ViViT keeps.
 
     Args:

@@ -32,7 +32,7 @@ def branches(n=4, seed=0):
     rng = np.random.default_rng(seed)
 
     def normal(*shape):
-        return rng.normal(size=(n, *shape)).astype(np.float32)
+        return jnp.asarray(rng.normal(size=(n, *shape)), jnp.float32)
 
     features = [normal(6), normal(5), normal(3)]
     maps = [[normal(8, 6, 4), normal(4, 3, 5), normal(2, 2, 6)], [normal(4, 3, 4), normal(3, 2, 5)], []]
