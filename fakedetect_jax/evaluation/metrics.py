@@ -2,6 +2,11 @@
 
 Every function takes optional weights. Weights with a leading axis, [r, n], give r values at once from one
 sort of the scores, which is what makes the bootstrap cheap: a resample is nothing but integer weights.
+
+Example:
+    >>> labels, scores = np.array([0, 1, 1, 0]), np.array([0.1, 0.9, 0.4, 0.6])
+    >>> float(auc(labels, scores))
+    0.75
 """
 
 from typing import NamedTuple, TypeAlias

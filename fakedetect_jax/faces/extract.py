@@ -65,7 +65,7 @@ def extract_faces(
     Example:
         A clip of 24 frames that shows one man:
 
-        >>> (face,) = extract_faces("tests/fixtures/face.mp4", frames=FrameChoice(every=6))
+        >>> (face,) = extract_faces("interview.mp4", frames=FrameChoice(every=6))
         >>> face.frame_index.tolist(), face.landmarks.shape, face.decode(0).shape
         ([0, 6, 12, 18], (4, 81, 2), (256, 256, 3))
     """

@@ -51,6 +51,13 @@ def create(name: str, **options: Any) -> nn.Module:
 
     Raises:
         FakedetectError: the name, an option or its value is wrong.
+
+    Example:
+        >>> model = create("meso4")
+        >>> clip = Clip(jax.numpy.zeros((1, 2, 64, 64, 3)))
+        >>> logit, out = model.apply(model.init(jax.random.key(0), clip), clip)
+        >>> logit.shape, out["frame_logit"].shape
+        ((1,), (1, 2))
     """
     if name not in CATALOGUE:
         raise FakedetectError(f"model {name!r} is not known; use one of {', '.join(CATALOGUE)}")
@@ -64,7 +71,12 @@ def create(name: str, **options: Any) -> nn.Module:
 
 
 def list_models(containing: str = "") -> list[str]:
-    """Return the names of the models whose name contains a text, in the order of the catalogue."""
+    """Return the names of the models whose name contains a text, in the order of the catalogue.
+
+    Example:
+        >>> list_models("meso")
+        ['meso4', 'meso_inception4']
+    """
     return [name for name in CATALOGUE if containing in name]
 
 
