@@ -9,7 +9,6 @@ import argparse
 import os
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fakedetect_jax.cli.program import NAME, importing, path
@@ -18,8 +17,9 @@ from fakedetect_jax.errors import ConfigError, FakedetectError
 if TYPE_CHECKING:
     from fakedetect_jax.config import Config
     from fakedetect_jax.config.files import ConfigFile
+    from fakedetect_jax.files import PathLike
 
-Work = Callable[["Config", Path], object]
+Work = Callable[["Config", "PathLike"], object]
 
 _EXAMPLES = """
 Any field of the config can be set, and every option of its model. configs/base.py explains the fields; a wrong
@@ -87,7 +87,7 @@ def run_mode(program: str, mode: str, *, config: str, workdir: str, overrides: S
         chosen, _ = load(config, overrides)
         start_jax()
         work = MODES[mode][0]()
-    work(chosen, Path(workdir))
+    work(chosen, workdir)
 
 
 def load(reference: str, overrides: Sequence[str]) -> tuple[Config, ConfigFile]:

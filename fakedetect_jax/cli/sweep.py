@@ -6,7 +6,6 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fakedetect_jax.cli import experiment
@@ -15,6 +14,7 @@ from fakedetect_jax.errors import ConfigError, FakedetectError
 
 if TYPE_CHECKING:
     from fakedetect_jax.config import Config
+    from fakedetect_jax.files import AnyPath
 
 # Written into a run's folder once the run is evaluated: the config that it was done with.
 DONE = "done.json"
@@ -35,7 +35,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
-def run_sweep(reference: str, workdir: Path, overrides: Sequence[str]) -> None:
+def run_sweep(reference: str, workdir: AnyPath, overrides: Sequence[str]) -> None:
     """Run a sweep, and go on after a run that fails with an error that names its remedy.
 
     Args:
@@ -97,7 +97,7 @@ def _folder_name(changes: Mapping[str, Any]) -> str:
     return re.sub(r"[^\w.,=+-]+", "_", ",".join(words)) or "unchanged"
 
 
-def _is_done(folder: Path, config: Config) -> bool:
+def _is_done(folder: AnyPath, config: Config) -> bool:
     from fakedetect_jax.config.compare import differences
 
     try:
@@ -108,4 +108,6 @@ def _is_done(folder: Path, config: Config) -> bool:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    run_sweep(arguments.config, Path(arguments.workdir), arguments.overrides)
+    from fakedetect_jax.files import to_path
+
+    run_sweep(arguments.config, to_path(arguments.workdir), arguments.overrides)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 from jaxtyping import Bool, Float, Float64, Int32, UInt8
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from fakedetect_jax import models, parallel
 from fakedetect_jax.augment import Crop, face_crop
@@ -23,6 +23,7 @@ from fakedetect_jax.data.videos import from_sequences
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import metrics
 from fakedetect_jax.faces import FaceSequence, extract
+from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
 WEIGHTS, SPEC, PROGRAM, CARD = "weights.safetensors", "detector.json", "forward.stablehlo", "README.md"
@@ -265,16 +266,16 @@ def _verdict(
     )
 
 
-def load_detector(folder: str | Path) -> Detector:
+def load_detector(folder: PathLike) -> Detector:
     """Reads a detector from the folder that `launch.py --mode=export` wrote.
 
     Raises:
       DetectorError: a file is missing, unreadable, of another format, or does not fit the model; names it.
     """
-    folder = Path(folder)
+    folder = to_path(folder)
     try:
         spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
-        flat = load_file(folder / WEIGHTS)
+        flat = load((folder / WEIGHTS).read_bytes())
     except FileNotFoundError as error:
         raise DetectorError(
             f"{folder} holds no detector: {Path(error.filename or WEIGHTS).name} is missing; "
@@ -292,7 +293,7 @@ def load_detector(folder: str | Path) -> Detector:
     return Detector(spec, traverse_util.unflatten_dict(flat, sep="/"))
 
 
-def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarray]) -> None:
+def _check_weights(folder: AnyPath, spec: dict[str, Any], flat: dict[str, np.ndarray]) -> None:
     try:
         model = models.create(spec["model"]["name"], **spec["model"]["options"])
         wanted = variable_shapes(model, ClipSpec.parse(spec["clip"]))

@@ -19,6 +19,7 @@ from fakedetect_jax import files
 from fakedetect_jax.deployment.inference import PersonVerdict
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.metrics import THRESHOLD
+from fakedetect_jax.files import AnyPath
 
 # Told apart by people of all kinds of colour vision.
 _REAL, _FAKE, _LINE = "#0072b2", "#d55e00", "#444444"
@@ -27,7 +28,7 @@ VERDICT = "verdict.json"
 TIMELINE_PEOPLE = 20
 
 
-def check_free(folder: Path, video: str) -> None:
+def check_free(folder: AnyPath, video: str) -> None:
     """Checks that `folder` has no verdict on another video; files of the same name in two folders are two videos.
 
     Raises:
@@ -48,7 +49,7 @@ def check_free(folder: Path, video: str) -> None:
         )
 
 
-def write_json(path: Path, video: str, detector: str, verdicts: Sequence[PersonVerdict]) -> Path:
+def write_json(path: AnyPath, video: str, detector: str, verdicts: Sequence[PersonVerdict]) -> AnyPath:
     """Writes the verdicts with all that is needed to draw them on the video again; makes the folder.
 
     Raises:
@@ -71,7 +72,7 @@ def write_json(path: Path, video: str, detector: str, verdicts: Sequence[PersonV
     return files.write_text(path, json.dumps(document, indent=1, allow_nan=False))
 
 
-def draw_timeline(path: Path, video: str, verdicts: Sequence[PersonVerdict]) -> Path:
+def draw_timeline(path: AnyPath, video: str, verdicts: Sequence[PersonVerdict]) -> AnyPath:
     """Draws P(fake) of the frames over time, a panel a person, under faces of it, as PNG.
 
     Only the first `TIMELINE_PEOPLE` are drawn: a picture of hundreds takes minutes and nobody can look at it.

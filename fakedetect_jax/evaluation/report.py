@@ -1,6 +1,5 @@
 """The evaluation as one HTML file that needs nothing else: figures, clips and how it was measured."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from fakedetect_jax.evaluation import figures, metrics
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose, film_strip
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate
 from fakedetect_jax.evaluation.summary import LEVELS
+from fakedetect_jax.files import AnyPath
 
 _NAMES = {
     "auc": ("AUC", "area under the ROC curve; 1 is perfect, 0.5 is chance"),
@@ -50,14 +50,14 @@ class Context:
 
 
 def write_report(
-    folder: str | os.PathLike[str],
+    folder: AnyPath,
     *,
     summary: Mapping[str, Any],
     scores: Sequence[Score],
     gallery: Sequence[GalleryItem],
     title: str,
     context: Context,
-) -> Path:
+) -> AnyPath:
     """Writes `report.html` into `folder`, atomically, and returns its path.
 
     Args:
@@ -86,7 +86,7 @@ def write_report(
         threshold=metrics.THRESHOLD,
         few_clusters=_FEW_CLUSTERS,
     )
-    return files.write_text(Path(folder) / "report.html", html)
+    return files.write_text(folder / "report.html", html)
 
 
 def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> dict[str, Any]:

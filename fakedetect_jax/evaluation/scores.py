@@ -7,16 +7,15 @@ different videos.
 import csv
 import io
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 
 import numpy as np
 
 from fakedetect_jax import files
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.files import AnyPath, PathLike
 
 VideoKey = tuple[str, str, str]
 
@@ -137,7 +136,7 @@ def aggregate(scores: Iterable[Score], *, failures: Iterable[Failure] = ()) -> l
     return sorted(videos, key=lambda video: video.key)
 
 
-def write_csv(path: str | os.PathLike[str], scores: Iterable[Score]) -> Path:
+def write_csv(path: PathLike, scores: Iterable[Score]) -> AnyPath:
     """Writes one row per (video, track, clip), atomically; frame columns are lists separated by spaces.
 
     In pandas: `df = pd.read_csv(path, dtype={"video_id": str, "identity": str})` and
@@ -152,13 +151,13 @@ def write_csv(path: str | os.PathLike[str], scores: Iterable[Score]) -> Path:
     return files.write_text(path, text.getvalue())
 
 
-def read_csv(path: str | os.PathLike[str]) -> list[Score]:
+def read_csv(path: PathLike) -> list[Score]:
     """Reads what `write_csv` wrote.
 
     Raises:
         FakedetectError: no table in UTF-8, a column is missing, or a value is ill-formed; names file and line.
     """
-    with open(path, encoding="utf-8", newline="") as file:
+    with io.TextIOWrapper(io.BytesIO(files.to_path(path).read_bytes()), encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         try:
             missing = {column.name for column in fields(Score)} - set(reader.fieldnames or ())

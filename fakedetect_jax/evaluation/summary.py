@@ -1,10 +1,8 @@
 """From scores to the numbers of metrics.json: per dataset, level and method, each with an interval."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import bootstrap, metrics
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate
+from fakedetect_jax.files import AnyPath, PathLike
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def summarise(
     }
 
 
-def write_json(path: str | os.PathLike[str], summary: dict[str, Any]) -> Path:
+def write_json(path: PathLike, summary: dict[str, Any]) -> AnyPath:
     """Writes metrics.json atomically; refuses NaN and infinity, which are not JSON."""
     return files.write_text(path, json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 

@@ -17,13 +17,16 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_args, checkpoint_managers
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.training.state import TrainState
 
 # Orbax appends this to the name of a folder that is not complete yet.
 _UNFINISHED = ".orbax-checkpoint-tmp"
+_COMPLETE = "commit_success.txt"
 DIGESTS = "sha256.json"
+_CHUNK = 1 << 20
 # Orbax rewrites the first when the rest is complete: it holds times, on which nothing depends.
-_UNCHECKED = ("_CHECKPOINT_METADATA", DIGESTS)
+_UNCHECKED = ("_CHECKPOINT_METADATA", _COMPLETE, DIGESTS)
 
 
 class CheckpointMismatch(FakedetectError):
@@ -55,8 +58,9 @@ class Checkpoints:
       DamagedCheckpoint: a file of any checkpoint was changed, cut or lost; names it and the remedy.
     """
 
-    def __init__(self, folder: str | Path, *, metric: str, read_only: bool = False) -> None:
-        self.folder = Path(folder).absolute()
+    def __init__(self, folder: PathLike, *, metric: str, read_only: bool = False) -> None:
+        folder = to_path(folder)
+        self.folder = folder.absolute() if isinstance(folder, Path) else folder
         keep = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(1),
@@ -203,7 +207,7 @@ class _StateHandler(ocp.PyTreeCheckpointHandler):
     def finalize(self, directory: Any) -> None:
         """Is called in the background, on one process, before the checkpoint gets the name under which it counts."""
         super().finalize(directory)
-        write_digests(Path(directory).parent, unfinished=_UNFINISHED)
+        write_digests(to_path(directory).parent, unfinished=_UNFINISHED)
 
 
 @checkpoint_args.register_with_handler(_StateHandler, for_save=True)
@@ -228,9 +232,15 @@ def _check_same_leaves(template: TrainState, stored: Any, where: str) -> None:
             )
 
 
-def _steps(folder: Path) -> list[int]:
-    """The steps of the checkpoints that count: what is not whole has another name."""
-    names = (re.fullmatch(r"step_(\d+)", path.name) for path in folder.glob("step_*"))
+def _steps(folder: AnyPath) -> list[int]:
+    """Return the steps of the complete checkpoints.
+
+    On a disk an incomplete one has another name; in a bucket it lacks the file that orbax writes last.
+    """
+    complete = [
+        path for path in folder.glob("step_*") if isinstance(path, Path) or (path / _COMPLETE).exists()
+    ]
+    names = (re.fullmatch(r"step_(\d+)", path.name) for path in complete)
     return sorted(int(name[1]) for name in names if name)
 
 
@@ -256,18 +266,29 @@ def _name(path: tuple) -> str:
     return "/".join(str(part) for part in parts)
 
 
-def write_digests(folder: Path, *, unfinished: str) -> None:
+def write_digests(folder: AnyPath, *, unfinished: str) -> None:
     """Write the SHA-256 of all files below `folder` to its sha256.json, as {path: digest}.
 
     `unfinished` is removed from the paths: the folder loses it from its name when it is complete.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in _UNCHECKED]
-    names = [path.relative_to(folder).as_posix().replace(unfinished, "") for path in files]
-    document = {name: _digest(path) for name, path in zip(names, files, strict=True)}
+    document = {
+        path.relative_to(folder).as_posix().replace(unfinished, ""): _digest(path)
+        for path in sorted(_files_below(folder))
+        if path.name not in _UNCHECKED
+    }
     (folder / DIGESTS).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
-def check_digests(folder: Path) -> bool:
+def _files_below(folder: AnyPath) -> Iterator[AnyPath]:
+    """Yield all files of a folder and its folders; epath has no `rglob`."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files_below(path)
+        else:
+            yield path
+
+
+def check_digests(folder: AnyPath) -> bool:
     """Check that the files are those that the digests were made of.
 
     Returns:
@@ -292,6 +313,9 @@ def check_digests(folder: Path) -> bool:
     return True
 
 
-def _digest(path: Path) -> str:
+def _digest(path: AnyPath) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while data := file.read(_CHUNK):
+            digest.update(data)
+    return digest.hexdigest()
