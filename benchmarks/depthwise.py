@@ -1,8 +1,7 @@
 """Time the depthwise 7x7 convolution in its two forms on this machine: `python benchmarks/depthwise.py`.
 
-Prints milliseconds (best of five) of the value and of value with both gradients for XLA's grouped
-convolution and for the form that this platform gets, at the four sizes of ConvNeXt-Tiny at 112 px, batch 4,
-and their ratio within the same run.
+For the four sizes of ConvNeXt-Tiny at 112 px and batch 4, it prints milliseconds (best of five) of the value, and of
+the value with both gradients, for XLA's grouped convolution and for the form that this platform gets, and their ratio.
 """
 
 import time
@@ -18,7 +17,7 @@ BATCH = 4
 
 
 def milliseconds(function: Callable[..., object], *arguments: Array) -> float:
-    """Best of five calls after a first one that compiles."""
+    """Return the best of five calls after a first one that compiles."""
     jax.block_until_ready(function(*arguments))
     times = []
     for _ in range(5):
@@ -29,7 +28,7 @@ def milliseconds(function: Callable[..., object], *arguments: Array) -> float:
 
 
 def with_gradients(conv: Callable[..., Array]) -> Callable[..., object]:
-    """Jitted value and gradients of a convolution, its value serving as cotangent."""
+    """Return a jitted function to the value and gradients of a convolution, with its value as cotangent."""
 
     def run(x: Array, kernel: Array) -> tuple[Array, ...]:
         value, pull = jax.vjp(conv, x, kernel)
@@ -39,7 +38,7 @@ def with_gradients(conv: Callable[..., Array]) -> Callable[..., object]:
 
 
 def main() -> None:
-    """Print one line a size."""
+    """Print one line for each size."""
     print("size x channels   value: native / ours = ratio   with gradients: native / ours = ratio")
     for size, channels in SIZES:
         x = jax.random.normal(jax.random.key(0), (BATCH, size, size, channels))

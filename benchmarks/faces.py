@@ -1,10 +1,10 @@
-"""Frames a second of the face pipeline on one core, and what detecting less often costs in accuracy.
+"""Measure the face pipeline on one core: frames a second, and the accuracy lost by detecting less often.
 
     taskset -c 0 python benchmarks/faces.py VIDEO [--frames 300]
 
-Rates are per second of processor time, so that other work on the machine hardly matters. The ratio is to
-decoding, detecting and fitting landmarks alone, on the same frames. The error is the mean distance of the 81
-landmarks from those with detection on every frame, over the width of the face, and the frames that are lost.
+Rates are per second of processor time, so that other work on the machine hardly matters. Ratios compare with
+decoding, detecting and fitting landmarks alone, on the same frames. The error is the mean distance of the landmarks
+from those with detection on every frame, as a fraction of the face's width; lost frames are counted.
 """
 
 import argparse
@@ -15,18 +15,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fakedetect_jax.faces import FaceSequence, extract, warp
+from fakedetect_jax.faces import FaceSequence, extract_faces, warp
 from fakedetect_jax.faces.appearance import thumbnail
-from fakedetect_jax.faces.detect import FaceDetector
-from fakedetect_jax.faces.mesh import FaceMesh
-from fakedetect_jax.faces.track import Tracker
+from fakedetect_jax.faces.networks import FaceDetector, FaceMesh
+from fakedetect_jax.faces.tracking import Tracker
 from fakedetect_jax.faces.video import open_video
 
 DETECT_EVERY = (2, 4, 8)
 
 
 def decode(path: str, frames: int) -> int:
-    """Decode only; the number of frames there were."""
+    """Decode only, and return the number of frames."""
     return sum(1 for _ in open_video(path, max_frames=frames).frames)
 
 
@@ -38,7 +37,7 @@ def track(path: str, frames: int) -> None:
 
 
 def source_landmarks(sequences: list[FaceSequence]) -> dict[int, np.ndarray]:
-    """Landmarks of the main track in source pixels, by frame."""
+    """Return the landmarks of the main track in source pixels, by frame."""
     main = sequences[0]
     return {
         int(index): warp.apply_affine(cv2.invertAffineTransform(affine), points)
@@ -47,7 +46,7 @@ def source_landmarks(sequences: list[FaceSequence]) -> dict[int, np.ndarray]:
 
 
 def deviation(exact: list[FaceSequence], cheap: list[FaceSequence]) -> str:
-    """The error of the cheaper way, as said above."""
+    """Describe the error of the cheaper way."""
     truth, got = source_landmarks(exact), source_landmarks(cheap)
     errors = [
         np.linalg.norm(got[index] - points, axis=1).mean() / np.ptp(points[:, 0])
@@ -58,14 +57,14 @@ def deviation(exact: list[FaceSequence], cheap: list[FaceSequence]) -> str:
 
 
 def timed(work: Callable[[], object], frames: int) -> tuple[float, Any]:
-    """Frames a second of processor time, and the result."""
+    """Return frames per second of processor time, and the result."""
     start = time.process_time()
     result = work()
     return frames / (time.process_time() - start), result
 
 
 def main() -> None:
-    """Print one line a stage."""
+    """Print one line for each stage."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,12 +72,12 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=300)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    extract(options.video, max_frames=3)
+    extract_faces(options.video, max_frames=3)
     count = decode(options.video, options.frames)
     stages: dict[str, Callable[[], object]] = {
         "decode": lambda: decode(options.video, count),
         "decode + detect + landmarks": lambda: track(options.video, count),
-        "extract": lambda: extract(options.video, max_frames=count),
+        "extract_faces": lambda: extract_faces(options.video, max_frames=count),
     }
     rates: dict[str, float] = {}
     results: dict[str, Any] = {}
@@ -88,9 +87,11 @@ def main() -> None:
     for name, rate in rates.items():
         print(f"{name:30}{rate:9.1f} frames/s {rate / floor:8.3f}")
     for every in DETECT_EVERY:
-        rate, cheap = timed(lambda: extract(options.video, max_frames=count, detect_every=every), count)  # noqa: B023
-        name = f"extract, detect every {every}"
-        print(f"{name:30}{rate:9.1f} frames/s {rate / floor:8.3f}  {deviation(results['extract'], cheap)}")
+        rate, cheap = timed(lambda: extract_faces(options.video, max_frames=count, detect_every=every), count)  # noqa: B023
+        name = f"extract_faces, detect every {every}"
+        print(
+            f"{name:30}{rate:9.1f} frames/s {rate / floor:8.3f}  {deviation(results['extract_faces'], cheap)}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""ConvNeXt-Tiny beside torch on this machine's processor, in one run: `python benchmarks/models.py`.
+"""Time ConvNeXt-Tiny beside PyTorch on this machine's CPU: `python benchmarks/models.py`.
 
-Both nets have random weights and all cores; batch 8 at 224 pixels, float32. Figures are medians of interleaved rounds
-of wall time; compilation is apart.
+Both nets have random weights and all cores, and see a batch of 8 at 224 pixels in float32. Figures are medians of the
+wall time of interleaved rounds, without compilation.
 """
 
 import os
@@ -21,13 +21,13 @@ BATCH, SIZE, ROUNDS = 8, 224, 5
 
 
 def make_ours() -> dict[str, Callable[[], object]]:
-    """Compiled calls of the forward pass and of the gradient; prints how long each took to compile."""
+    """Compile calls of the forward pass and of the gradient, and print how long each compilation took."""
     model = models.create("convnext_tiny")
-    clips = jnp.zeros((BATCH, 1, SIZE, SIZE, 3), jnp.float32)
-    variables = jax.jit(model.init)(jax.random.key(0), clips)
+    clip = models.Clip(jnp.zeros((BATCH, 1, SIZE, SIZE, 3), jnp.float32))
+    variables = jax.jit(model.init)(jax.random.key(0), clip)
 
     def forward(variables: dict) -> jax.Array:
-        return model.apply(variables, clips)[0].sum()
+        return model.apply(variables, clip)[0].sum()
 
     calls = {}
     for name, function in (("forward", forward), ("forward and backward", jax.grad(forward))):
@@ -39,7 +39,7 @@ def make_ours() -> dict[str, Callable[[], object]]:
 
 
 def make_torch() -> dict[str, Callable[[], object]]:
-    """The same of Hugging Face's ConvNext, with one logit."""
+    """Return the same calls of Hugging Face's ConvNext with one logit."""
     net = ConvNextForImageClassification(ConvNextConfig(num_labels=1)).eval()
     images = torch.zeros(BATCH, 3, SIZE, SIZE)
 

@@ -1,10 +1,10 @@
-"""Frames a second that training batches of long videos deliver, against JPEG decoding alone on the same cores.
+"""Compare the frames a second in training batches of long videos with JPEG decoding alone on the same cores.
 
     python benchmarks/reading.py [--length 500] [--videos 24] [--frames 8] [--batches 60]
 
-A dataset of videos of the given length is built first, of one real face. Both are then measured in turns in one run, on
-wall time with as many threads as there are cores; the median ratio is printed, and how many bytes were read of the
-records for each byte of the pictures sampled. The bare decoder takes the same JPEG files, already in memory.
+A dataset of videos of the given length, all of one real face, is built first. Both are then measured in turns in one
+run, in wall time with one thread for each core. Printed are the median ratio and the bytes of records read for each
+byte of the sampled pictures. The bare decoder takes the same JPEG files, already in memory.
 """
 
 import argparse
@@ -48,13 +48,13 @@ class LongVideos(FaceSequenceBuilder):
         )
 
     def listing(self) -> Listing:
-        """Returns the video as often as asked for."""
+        """Return the video as often as asked for."""
         names = [f"v{number}" for number in range(self._count)]
         return Listing([VideoItem(name, "train", "real", self._video, name) for name in names])
 
 
 def build(folder: Path, length: int, count: int) -> Videos:
-    """Builds `count` videos of `length` frames."""
+    """Build `count` videos of `length` frames."""
     faces = [frame.image for frame in open_video(FACE).frames]
     cycle = faces + faces[-2:0:-1]
     encode(np.stack([cycle[place % len(cycle)] for place in range(length)]), 25.0, folder / "long.avi")
@@ -63,7 +63,7 @@ def build(folder: Path, length: int, count: int) -> Videos:
 
 
 def bare(files: list[bytes], threads: int) -> float:
-    """Frames a second of decoding alone."""
+    """Return the frames a second of decoding alone."""
     share = -(-len(files) // threads)
     start = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
@@ -73,7 +73,7 @@ def bare(files: list[bytes], threads: int) -> float:
 
 
 def delivered(videos: Videos, spec: ClipSpec, batches: int, threads: int, seed: int) -> float:
-    """Frames a second of whole batches; the first, which starts the threads, is not counted."""
+    """Return the frames a second of whole batches after the first, which starts the threads."""
     loading = Loading(threads=threads, prefetch=threads)
     stream = train_batches(videos, spec, batch_size=BATCH, steps=batches + 1, seed=seed, loading=loading)
     next(stream)
@@ -106,11 +106,11 @@ def main() -> None:
     print(f"{options.videos} videos of {options.length} frames, {threads} threads")
     print(f"JPEG decoding alone   {decode:9.0f} frames/s")
     print(f"training batches      {batches:9.0f} frames/s   ratio {np.median([b / d for d, b in rates]):.3f}")
-    print(f"bytes read of records, by those of the pictures sampled: {read / sum(map(len, files)):.3f}")
+    print(f"bytes of records read for each byte of the sampled pictures: {read / sum(map(len, files)):.3f}")
 
 
 def sample(videos: Videos, spec: ClipSpec, clips: int) -> tuple[list[bytes], int]:
-    """Draws clips as training does, and returns their pictures and the bytes of the records that hold them."""
+    """Draw clips as training does; return their pictures and the bytes of the records that hold them."""
     rng, files, read = np.random.default_rng(0), [], 0
     for _ in range(clips):
         video = videos.videos[rng.integers(len(videos))]

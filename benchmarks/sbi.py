@@ -1,9 +1,10 @@
-"""Self-blending beside an OpenCV pipeline on one core, in one run: `python -m benchmarks.sbi`.
+"""Compare self-blending with an OpenCV pipeline on one core, in one run: `python -m benchmarks.sbi`.
 
-The pipeline is the judge of the tests: 8-bit look-up tables and OpenCV for everything. Usual pipelines make the elastic
-field with SciPy's Gaussian filter; it is timed that way, and with OpenCV's. Both sides start from stored uint8 crops of
-one frame and end with a pair at the model's size; ours makes eight pairs at a time. Figures are medians of interleaved
-rounds of processor time, compilation apart. At the end: the compiled program's operations of note.
+The pipeline is the judge of the tests: 8-bit look-up tables, and OpenCV for everything. Usual pipelines make the
+elastic field with SciPy's Gaussian filter; it is timed with SciPy's and with OpenCV's. Both sides start from stored
+uint8 crops of one frame and end with a pair at the model's size; ours makes eight pairs at a time. Figures are
+medians of interleaved rounds in processor time, without compilation. The notable operations of the compiled program
+are printed last.
 """
 
 import collections
@@ -34,7 +35,7 @@ NOTED = ("gather", "scatter", "sort", "custom-call", "while", "dynamic-slice", "
 def make_ours(
     image: np.ndarray, landmarks: np.ndarray, recipe: SelfBlendRecipe
 ) -> tuple[Callable[[], None], str]:
-    """A call that makes BATCH pairs, and the compiled program's text."""
+    """Return a call that makes BATCH pairs, and the compiled program's text."""
 
     def pairs(keys: jax.Array, frames: jax.Array, points: jax.Array) -> jax.Array:
         unit = frames.astype(jnp.float32) / 255.0
@@ -49,7 +50,7 @@ def make_ours(
 
 
 def scipy_displacement(rng: np.random.Generator, shape: tuple[int, int]) -> list[np.ndarray]:
-    """The elastic field as usual pipelines make it."""
+    """Make the elastic field as usual pipelines do."""
     noise = rng.uniform(-1, 1, (2, *shape))
     return [(50.0 * scipy.ndimage.gaussian_filter(field, 7.0)).astype(np.float32) for field in noise]
 
@@ -57,7 +58,7 @@ def scipy_displacement(rng: np.random.Generator, shape: tuple[int, int]) -> list
 def make_judge(
     image: np.ndarray, landmarks: np.ndarray, size: int, displacement: Callable
 ) -> Callable[[], None]:
-    """A call that makes BATCH pairs of the single-hull recipe."""
+    """Return a call that makes BATCH pairs of the single-hull recipe."""
     rng = np.random.default_rng(0)
 
     def run() -> None:
@@ -72,7 +73,7 @@ def make_judge(
 
 
 def compare(stored: int, size: int) -> str:
-    """Print pairs a second of all sides; returns our program's text."""
+    """Print the pairs a second of all sides, and return our program's text."""
     image = np.round(smooth_image(0, stored) * 255).astype(np.uint8)
     landmarks = face_landmarks((stored / 2, stored * 0.53), stored / 2)
     single = reference(size=size, temporal="shared", reference_face=stored / 2)

@@ -1,8 +1,8 @@
-"""Self-blending's share of a train step on a TPU, from the compiler alone: `python benchmarks/sbi_tpu.py`.
+"""Estimate self-blending's share of a train step on a TPU from the compiler alone: `python benchmarks/sbi_tpu.py`.
 
-Needs the extra [tpu] but no TPU: the step of ConvNeXt-Tiny at 224 pixels is compiled ahead of time for one chip of a
-v5e. Printed are the compiler's estimated cycles of each operation, summed by whether it belongs to self-blending, and
-the program's operations of note; and the memory of the step with and without self-blending. Ten minutes of one core.
+It needs the extra [tpu] but no TPU: the step of ConvNeXt-Tiny at 224 pixels is compiled ahead of time for one chip of
+a v5e. Printed are the compiler's estimated cycles within and outside self-blending, the program's notable operations,
+and the memory of the step with and without self-blending. It takes ten minutes on one core.
 """
 
 import collections
@@ -25,12 +25,12 @@ from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.step import compile_step
 
 CLIPS, FRAMES, STORED = 32, 1, 288
-# What one would not want to see: each has a form without it.
+# Operations to avoid: each computation has a form without them.
 NOTED = ("gather", "scatter", "sort", "all-gather", "all-to-all", "infeed", "outfeed", "send", "recv")
 
 
 def compiled_step(fakes: str, clips: int) -> str:
-    """The compiled program's text, after printing its memory."""
+    """Print the compiled program's memory, and return its text."""
     config = sbi_convnext_tiny.get_config()
     config.clip.frames, config.train.batch_size, config.input.fakes = FRAMES, clips, fakes
     config.model.options = {"spatial": {"variant": "tiny", "gelu": "tanh"}, "dtype": "bfloat16"}
@@ -62,7 +62,7 @@ def compiled_step(fakes: str, clips: int) -> str:
 
 
 def main() -> None:
-    """Compile, and print the sums."""
+    """Compile the steps, and print the sums."""
     text = compiled_step("self_blend", CLIPS)
     compiled_step("recorded", 2 * CLIPS)
     cycles = collections.Counter()

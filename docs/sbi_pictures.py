@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/sbi.md from the vendored clips: `python docs/sbi_pictures.py`."""
+"""Make the pictures of docs/sbi.md from the vendored clips: `python docs/sbi_pictures.py`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +11,18 @@ import numpy as np
 from fakedetect_jax.augment import Blend, SelfBlendRecipe, self_blend
 from fakedetect_jax.augment.hull import HULLS
 from fakedetect_jax.augment.recipe import TEMPORAL
-from fakedetect_jax.faces import extract
+from fakedetect_jax.faces import extract_faces
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "tests/fixtures"
 SIZE = 176
-# Strong enough to be seen on a page.
+# Strong enough to be visible on a page.
 VISIBLE = SelfBlendRecipe(size=SIZE, flip=0.0, jpeg=0.0, blend_ratios=(1.0,), change_source=1.0)
 
 
 def load(path: Path, frames: int, every: int) -> tuple[jax.Array, jax.Array]:
-    """Stored crops [frames, s, s, 3] in [0, 1] and landmarks of the first face of a video or an image."""
-    sequence = extract(path)[0]
+    """Return stored crops [frames, s, s, 3] in [0, 1] and landmarks of the first face of a video or an image."""
+    sequence = extract_faces(path)[0]
     chosen = slice(0, frames * every, every)
     images = np.stack(
         [
@@ -34,7 +34,7 @@ def load(path: Path, frames: int, every: int) -> tuple[jax.Array, jax.Array]:
 
 
 def row(blend: Blend, frame: int = 0) -> np.ndarray:
-    """Real, mask, fake and four times their difference, side by side, uint8."""
+    """Return real, mask, fake and four times their difference, side by side, uint8."""
     real, fake = (np.asarray(part[frame]) for part in (blend.real, blend.fake))
     mask = np.repeat(np.asarray(blend.mask[frame]), 3, axis=-1)
     difference = np.clip(0.5 + 4.0 * (fake - real), 0.0, 1.0)
@@ -42,20 +42,20 @@ def row(blend: Blend, frame: int = 0) -> np.ndarray:
 
 
 def labelled(picture: np.ndarray, text: str) -> np.ndarray:
-    """The picture with a line of text above it."""
+    """Return the picture with a line of text above it."""
     bar = np.full((22, *picture.shape[1:]), 255, np.uint8)
     cv2.putText(bar, text, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
     return np.concatenate([bar, picture], axis=0)
 
 
 def save(name: str, rows: list[np.ndarray]) -> None:
-    """Writes rows of equal width under each other."""
+    """Write rows of equal width under each other."""
     picture = np.concatenate(rows, axis=0)
     cv2.imwrite(str(ROOT / "docs" / name), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
 
 
 def hulls() -> None:
-    """One line for each hull."""
+    """Draw one row for each hull."""
     frames, landmarks = load(FIXTURES / "astronaut.jpg", 1, 1)
     half = []
     for number, name in enumerate(HULLS):
@@ -69,7 +69,7 @@ def hulls() -> None:
 
 
 def temporal() -> None:
-    """For each mode six frames of the fake, and below them what it changed."""
+    """Draw six frames of the fake for each mode, and below them what it changed."""
     frames, landmarks = load(FIXTURES / "face.mp4", 6, 2)
     rows = []
     for mode in TEMPORAL:

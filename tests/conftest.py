@@ -34,6 +34,11 @@ import hypothesis
 import numpy as np
 import pytest
 import simplejpeg
+from jaxtyping import install_import_hook
+
+# Every function of the package checks the types and shapes that it declares; an int is a float, as PEP 484 has it. The
+# plugin's own option splits at the commas of the checker's options.
+install_import_hook("fakedetect_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.index import Entry

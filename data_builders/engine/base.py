@@ -56,7 +56,7 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         materialise: Takes an item and an empty folder of its own, and returns the video's file or folder of frames.
     """
 
-    # A dataset whose records change while those of the others stay has a version of its own.
+    # A dataset overrides these two if its own records change.
     VERSION = tfds.core.Version("2.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"2.0.0": "Records of one frame; people followed across cuts."}
     VARIANTS: ClassVar[tuple[str, ...]] = ()
@@ -80,8 +80,8 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         _check_variant(self.name, variant, self.VARIANTS)
         if is_url(data_dir):
             raise FakedetectError(
-                f"--out {data_dir}: a build writes to a disk of its machine, not to a bucket; build into a local "
-                "folder, then copy that: gcloud storage cp -r (for Google Cloud Storage)"
+                f"--out {data_dir}: a build needs a local folder for its lock and its finished videos; build there and "
+                f"copy the folder, e.g. `gcloud storage cp -r FOLDER {data_dir}`"
             )
         self.variant = variant or next(iter(self.VARIANTS), "")
         self.extraction = extraction
@@ -102,9 +102,8 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             raise SourceError(f"{self.name}: give --source DIR: {self.SOURCE_HINT}")
         if is_url(self._source):
             raise SourceError(
-                f"{self.name}: --source {self._source}: OpenCV cannot read videos from a bucket; copy the folder to a "
-                "local disk (for Google Cloud Storage: gcloud storage cp -r), or mount the bucket (gcsfuse) and name "
-                "the mounted folder"
+                f"{self.name}: --source {self._source}: OpenCV cannot read videos from a bucket; copy them to a local "
+                f"disk, e.g. `gcloud storage cp -r {self._source} FOLDER`, or mount the bucket, e.g. with gcsfuse"
             )
         path = Path(self._source)
         if not path.exists():

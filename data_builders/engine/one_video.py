@@ -14,7 +14,7 @@ from fakedetect_jax.data_builders.engine.main_person import main_person
 from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.engine.trouble import Trouble, check_readable
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
-from fakedetect_jax.faces import Extraction, FaceSequence, VideoError, extract
+from fakedetect_jax.faces import Extraction, FaceSequence, VideoError, extract_faces
 
 Materialise = Callable[[VideoItem, Path], Path]
 """Takes an item and an empty folder of its own, and returns a video file or a folder of frames."""
@@ -51,7 +51,7 @@ def _extract_item(
 ) -> None:
     with journal.scratch() as folder:
         try:
-            tracks = extract(materialise(item, folder), spool=folder, **vars(extraction))
+            tracks = extract_faces(materialise(item, folder), spool=folder, **vars(extraction))
             outcome = describe(item, tracks)
         except (VideoError, SourceError, cv2.error) as error:
             _check_blame(item, error, folder)

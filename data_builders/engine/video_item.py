@@ -22,7 +22,8 @@ class VideoItem:
         method: 'real', or the name of the forgery method.
         source: Whatever the builder's `materialise` turns into a video file or a folder of frames, most often its
             path.
-        identity: Who is seen, '' if unknown. Splits must not share it, and confidence intervals are clustered by it.
+        identity: Who is seen, '' if unknown. Splits must not share it, and confidence intervals are clustered by it. It
+            is the dataset's own name, unless it begins with `schema.YOUTUBE`: then it means the same person everywhere.
         source_identity: Whose face or motion was put in, '' if nobody's or unknown.
         compression: The publisher's name for the compression, '' if there is only one.
         mask: A video of the manipulated region, if the publisher gives one.

@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.faces.detect import FaceDetector
-from fakedetect_jax.faces.mesh import FaceMesh, region_of_detection, region_of_mesh
+from fakedetect_jax.faces.networks import FaceDetector, FaceMesh, region_of_detection, region_of_mesh
 
 _SMOOTHING = np.array([0.25, 0.5, 0.25])
 _LOST = 0.5

@@ -14,9 +14,9 @@ from fakedetect_jax.data_builders.wild_deepfake.archive import as_text, read_ima
 from fakedetect_jax.data_builders.wild_deepfake.image_size import stated_size
 from fakedetect_jax.data_builders.wild_deepfake.plain_copy import open_copy
 from fakedetect_jax.faces import VideoError
-from fakedetect_jax.faces.ready import BORDER
+from fakedetect_jax.faces.video import BORDER
 
-# The published images have 224. The border makes about four times as many pixels, and the detector needs more memory.
+# The published images have 224. The border makes about three times as many pixels, and detection takes more memory.
 MOST_PIXELS_A_SIDE = 2048
 
 _COPIES = "archives"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 _BLOCK = 512
 _PIECE = 1 << 20
@@ -26,6 +26,7 @@ class TarFault(Exception):
     """Bytes that are not a tar that anyone would write; the message says what is wrong, not where."""
 
 
+@runtime_checkable
 class Readable(Protocol):
     """A stream from which members are read, strictly forwards."""
 

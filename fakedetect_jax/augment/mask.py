@@ -152,9 +152,11 @@ def soften(
 def _one_hot(draw: Scalar, probabilities: tuple[float, ...]) -> Float[Array, " kinds"]:
     ends = np.cumsum(probabilities)[:-1]
     # The last one takes what rounding leaves over of the unit interval.
+    draw = jnp.asarray(draw)
     starts = jnp.array([0.0, *ends], jnp.float32)
     stops = jnp.array([*ends, 2.0], jnp.float32)
-    return ((draw >= starts) & (draw < stops)).astype(jnp.float32)
+    drawn = jnp.asarray(draw)
+    return ((drawn >= starts) & (drawn < stops)).astype(jnp.float32)
 
 
 def blend_mask(

@@ -1,7 +1,7 @@
 """What training does to a clip: self-blend it (Shiohara and Yamasaki, CVPR 2022), or change its view and colours alone.
 
-A pair is made in these steps: a window around the face; source and target, of which one is moved and one is changed; a
-mask from the landmarks; the blend; the same colour change and JPEG compression for the real and the fake.
+`self_blend` cuts a window around the face, makes a source and a target, moves the source and changes one of the two,
+draws a mask from the landmarks, blends, and gives real and fake the same colour change and JPEG compression.
 """
 
 from dataclasses import replace
@@ -100,8 +100,8 @@ def self_blend(
     Example:
         >>> frames = jax.random.uniform(jax.random.key(0), (2, 64, 64, 3))
         >>> landmarks = jax.random.uniform(jax.random.key(1), (2, 81, 2), minval=16.0, maxval=48.0)
-        >>> recipe = SelfBlendRecipe(size=32)
-        >>> pair = self_blend(jax.random.key(2), frames, landmarks, recipe=recipe)
+        >>> blend = jax.jit(self_blend, static_argnames="recipe")
+        >>> pair = blend(jax.random.key(2), frames, landmarks, recipe=SelfBlendRecipe(size=32))
         >>> pair.real.shape, pair.fake.shape, pair.mask.shape
         ((2, 32, 32, 3), (2, 32, 32, 3), (2, 32, 32, 1))
     """

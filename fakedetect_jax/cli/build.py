@@ -66,8 +66,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 def make_extraction(arguments: argparse.Namespace) -> Extraction:
     """Return how faces are to be cut out, as the command line says."""
     with importing(NAME):
-        from fakedetect_jax.faces import Extraction
-        from fakedetect_jax.faces.choice import FrameChoice
+        from fakedetect_jax.faces import Extraction, FrameChoice
 
     given = {name: getattr(arguments, name) for name in ("size", "margin", "quality", "detect_every")}
     return Extraction(

@@ -6,29 +6,42 @@ launch.py runs the same modes from absl's flags.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import traceback
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
+from fakedetect_jax.cli.config_files import BASE, ConfigFile, names, open_config
 from fakedetect_jax.cli.program import NAME, importing, path
+from fakedetect_jax.config import Config
 from fakedetect_jax.errors import ConfigError, FakedetectError
+from fakedetect_jax.files import AnyPath, to_path
 
-if TYPE_CHECKING:
-    from fakedetect_jax.config import Config
-    from fakedetect_jax.config.files import ConfigFile
-    from fakedetect_jax.files import PathLike
+Work = Callable[[Config, AnyPath], object]
 
-Work = Callable[["Config", "PathLike"], object]
+
+class Mode(NamedTuple):
+    """What an experiment can be asked to do.
+
+    Attributes:
+        load: imports the work and returns it, a function of the config and the work folder.
+        description: what the work does, as a phrase for --help.
+    """
+
+    load: Callable[[], Work]
+    description: str
+
 
 _EXAMPLES = """
-Any field of the config can be set, and every option of its model. configs/base.py explains the fields; a wrong
-name is answered with the names that there are.
+Any field of the config and any option of its model can be set. This file explains the fields:
+{base}
 
   fakedetect {mode} --config demo --workdir runs/demo
   fakedetect {mode} --config demo --workdir runs/demo --config.train.steps=200
   fakedetect {mode} --config demo --workdir runs/demo --config.model.options.dropout=0.1
-  fakedetect {mode} --config configs/sbi_convnext_tiny.py:base --workdir runs/sbi_base"""
+  fakedetect {mode} --config sbi_convnext_tiny:base --workdir runs/sbi_base
+  fakedetect {mode} --config configs/mine.py --workdir runs/mine"""
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -37,8 +50,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         parser = commands.add_parser(
             mode,
             help=description,
-            description=f"{description[0].upper()}{description[1:]}.",
-            epilog=_EXAMPLES.format(mode=mode),
+            description=f"{description.capitalize()}.",
+            epilog=_EXAMPLES.format(mode=mode, base=BASE),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             usage=f"{NAME} {mode} --config CONFIG[:ARG] --workdir DIR [--config.FIELD=VALUE ...]",
             allow_abbrev=False,
@@ -49,8 +62,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of an experiment: --config, --workdir, and overrides, which argparse leaves as they are."""
-    from fakedetect_jax.config.files import names
-
     parser.add_argument(
         "--config",
         required=True,
@@ -86,8 +97,8 @@ def run_mode(program: str, mode: str, *, config: str, workdir: str, overrides: S
         # A wrong config is refused before the seconds that the other imports take.
         chosen, _ = load(config, overrides)
         start_jax()
-        work = MODES[mode][0]()
-    work(chosen, workdir)
+        work = MODES[mode].load()
+    work(chosen, to_path(workdir))
 
 
 def load(reference: str, overrides: Sequence[str]) -> tuple[Config, ConfigFile]:
@@ -96,20 +107,26 @@ def load(reference: str, overrides: Sequence[str]) -> tuple[Config, ConfigFile]:
     Raises:
         ConfigError: there is no such config, its file fails, or a field or its value is wrong.
     """
-    from fakedetect_jax.config.files import open_config
     from fakedetect_jax.config.overrides import override
 
-    try:
+    with running_config_file():
         file = open_config(reference)
         config = file.get_config()
-    except FakedetectError:
-        raise
-    except Exception as error:  # whatever the code of a config file raises
-        traceback.print_exc()
-        raise ConfigError("the config file fails, as shown above") from error
     config = override(config, overrides)
     check(config)
     return config, file
+
+
+@contextlib.contextmanager
+def running_config_file() -> Iterator[None]:
+    """Show the traceback of whatever the code of a config file raises, and raise ConfigError instead."""
+    try:
+        yield
+    except FakedetectError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise ConfigError("the config file fails, as shown above") from error
 
 
 def check(config: Config) -> None:
@@ -149,11 +166,11 @@ def _evaluate() -> Work:
     return lambda config, workdir: print(f"report: {evaluate(config, workdir)}")
 
 
-# Each mode in the order in which an experiment runs them: what imports its work, and what it does.
-MODES: dict[str, tuple[Callable[[], Work], str]] = {
-    "train": (_train, "train a model, or go on from the newest checkpoint in the work folder"),
-    "export": (_export, "write the best checkpoint as a detector that anyone can use"),
-    "evaluate": (_evaluate, "measure the exported detector, and write the report"),
+# In the order in which an experiment runs them.
+MODES = {
+    "train": Mode(_train, "train a model, or go on from the newest checkpoint in the work folder"),
+    "export": Mode(_export, "write the best checkpoint as a detector that anyone can use"),
+    "evaluate": Mode(_evaluate, "measure the exported detector, and write the report"),
 }
 
 

@@ -32,8 +32,10 @@ def add_command(commands: argparse._SubParsersAction) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     with importing(NAME):
-        from fakedetect_jax.inspection.sheet import write_sheet
+        from fakedetect_jax.inspection.contact_sheet import write_contact_sheet
 
     out = arguments.out or f"{arguments.dataset.replace('/', '-')}.inspect.html"
-    page = write_sheet(arguments.data, arguments.dataset, out, tracks=arguments.tracks, seed=arguments.seed)
+    page = write_contact_sheet(
+        arguments.data, arguments.dataset, out, tracks=arguments.tracks, seed=arguments.seed
+    )
     print(f"written: {page}")

@@ -6,15 +6,14 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fakedetect_jax.cli import experiment
 from fakedetect_jax.cli.program import NAME, importing
+from fakedetect_jax.config import Config
+from fakedetect_jax.config.compare import differences
 from fakedetect_jax.errors import ConfigError, FakedetectError
-
-if TYPE_CHECKING:
-    from fakedetect_jax.config import Config
-    from fakedetect_jax.files import AnyPath
+from fakedetect_jax.files import AnyPath, to_path
 
 # Written into a run's folder once the run is evaluated: the config that it was done with.
 DONE = "done.json"
@@ -50,7 +49,7 @@ def run_sweep(reference: str, workdir: AnyPath, overrides: Sequence[str]) -> Non
     with importing(NAME):
         runs = _load_runs(reference, overrides)
         experiment.start_jax()
-        modes = [work() for work, _ in experiment.MODES.values()]
+        works = [mode.load() for mode in experiment.MODES.values()]
     failed = {}
     for number, (name, config) in enumerate(runs.items(), 1):
         print(f"{name} ({number} of {len(runs)})")
@@ -59,7 +58,7 @@ def run_sweep(reference: str, workdir: AnyPath, overrides: Sequence[str]) -> Non
             print(f"{folder}: done already")
             continue
         try:
-            for work in modes:
+            for work in works:
                 work(config, folder)
         except FakedetectError as error:
             print(f"{name} failed: {error}")
@@ -80,7 +79,9 @@ def _load_runs(reference: str, overrides: Sequence[str]) -> dict[str, Config]:
 
     common, file = experiment.load(reference, overrides)
     runs: dict[str, Config] = {}
-    for changes in file.sweep():
+    with experiment.running_config_file():
+        sweep = file.sweep()
+    for changes in sweep:
         name, config = _folder_name(changes), replace(common, changes)
         experiment.check(config)
         if name in runs:
@@ -98,8 +99,6 @@ def _folder_name(changes: Mapping[str, Any]) -> str:
 
 
 def _is_done(folder: AnyPath, config: Config) -> bool:
-    from fakedetect_jax.config.compare import differences
-
     try:
         saved = json.loads((folder / DONE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # killed before or while it was written
@@ -108,6 +107,4 @@ def _is_done(folder: AnyPath, config: Config) -> bool:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from fakedetect_jax.files import to_path
-
     run_sweep(arguments.config, to_path(arguments.workdir), arguments.overrides)

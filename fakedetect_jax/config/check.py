@@ -8,6 +8,7 @@ from fakedetect_jax.augment import SelfBlendRecipe
 from fakedetect_jax.config import Config, model_options
 from fakedetect_jax.config.ranges import FIELDS, SOURCE, Range
 from fakedetect_jax.errors import ConfigError, FakedetectError
+from fakedetect_jax.weights import families
 
 # Sections whose keys the experiment chooses, and the fields of each of their values.
 SOURCES = ("data.train", "validation.sources", "evaluation.sources")
@@ -90,12 +91,10 @@ def _check_together(given: dict[str, Any]) -> None:
             f"config.model.init_source={given['model']['init_source']!r} says whose names a file uses,"
             " but config.model.init_from names no file; set both or neither"
         )
-    from fakedetect_jax.weights.families import SOURCES as NAMINGS
-
-    if given["model"]["init_source"] not in ("", *NAMINGS):
+    if given["model"]["init_source"] not in ("", *families.SOURCES):
         raise ConfigError(
-            f"config.model.init_source={given['model']['init_source']!r}; it must be one of {', '.join(NAMINGS)}, or ''"
-            " for a file that `fakedetect weights import` wrote"
+            f"config.model.init_source={given['model']['init_source']!r}; it must be one of"
+            f" {', '.join(families.SOURCES)}, or '' for a file that `fakedetect weights import` wrote"
         )
     recipe = given["input"]["recipe"]
     try:

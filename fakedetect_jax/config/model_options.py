@@ -131,7 +131,7 @@ def part_types(name: str, path: Sequence[str], options: Mapping[str, Any]) -> di
 
 
 def _types(module: type) -> dict[str, Any]:
-    from fakedetect_jax.models.detector import option_names
+    from fakedetect_jax.models.options import option_names
 
     hints = typing.get_type_hints(module)
     return {option: hints[option] for option in option_names(module)}

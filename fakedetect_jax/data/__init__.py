@@ -1,1 +1,1 @@
-"""Records of face sequences in, batches of clips out (numpy only)."""
+"""From records of face sequences to batches of clips, with NumPy alone."""

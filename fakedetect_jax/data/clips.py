@@ -1,4 +1,4 @@
-"""What a clip is, decided once: for training, validation, evaluation and `predict` alike."""
+"""What a clip is, for training, validation, evaluation and `predict` alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.ranges import Range, number, whole
 
-# Of the stride: time stamps are rounded, to milliseconds at the coarsest.
+# Tolerance as a share of the stride: time stamps are rounded, to milliseconds at the coarsest.
 _TOLERANCE = 0.1
 
 RANGES: dict[str, Range] = {
@@ -30,24 +30,24 @@ class ClipSpec:
     """All that lies between a video and the model's input.
 
     `fakedetect build` decides `extraction`, which training reads from the dataset; the experiment decides the rest.
-    Training writes the whole into its checkpoints, export into the detector, which evaluation and `predict` read.
+    Training writes the spec into its checkpoints and export into the detector; evaluation and `predict` read it there.
 
     Attributes:
-      extraction: how the stored face crops were made.
-      frames: frames of a clip.
-      stride: seconds from one frame of a clip to the next.
-      interval: seconds of a track to every clip, in validation, evaluation and `predict`.
-      size: side of the model's input in pixels.
-      margin: of the model's crop around landmarks 0-67, as a fraction of their extent on each side.
+        extraction: How the stored face crops were made.
+        frames: Frames of a clip.
+        stride: Seconds from one frame of a clip to the next.
+        interval: Seconds of a track for every clip, in validation, evaluation and `predict`.
+        size: Side of the model's input in pixels.
+        margin: Margin of the model's crop around landmarks 0-67, as a fraction of their extent on each side.
 
     Raises:
-      FakedetectError: a value out of its range in `RANGES`.
+        FakedetectError: A value is out of its range in `RANGES`.
 
     Example:
-      >>> spec = ClipSpec(Extraction(), frames=8, stride=0.16, interval=5.0, size=224, margin=0.125)
-      >>> clips = choose_clips([np.arange(500, dtype=np.float32) / 25], spec)
-      >>> len(clips), np.diff(clips[0].positions).tolist()
-      (4, [4, 4, 4, 4, 4, 4, 4])
+        >>> spec = ClipSpec(Extraction(), frames=8, stride=0.16, interval=5.0, size=224, margin=0.125)
+        >>> clips = choose_clips([np.arange(500, dtype=np.float32) / 25], spec)
+        >>> len(clips), np.diff(clips[0].positions).tolist()
+        (4, [4, 4, 4, 4, 4, 4, 4])
     """
 
     extraction: Extraction
@@ -65,12 +65,12 @@ class ClipSpec:
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> ClipSpec:
-        """Returns what `dataclasses.asdict` made a document of."""
+        """Return the spec that `dataclasses.asdict` turned into `document`."""
         return cls(**{**document, "extraction": Extraction.parse(document["extraction"])})
 
 
 class Clip(NamedTuple):
-    """Frames of one track: which `track`, their `positions` in it, and which of them count (`valid`)."""
+    """Frames of one track: the number of the `track`, their `positions` in it, and which of them count (`valid`)."""
 
     track: int
     positions: Int[np.ndarray, " t"]
@@ -78,22 +78,22 @@ class Clip(NamedTuple):
 
 
 def choose_clips(
-    times: Sequence[Float32[np.ndarray, " n"]], spec: ClipSpec, *, rng: np.random.Generator | None = None
+    times: Sequence[Float32[np.ndarray, " _"]], spec: ClipSpec, *, rng: np.random.Generator | None = None
 ) -> list[Clip]:
-    """Chooses clips of a person, who is seen in one track or, across cuts, in several.
+    """Choose clips of a person, who is seen in one track or, across cuts, in several.
 
-    The frames of a clip are the kept frames nearest to every `spec.stride` seconds, each later than the one before: a
-    clip of a video of 25 and of one of 60 frames a second shows the same motion. A track that is too short is sampled
-    more densely; of one that has too few frames, the last is repeated, marked invalid.
+    The frames of a clip are the kept frames nearest to every `spec.stride` seconds, each later than the one before, so
+    that clips of videos with 25 and with 60 frames a second show the same motion. A track that is too short is sampled
+    more densely. If it has too few frames, its last frame is repeated and marked invalid.
 
     Args:
-      times: the rising time stamps of each track's kept frames in seconds; at least one track, none empty.
-      spec: frames and stride; and, without an rng, the interval.
-      rng: draws one clip, every place in all of the tracks being as likely; without it clips are spread evenly
-        over the whole of each track, one for every `spec.interval` seconds, and at least one.
+        times: Rising time stamps of each track's kept frames in seconds; at least one track, none empty.
+        spec: Frames and stride and, without an rng, the interval.
+        rng: Draws one clip, with all places in all tracks equally likely. Without it, clips are spread evenly over each
+            track: one for every `spec.interval` seconds, and at least one.
 
     Returns:
-      One clip, or all in order of time within each track.
+        One clip, or all clips in order of time within each track.
     """
     if rng is None:
         return [clip for track in range(len(times)) for clip in _spread(track, times[track], spec)]
@@ -110,14 +110,14 @@ def _spread(track: int, times: np.ndarray, spec: ClipSpec) -> list[Clip]:
     last = _last_start(times, spec)
     step = float(times[-1] - times[0]) / max(len(times) - 1, 1)
     count = max(1, round((float(times[-1] - times[0]) + step) / spec.interval))
-    # Clips stand in the middle of their shares of the track, so that neither end is favoured.
+    # Clips lie in the middle of their shares of the track, so that neither end is favoured.
     shares = (np.arange(count) + 0.5) / count
     starts = np.unique(np.floor(shares * (last + 1)).astype(int))
     return [_clip(track, times, int(start), spec) for start in starts]
 
 
 def _last_start(times: np.ndarray, spec: ClipSpec) -> int:
-    """The last position of a track from which a whole clip at the stride fits, 0 if none does."""
+    """Return the last position from which a whole clip at the stride fits into a track, 0 if none does."""
     latest = float(times[-1]) - ((spec.frames - 1) * spec.stride - _TOLERANCE * spec.stride)
     enough = len(times) - spec.frames  # sparsely kept frames lie further apart than the stride
     return max(0, min(int(np.searchsorted(times, latest, side="right")) - 1, enough))
@@ -132,7 +132,7 @@ def _clip(track: int, times: np.ndarray, start: int, spec: ClipSpec) -> Clip:
     wanted = times[start].astype(np.float64) + min(spec.stride, room) * np.arange(count)
     after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
     nearest = after - (wanted - times[after - 1] <= times[after] - wanted)
-    # Each later than the one before, and none so late that the rest finds no room.
+    # Each is later than the one before, and none so late that the rest finds no room.
     ahead = np.maximum.accumulate(nearest - np.arange(count)) + np.arange(count)
     positions = np.minimum(ahead, len(times) - count + np.arange(count))
     return Clip(track, positions, np.ones(count, bool))

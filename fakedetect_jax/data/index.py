@@ -1,4 +1,4 @@
-"""What a built dataset holds, known without reading its records."""
+"""What a built dataset holds, found without reading its records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REPORT = "build_report.json"
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One face track: whose it is, and which records of its split hold its frames: `frames` from `first` on."""
+    """One face track: whose it is, and its records in the split, the `frames` ones from `first` on."""
 
     video_id: str
     dataset: str
@@ -45,7 +45,13 @@ class Entry:
 
 
 class Index(NamedTuple):
-    """The tracks of a split in stored order; number in the video and time [seconds] of each record's frame."""
+    """The tracks of a split in stored order.
+
+    Attributes:
+        entries: One for each track.
+        frame_index: Number of each record's frame in its video.
+        timestamp: Seconds from the start of the video to each record's frame.
+    """
 
     entries: list[Entry]
     frame_index: Int32[np.ndarray, " n"]
@@ -53,15 +59,22 @@ class Index(NamedTuple):
 
 
 class DatasetNotBuilt(FakedetectError):
-    """No built dataset where one was expected, or one of another format; has the command that builds it."""
+    """A dataset that is not built, or in another format; the message has the command that builds it."""
 
 
 def dataset_folder(data_dir: str | Path, dataset: str) -> Path:
-    """Returns the folder of the newest built version of `dataset` (its name, or name/config).
+    """Return the folder of the newest built version of `dataset` (its name, or name/config).
 
     Raises:
-      DatasetNotBuilt: there is none, or only one that another version of this package built.
+        DatasetNotBuilt: There is none, or only one that another version of this package built.
+        FakedetectError: `data_dir` is the address of a bucket.
     """
+    if "://" in str(data_dir):
+        raise FakedetectError(
+            f"config.data.folder={str(data_dir)!r}: built datasets are read from file systems, frame by frame and in "
+            "random order; copy the folder to a local disk, e.g. with `gcloud storage cp --recursive`, or mount the "
+            "bucket, e.g. with gcsfuse"
+        )
     root = Path(data_dir).expanduser() / dataset
     versions = [path.parent for path in root.glob("*/dataset_info.json") if _number(path.parent)]
     if not versions:
@@ -82,10 +95,10 @@ def dataset_folder(data_dir: str | Path, dataset: str) -> Path:
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """Returns what the build wrote of itself: `format`, `variant` and `extraction`.
+    """Return what the build recorded about itself: `format`, `variant` and `extraction`.
 
     Raises:
-      DamagedDataset: the file is missing or not what a build writes.
+        DamagedDataset: The file is missing or not what a build writes.
     """
     path = folder / "metadata.json"
     try:
@@ -100,10 +113,10 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """Returns the report of a build: a `summary` row per split and method, and a row for each of `videos`.
+    """Return the report of a build: a `summary` row per split and method, and a row for each of `videos`.
 
     Raises:
-      DamagedDataset: the file is missing or not what a build writes.
+        DamagedDataset: The file is missing or not what a build writes.
     """
     path = folder / REPORT
     try:
@@ -116,24 +129,24 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def read_extraction(folder: Path) -> Extraction:
-    """Returns how the face crops of a built dataset were made."""
+    """Return how the face crops of a built dataset were made."""
     return Extraction.parse(read_metadata(folder)["extraction"])
 
 
 def open_split(folder: Path, split: str) -> Records:
-    """Returns random access to the records of a split.
+    """Return random access to the records of a split.
 
     Raises:
-      FakedetectError: the dataset has no such split.
-      DamagedDataset: a file of the build is damaged.
+        FakedetectError: The dataset has no such split.
+        DamagedDataset: A file of the build is damaged.
     """
     return Records(_builder(folder, split), split)
 
 
 def load_index(folder: Path, split: str) -> Index:
-    """Returns the index of a split, from the file that the build wrote beside the records.
+    """Return the index of a split, from the file that the build wrote beside the records.
 
-    If that file is missing, damaged, or of other records, it is made anew from the records, in one pass over them.
+    If that file is missing, damaged, or belongs to other records, it is rebuilt in one pass over the records.
     """
     info = _builder(folder, split).info.splits[split]
     records = {"records": info.num_examples, "bytes": info.num_bytes}
@@ -149,7 +162,7 @@ def load_index(folder: Path, split: str) -> Index:
 
 
 class Indexer:
-    """Makes an index of records in stored order, as a build writes them or a reader gives them."""
+    """Builds an index from records in stored order, as a build writes them or a reader returns them."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
@@ -157,7 +170,7 @@ class Indexer:
         self._timestamp = array("f")
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Takes the next record, which goes on with the last track or begins another."""
+        """Add the next record, which continues the last track or begins another."""
         position = len(self._frame_index)
         self._frame_index.append(int(record["frame_index"]))
         self._timestamp.append(float(record["timestamp"]))
@@ -170,19 +183,19 @@ class Indexer:
         self._entries.append(Entry(**text, **numbers, main=bool(record["main"]), first=position, frames=1))
 
     def index(self) -> Index:
-        """Returns the index of the records so far."""
+        """Return the index of the records so far."""
         return Index(self._entries, np.array(self._frame_index), np.array(self._timestamp))
 
 
 def write_index(folder: Path, split: str, index: Index, *, records: int, size: int) -> None:
-    """Writes the index of a split of `records` records that take `size` bytes."""
+    """Write the index of a split of `records` records that take `size` bytes."""
     _write(folder / f"index-{split}.safetensors", index, {"records": records, "bytes": size})
 
 
 def _builder(folder: Path, split: str) -> tfds.core.DatasetBuilder:
     try:
         builder = tfds.builder_from_directory(str(folder))
-    except Exception as error:  # TFDS passes on whatever protobuf and json raise
+    except Exception as error:  # TFDS passes on all that protobuf and json raise
         raise DamagedDataset(
             f"{folder}: not a built dataset, or a damaged one ({str(error)[:200]}); build it again"
         ) from error
@@ -196,15 +209,15 @@ def _read(path: Path, records: dict[str, int]) -> Index:
         head = file.metadata()
         arrays = {name: file.get_tensor(name) for name in ("frame_index", "timestamp")}
     if json.loads(head["of"]) != records:
-        raise ValueError(f"{path} is of other records")
+        raise ValueError(f"{path} belongs to other records")
     entries = [Entry(**row) for row in json.loads(head["entries"])]
     if sum(entry.frames for entry in entries) != records["records"]:
-        raise ValueError(f"{path} has not as many frames as there are records")
+        raise ValueError(f"{path} counts other frames than there are records")
     return Index(entries, **arrays)
 
 
 def _write_if_allowed(path: Path, index: Index, records: dict[str, int]) -> None:
-    """A data set on a read-only mount is read all the same, if slowly."""
+    """Write the index unless that is forbidden: a dataset on a read-only mount can be read, if slowly."""
     try:
         _write(path, index, records)
     except OSError as error:
@@ -220,14 +233,14 @@ def _write(path: Path, index: Index, records: dict[str, int]) -> None:
 
 def _command(dataset: str, metadata: dict[str, Any]) -> str:
     variant = f"--variant {metadata['variant']}" if metadata.get("variant") else ""
-    # An older build knew fewer options: it was made by the defaults of the others.
+    # A build that knew fewer options was made with the defaults of the others.
     options = dataclasses.asdict(Extraction()) | metadata.get("extraction", {})
     flags = Extraction.parse(options).flags
     return " ".join(["fakedetect build", dataset.partition("/")[0], *filter(None, [variant, flags])])
 
 
 def _number(folder: Path) -> Sequence[int]:
-    """(1, 0, 0) of a version's folder; () of any other."""
+    """Return (1, 0, 0) for the folder of a version, () for any other."""
     return tuple(map(int, folder.name.split("."))) if re.fullmatch(r"\d+\.\d+\.\d+", folder.name) else ()
 
 

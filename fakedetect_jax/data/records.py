@@ -1,6 +1,6 @@
-"""Random access to the records of a split, each field parsed when it is asked for.
+"""Random access to the records of a split, with each field parsed when it is read.
 
-TFDS parses whole records, of which a clip needs two fields.
+TFDS would parse whole records, while a clip needs two fields.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from fakedetect_jax.errors import FakedetectError
 
 
 class DamagedDataset(FakedetectError):
-    """A part of a built dataset that cannot be read; says which and how it is renewed."""
+    """A part of a built dataset that cannot be read; the message says which, and how to renew it."""
 
 
 class Record(Mapping[str, Any]):
-    """A stored record by field name: text and files as bytes, numbers as numpy values; `size` bytes in the file."""
+    """A stored record by field name: text and files as bytes, numbers as NumPy values; `size` is its bytes on disk."""
 
     def __init__(self, data: bytes, features: tfds.features.FeaturesDict) -> None:
         self.size = len(data)
@@ -47,10 +47,11 @@ class Record(Mapping[str, Any]):
         return len(self._features)
 
 
-class Records(Sequence[Record]):
-    """The records of a split, in stored order.
+class Records(Sequence):
+    """The records of a split in stored order.
 
-    Reading one raises DamagedDataset where its file is cut short, changed, or gone.
+    Raises:
+        DamagedDataset: When a record is read whose file is cut short, changed, or gone.
     """
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str) -> None:
@@ -66,8 +67,16 @@ class Records(Sequence[Record]):
         if not 0 <= position < len(self):
             raise IndexError(position)
         try:
-            return Record(self._source[position], self._features)
-        except (RuntimeError, OSError, ValueError, DecodeError) as error:  # ArrayRecord has none of its own
+            data = self._source[position]
+            if not data:  # a file that is cut short while it is open
+                raise ValueError("it is empty")
+            return Record(data, self._features)
+        except (
+            RuntimeError,
+            OSError,
+            ValueError,
+            DecodeError,
+        ) as error:  # ArrayRecord has no errors of its own
             raise DamagedDataset(
                 f"{self._name}: record {position} of {len(self)} cannot be read ({str(error)[:200]}); "
                 "delete the folder and build the dataset again"

@@ -1,4 +1,4 @@
-"""The record that every dataset is built into: one kept frame of a face track."""
+"""The record of all built datasets: one kept frame of a face track."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ REAL = "real"
 YOUTUBE = "youtube-"
 """How an identity begins that means the same person in every dataset: the videos of FaceForensics++."""
 FORMAT = 2
-"""Of built datasets; another one is refused."""
+"""Number of the format of built datasets; others are refused."""
 
 TEXT_FIELDS = ("video_id", "dataset", "split", "method", "compression", "identity", "source_identity")
 
 
 def features() -> tfds.features.FeaturesDict:
-    """Returns the TFDS features of a record, as stored in ArrayRecord.
+    """Return the TFDS features of a record, as stored in ArrayRecord.
 
-    A record is what a reader reads at once. The frames of a clip lie some frames apart, at a distance that the
-    experiment chooses; so one frame a record is the longest run of which nothing is read in vain. The frames of
-    a track follow each other in the files.
+    Records are read whole. The frames of a clip lie some frames apart, at a distance that the experiment chooses, so
+    that with one frame a record nothing is read in vain. The frames of a track follow each other in the files.
     """
     text = {name: tfds.features.Text() for name in TEXT_FIELDS}
     array = tfds.features.Tensor
@@ -34,7 +33,7 @@ def features() -> tfds.features.FeaturesDict:
         text
         | {
             "label": np.int32,  # 1 = fake
-            "main": np.bool_,  # of the person whom the label is about
+            "main": np.bool_,  # whether it shows the person whom the label is about
             "track": np.int32,
             "person": np.int32,
             "offset": np.int32,  # place in the track, from 0
@@ -65,10 +64,10 @@ def to_records(
     source_identity: str = "",
     offset: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Yields the records of a face track, or of the part of it that begins at `offset`, frame by frame.
+    """Yield the records of a face track, or of the part of it that begins at `offset`, frame by frame.
 
     Raises:
-      FakedetectError: `label` is not 0 or 1, or contradicts `method` ('real' and only 'real' has label 0).
+        FakedetectError: `label` is not 0 or 1, or contradicts `method`: 'real', and only 'real', has label 0.
     """
     if label not in (0, 1) or (label == 0) != (method == REAL):
         raise FakedetectError(

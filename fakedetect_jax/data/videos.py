@@ -1,4 +1,4 @@
-"""A selection of videos, and the decoding of clips of their main persons."""
+"""Selected videos, and the decoding of clips of their main persons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import simplejpeg
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, UInt8
 
 from fakedetect_jax.data import schema
 from fakedetect_jax.data.clips import Clip
@@ -27,27 +27,30 @@ Batch = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """A video's main person: the tracks in which it is seen, one a shot, in order of time.
+    """The main person of a video.
 
-    `frame_index` and `times` [seconds] are of each track's kept frames.
+    Attributes:
+        tracks: The tracks in which the person is seen, one in each shot, in order of time.
+        frame_index: Numbers in the video of each track's kept frames.
+        times: Their time stamps in seconds.
     """
 
     tracks: tuple[Entry, ...]
-    frame_index: tuple[Int32[np.ndarray, " n"], ...]
-    times: tuple[Float32[np.ndarray, " n"], ...]
+    frame_index: tuple[Int32[np.ndarray, " _"], ...]
+    times: tuple[Float32[np.ndarray, " _"], ...]
 
     @property
     def about(self) -> Entry:
-        """What is the same for all of its tracks: the video, its label, method and identities."""
+        """What all of the tracks share: the video, its label, method and identities."""
         return self.tracks[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class Videos:
-    """Selected videos, their records, and how these were made."""
+    """Selected videos, their records by field name, and how these were made."""
 
     videos: list[Video]
-    records: Sequence[Mapping[str, Any]]
+    records: Sequence[Any]
     extraction: Extraction
 
     def __len__(self) -> int:
@@ -55,7 +58,7 @@ class Videos:
 
     @property
     def people(self) -> set[str]:
-        """Everybody who is seen, or whose face or motion was put in: see `person_of`."""
+        """All who are seen, or whose face or motion was put in; see `person_of`."""
         return {
             person
             for video in self.videos
@@ -64,19 +67,19 @@ class Videos:
         }
 
     def load(self, chosen: Sequence[tuple[int, Clip]]) -> Batch:
-        """Decodes clips, and of their videos only the frames that they need.
+        """Decode clips, reading only the frames that they need.
 
         Args:
-          chosen: for each clip the video, by its number in `videos`, and the frames of it.
+            chosen: For each clip, the number of its video in `videos` and its frames.
 
         Returns:
-          `frames` uint8 [B, T, S, S, 3], `landmarks` float32 [B, T, 81, 2] in crop pixels, `timestamps` float32
-          [B, T] in seconds since the start of the video, `valid` bool [B, T], `label` int32 [B], `weight` float32
-          [B] (1), `identity` int32 [B], equal for videos of one person in one dataset, and `method` int32 [B],
-          `number_of` the method's name.
+            `frames` uint8 [B, T, S, S, 3], `landmarks` float32 [B, T, 81, 2] in crop pixels, `timestamps` float32
+            [B, T] in seconds since the start of the video, `valid` bool [B, T], `label` int32 [B], `weight` float32
+            [B] (1), `identity` int32 [B], equal for videos of one person in one dataset, and `method` int32 [B], the
+            `number_of` the method's name.
 
         Raises:
-          DamagedDataset: a record or a picture in it cannot be read; names it.
+            DamagedDataset: A record, or the picture in it, cannot be read; the message names it.
         """
         size, count = self.extraction.size, len(chosen[0][1].positions)
         frames = np.empty((len(chosen), count, size, size, 3), np.uint8)
@@ -99,7 +102,7 @@ class Videos:
         }
 
     def _decode(self, track: Entry, clip: Clip, frames: np.ndarray, landmarks: np.ndarray) -> None:
-        """Decodes straight into the batch: copies would cost a tenth of the decoding."""
+        """Decode straight into the batch: copies would cost a tenth of the decoding."""
         for place, position in enumerate(clip.positions.tolist()):
             if place and position == clip.positions[place - 1]:
                 frames[place], landmarks[place] = frames[place - 1], landmarks[place - 1]
@@ -115,31 +118,38 @@ class Videos:
                 ) from error
 
 
-def decode_jpeg(data: bytes, out: np.ndarray) -> None:
-    """Decodes a picture into `out`, uint8 [S, S, 3], RGB.
+def decode_jpeg(data: bytes, out: UInt8[np.ndarray, "s s 3"]) -> None:
+    """Decode a JPEG into `out` as RGB.
 
     Raises:
-      ValueError: damaged, or of another size.
+        ValueError: The picture is damaged or has another size.
     """
-    # What does not fit into the buffer is refused before it is decoded.
+    # A picture that does not fit into the buffer is refused before it is decoded.
     found = simplejpeg.decode_jpeg(data, buffer=out)
     if found.shape != out.shape:
         raise ValueError(f"its sides are {found.shape[:2]} and not {out.shape[:2]}")
 
 
 def number_of(name: str) -> int:
-    """31 bits of a name. Of 10,000 people two may share a number, and are then not blended into each other."""
+    """Hash a name to 31 bits. Two of 10,000 people may share a number, and are then not blended into each other."""
     return zlib.crc32(name.encode()) >> 1
 
 
 def select(
     data_dir: str | Path, dataset: str, split: str, methods: Sequence[str] = (), limit: int = 0
 ) -> Videos:
-    """Selects the videos of a split that have a face, of the named methods or of all, and the first `limit` or all.
+    """Select the videos of a split in which a face was found.
+
+    Args:
+        data_dir: Folder of the built datasets.
+        dataset: Name, or name/config.
+        split: Name of the split.
+        methods: Methods to select; all if empty.
+        limit: How many videos to select, the first ones; all if 0.
 
     Raises:
-      DatasetNotBuilt: the dataset is not in `data_dir`, or of another format.
-      FakedetectError: no such split or method, or nothing is left.
+        DatasetNotBuilt: The dataset is not in `data_dir`, or in another format.
+        FakedetectError: No such split or method, or nothing is left.
     """
     folder = dataset_folder(data_dir, dataset)
     entries, frame_index, times = load_index(folder, split)
@@ -160,10 +170,10 @@ def select(
 
 
 def concatenate(parts: Mapping[str, Videos]) -> Videos:
-    """Joins selections from several datasets, by their names, into one.
+    """Join selections from several datasets, by name, into one.
 
     Raises:
-      FakedetectError: their crops were made in different ways; has the options of the build.
+        FakedetectError: Their crops were made in different ways; the message has the options of both builds.
     """
     (first, whole), *others = parts.items()
     for name, part in others:
@@ -186,9 +196,9 @@ def concatenate(parts: Mapping[str, Videos]) -> Videos:
 def from_sequences(
     sequences: Sequence[FaceSequence], extraction: Extraction
 ) -> tuple[Videos, list[tuple[FaceSequence, ...]]]:
-    """Returns the people of one video as if each were the main person of a built one, and their tracks.
+    """Return the people of one video as if each were the main person of a built video, and their tracks.
 
-    What follows, of clips and pixels, is then the same for a video and for its records.
+    Clips and pixels are then the same for a video and for its records.
     """
     people: dict[int, list[FaceSequence]] = {}
     for sequence in sequences:
@@ -224,7 +234,7 @@ def from_sequences(
 
 
 class _Frames(Sequence):
-    """The frames of a face track as records."""
+    """Records of the frames of a face track."""
 
     def __init__(self, track: FaceSequence) -> None:
         self._track = track
@@ -245,14 +255,14 @@ def _video(tracks: list[Entry], frame_index: np.ndarray, times: np.ndarray) -> V
 
 
 def person_of(entry: Entry) -> str:
-    """Names who is seen, the same in every dataset that shows the same person; the video where nobody knows."""
+    """Name the person seen, the same in every dataset that shows them; name the video if the person is unknown."""
     if entry.identity.startswith(schema.YOUTUBE):
         return entry.identity
     return f"{entry.dataset}/{entry.identity or f'{entry.method}/{entry.video_id}'}"
 
 
 def source_person_of(entry: Entry) -> str:
-    """Names whose face or motion was put in; '' if nobody's or unknown."""
+    """Name the person whose face or motion was put in; '' if there is none or it is unknown."""
     known = entry.source_identity
     return known if known.startswith(schema.YOUTUBE) or not known else f"{entry.dataset}/{known}"
 
@@ -262,7 +272,7 @@ def _moved(track: Entry, start: int) -> Entry:
 
 
 class _Joined(Sequence):
-    """Several sequences of records behind one another; part n begins at `starts[n]`."""
+    """Several sequences of records, one after another; part n begins at `starts[n]`."""
 
     def __init__(self, parts: list[Sequence]) -> None:
         self._parts = parts

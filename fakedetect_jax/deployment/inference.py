@@ -22,7 +22,7 @@ from fakedetect_jax.data.pipeline import evaluation_batches, evaluation_clips
 from fakedetect_jax.data.videos import from_sequences
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import metrics
-from fakedetect_jax.faces import FaceSequence, extract
+from fakedetect_jax.faces import FaceSequence, extract_faces
 from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
@@ -83,9 +83,8 @@ def make_forward(model: Any, spec: ClipSpec) -> Callable:
         variables: Any, frames: jax.Array, landmarks: jax.Array, timestamps: jax.Array, valid: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         crops = jax.vmap(crop)(frames.astype(np.float32) / 255.0, landmarks, valid)
-        logit, out = model.apply(
-            variables, crops.frames, landmarks=crops.landmarks, timestamps=timestamps, valid=valid
-        )
+        clip = models.Clip(crops.frames, landmarks=crops.landmarks, timestamps=timestamps, valid=valid)
+        logit, out = model.apply(variables, clip)
         return logit, out["frame_logit"]
 
     return forward
@@ -140,7 +139,7 @@ class Detector:
         valid: Bool[np.ndarray, "n t"] | None = None,
         batch_size: int = _BATCH_PER_DEVICE,
     ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, "n t"]]:
-        """Scores clips of stored face crops, as `faces.extract` makes them.
+        """Scores clips of stored face crops, as `faces.extract_faces` makes them.
 
         Args:
           frames: RGB; T and S as `clip.frames` and `clip.extraction.size` say.
@@ -159,7 +158,7 @@ class Detector:
 
         Example:
           >>> detector = load_detector("runs/demo/detector")  # doctest: +SKIP
-          >>> (track, *_) = extract("interview.mp4")  # doctest: +SKIP
+          >>> (track, *_) = extract_faces("interview.mp4")  # doctest: +SKIP
           >>> frames = np.stack([track.decode(place) for place in range(detector.clip.frames)])  # doctest: +SKIP
           >>> detector.score(frames[None], track.landmarks[None, : len(frames)])[0]  # doctest: +SKIP
           array([0.12])
@@ -205,7 +204,7 @@ class Detector:
           0.12
         """
         extraction = dataclasses.replace(self.clip.extraction, face_crops=face_crops)
-        sequences = extract(video, spool=Path(tempfile.gettempdir()), **vars(extraction))
+        sequences = extract_faces(video, spool=Path(tempfile.gettempdir()), **vars(extraction))
         if not sequences:
             return []
         videos, tracks = from_sequences(sequences, extraction)
@@ -236,7 +235,7 @@ class Detector:
         if frames.ndim != 5 or frames.shape[1:] != wanted or frames.dtype != np.uint8 or not len(frames):
             raise FakedetectError(
                 f"frames are {frames.dtype}{list(frames.shape)}; this detector takes uint8[n, {wanted[0]}, "
-                f"{wanted[1]}, {wanted[2]}, 3], n > 0, crops as faces.extract(size={extraction.size}, "
+                f"{wanted[1]}, {wanted[2]}, 3], n > 0, crops as faces.extract_faces(size={extraction.size}, "
                 f"margin={extraction.margin}) makes them"
             )
 
@@ -322,7 +321,6 @@ def _check_provenance(trained: dict[str, Any]) -> None:
 
 def variable_shapes(model: Any, spec: ClipSpec) -> dict[str, tuple[tuple[int, ...], str]]:
     """Returns shape and dtype of every parameter and statistic by its path, without computing any."""
-    clip = models.clip_shapes(spec.frames, spec.size)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), **clip)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(spec.frames, spec.size))
     flat: dict[str, Any] = traverse_util.flatten_dict(shapes, sep="/")
     return {name: (leaf.shape, str(leaf.dtype)) for name, leaf in flat.items()}

@@ -4,7 +4,7 @@ import base64
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,6 +17,7 @@ _STRIP_FRAMES = 4
 _STRIP_HEIGHT = 144
 
 
+@runtime_checkable
 class Scored(Protocol):
     """Anything with a true label (1 = fake) and a score P(fake)."""
 
@@ -54,7 +55,8 @@ class GalleryItem:
             )
 
 
-class Choice(NamedTuple, Generic[Item]):
+@dataclass(frozen=True)
+class Choice(Generic[Item]):
     """Disjoint lists, each in the order to show."""
 
     right: list[Item]

@@ -25,7 +25,6 @@ def open_training_videos(config: Config) -> tuple[Videos, Videos]:
         FakedetectError: a dataset is missing, two were built with different options, or the videos lack what the
             model or the validation needs.
     """
-    _check_folder(config)
     train = _open(config, config.data.train)
     check_methods(config, train)
     held_out = _open(config, config.validation.sources)
@@ -42,7 +41,6 @@ def open_evaluation_source(config: Config, key: str, detector: Detector) -> Vide
         FakedetectError: the crops were made differently from those that the detector learned from; or the source
             shows people whom the detector learned from, and its `shared_people` is 'refuse'.
     """
-    _check_folder(config)
     source, field = config.evaluation.sources[key], f"config.evaluation.sources.{key}"
     videos = select(config.data.folder, source.dataset, source.split, tuple(source.methods), source.limit)
     wanted = detector.clip.extraction
@@ -112,16 +110,6 @@ def check_methods(config: Config, videos: Videos) -> None:
     if missing:
         raise FakedetectError(
             f"config.model.options.methods names {missing}, but config.data.train has only {found}"
-        )
-
-
-def _check_folder(config: Config) -> None:
-    """Raise FakedetectError if the records are in a bucket: a clip takes many small reads, each a request."""
-    folder = config.data.folder
-    if "://" in folder:
-        raise FakedetectError(
-            f"config.data.folder={folder!r}: records are read from a disk, not from a bucket; copy the folder (for"
-            " Google Cloud Storage: gcloud storage cp -r), or mount the bucket (gcsfuse) and name the folder there"
         )
 
 

@@ -1,8 +1,8 @@
-"""A video or a folder of frames -> face sequences, on OpenCV and numpy alone, with its weights."""
+"""From a video or a folder of frames to face sequences, with OpenCV and NumPy alone and vendored weights."""
 
-from fakedetect_jax.faces.extract import extract
-from fakedetect_jax.faces.extraction import Extraction
+from fakedetect_jax.faces.extract import extract_faces
+from fakedetect_jax.faces.options import Extraction, FrameChoice
 from fakedetect_jax.faces.sequence import FaceSequence
 from fakedetect_jax.faces.video import VideoError
 
-__all__ = ["Extraction", "FaceSequence", "VideoError", "extract"]
+__all__ = ["Extraction", "FaceSequence", "FrameChoice", "VideoError", "extract_faces"]

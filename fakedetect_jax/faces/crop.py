@@ -1,4 +1,4 @@
-"""Stable crops: per-frame boxes smoothed over a short, centred window, in one pass and bounded memory."""
+"""Stable crops: boxes smoothed over a short, centred window of frames, in one pass and bounded memory."""
 
 from __future__ import annotations
 
@@ -9,30 +9,43 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 
 from fakedetect_jax.faces import warp
-from fakedetect_jax.faces.appearance import LOOK_LENGTH, look
-from fakedetect_jax.faces.spool import Spool, SpooledFrames
-from fakedetect_jax.faces.track import Face
+from fakedetect_jax.faces.appearance import DESCRIPTOR_LENGTH, descriptor
+from fakedetect_jax.faces.sequence import Spool, SpooledFrames
+from fakedetect_jax.faces.tracking import Face
 from fakedetect_jax.faces.video import Frame
 
 LAG = 6
-"""Source frames on either side that smooth a crop's window; also how long frames are held back."""
+"""Source frames on either side that smooth a crop's window; frames are held back for as long."""
 
 _SIGMA = 2.5
-# A look costs about as much as a crop, and hardly changes from frame to frame.
-_LOOK_EVERY = 5
+# A descriptor costs about as much as a crop, and hardly changes from frame to frame.
+_DESCRIBE_EVERY = 5
 _CHROMA_444 = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 
 
 @dataclasses.dataclass
 class CroppedTrack:
-    """One track: what of it is kept, and what the crops of its next frames need.
+    """One track: its kept frames, and what the crops of its next frames need.
 
-    Of the kept frames, which follow `LAG` source frames later: numbers, times and boxes in the source, landmarks in the
-    crop, confidence, crop and its affine. Of all frames: their numbers in `seen`, the sum of their boxes' areas in
-    `importance`, and in `look` the sum of the face's looks, of every fifth frame.
+    Frames are kept `LAG` source frames after they were added.
+
+    Attributes:
+        frame_size: (height, width) of the source in pixels.
+        frames: Encoded crops of the kept frames.
+        frame_index: Their numbers in the source.
+        timestamp: Their times in seconds.
+        box: Their boxes in the source.
+        landmarks: Their landmarks in crop pixels.
+        confidence: Of their landmarks.
+        affine: From source to crop pixels.
+        seen: Numbers of all frames.
+        importance: Sum of the box areas of all frames.
+        descriptor: Sum of the face's descriptors in every fifth frame.
+        near: Numbers and boxes of the last frames.
+        passed: Number of frames passed on.
     """
 
     frame_size: tuple[int, int]
@@ -45,18 +58,22 @@ class CroppedTrack:
     affine: list[Float32[np.ndarray, "2 3"]] = dataclasses.field(default_factory=list)
     seen: array[int] = dataclasses.field(default_factory=lambda: array("i"))
     importance: float = 0.0
-    look: Float[np.ndarray, " d"] = dataclasses.field(default_factory=lambda: np.zeros(LOOK_LENGTH))
+    descriptor: Float[np.ndarray, " d"] = dataclasses.field(
+        default_factory=lambda: np.zeros(DESCRIPTOR_LENGTH)
+    )
     near: deque[tuple[int, Float[np.ndarray, " 4"]]] = dataclasses.field(default_factory=deque)
     passed: int = 0
 
 
 class Cropper:
-    """Collects frames with their faces and cuts each face out once its neighbours in time are known.
+    """Collects frames with their faces, and cuts out each face once its neighbours in time are known.
 
     Args:
-        size, margin, quality: of the crops, as in `extract`.
-        keep: whether a source frame's crops are wanted.
-        spool: where crops are kept; in memory if None.
+        size: Side of the crops in pixels.
+        margin: As in `Extraction`.
+        quality: JPEG quality of the crops.
+        keep: Whether the crops of a source frame are wanted.
+        spool: Where crops are kept; in memory if None.
     """
 
     def __init__(
@@ -77,7 +94,7 @@ class Cropper:
         self._waiting: deque[tuple[Frame, list[Face]]] = deque()
 
     def add(self, frame: Frame, faces: list[Face]) -> None:
-        """Take the next frame; crops of frames at least LAG earlier get made."""
+        """Take the next frame, and make the crops of frames at least LAG earlier."""
         for face in faces:
             track = self.tracks.get(face.track) or self._begin(face.track, frame.image.shape[:2])
             track.seen.append(frame.index)
@@ -88,7 +105,7 @@ class Cropper:
             self._emit(*self._waiting.popleft())
 
     def finish(self) -> None:
-        """Make the crops still outstanding."""
+        """Make the remaining crops."""
         while self._waiting:
             self._emit(*self._waiting.popleft())
 
@@ -100,8 +117,8 @@ class Cropper:
     def _emit(self, frame: Frame, faces: list[Face]) -> None:
         for face in faces:
             track = self.tracks[face.track]
-            if track.passed % _LOOK_EVERY == 0:
-                track.look += look(frame.image, face.landmarks)
+            if track.passed % _DESCRIBE_EVERY == 0:
+                track.descriptor += descriptor(frame.image, face.landmarks)
             track.passed += 1
             while track.near[0][0] < frame.index - LAG:
                 track.near.popleft()
@@ -123,13 +140,18 @@ class Cropper:
 
 
 def smooth_window(
-    index: Float[np.ndarray, " n"], box: Float[np.ndarray, "n 4"], *, at: int
+    index: Int[np.ndarray, " n"], box: Float[np.ndarray, "n 4"], *, at: int
 ) -> tuple[Float[np.ndarray, " 2"], float]:
-    """The smoothed centre and longer side of a face at source frame `at`, from boxes of the frames around it.
+    """Return the smoothed centre and longer side of a face at source frame `at`.
 
-    A line is fitted through centre and log side with Gaussian weights in time (sigma 2.5 source frames, cut
-    at LAG): inside a track this is the Gaussian mean; at its ends, or beside a gap, a moving face is not
-    lagged behind.
+    A line is fitted through centre and log side with Gaussian weights in time (sigma 2.5 source frames, cut off at
+    LAG). Inside a track this is the Gaussian mean; at its ends or beside a gap, the window does not lag behind a
+    moving face.
+
+    Args:
+        index: Source frames around `at`.
+        box: Their boxes x0, y0, x1, y1.
+        at: The source frame.
     """
     time = (index - at).astype(np.float64)
     near = np.abs(time) <= LAG
@@ -148,11 +170,11 @@ def smooth_window(
 def crop_affine(
     centre: Float[np.ndarray, " 2"], side: float, *, size: int, margin: float
 ) -> Float[np.ndarray, "2 3"]:
-    """Source to crop pixels: a square of (1 + 2 * margin) times `side` around `centre` fills the crop."""
+    """Return the affine to crop pixels: a square of (1 + 2 * margin) times `side` around `centre` fills the crop."""
     return warp.similarity(centre, (1 + 2 * margin) * side, 0.0, size)
 
 
 def encode(image: UInt8[np.ndarray, "s s 3"], quality: int) -> bytes:
-    """A BGR image as JPEG, chroma not subsampled."""
+    """Encode a BGR image as JPEG without chroma subsampling."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _CHROMA_444]
     return cv2.imencode(".jpg", image, options)[1].tobytes()

@@ -1,4 +1,4 @@
-"""The face pipeline as one function."""
+"""The face pipeline in one function: detect, track, crop, and tell people apart."""
 
 import os
 from collections.abc import Callable
@@ -8,24 +8,18 @@ from typing import Any
 import numpy as np
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.faces import people
-from fakedetect_jax.faces.appearance import thumbnail
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces.appearance import TrackAppearance, group_by_person, thumbnail
 from fakedetect_jax.faces.crop import CroppedTrack, Cropper
-from fakedetect_jax.faces.detect import FaceDetector
-from fakedetect_jax.faces.extraction import Extraction
-from fakedetect_jax.faces.mesh import FaceMesh
-from fakedetect_jax.faces.ready import Bordered
-from fakedetect_jax.faces.sequence import FaceSequence
-from fakedetect_jax.faces.shots import ShotDetector
-from fakedetect_jax.faces.spool import Spool
-from fakedetect_jax.faces.track import Tracker
-from fakedetect_jax.faces.video import open_video
+from fakedetect_jax.faces.networks import FaceDetector, FaceMesh
+from fakedetect_jax.faces.options import Extraction, FrameChoice
+from fakedetect_jax.faces.sequence import FaceSequence, Spool
+from fakedetect_jax.faces.tracking import ShotDetector, Tracker
+from fakedetect_jax.faces.video import Bordered, open_video
 
 _DEFAULT = Extraction()
 
 
-def extract(
+def extract_faces(
     video: str | os.PathLike[str],
     *,
     size: int = _DEFAULT.size,
@@ -41,37 +35,44 @@ def extract(
 ) -> list[FaceSequence]:
     """Find, follow and crop the faces of a video.
 
-    One streaming pass. Memory holds a few decoded frames and, for every face and kept frame, its landmarks (about
-    1 kB) and one encoded crop (about 20 kB at 256 px), unless a `spool` takes the crops.
+    The video is read in one streaming pass. Memory holds a few decoded frames and, for every face and kept frame, its
+    landmarks (about 1 kB) and one encoded crop (about 20 kB at 256 px), unless a `spool` takes the crops.
 
     Args:
-        video: a video file, an image, or a folder of frames (natural order of names, taken as 25 frames a
-            second).
-        size, margin, quality, frames, detect_every, face_crops: see `Extraction`. Of a video of which frames are
-            kept all over, the others are not looked at; else every frame is, so that tracks are the same whatever
-            is kept of them. Of `face_crops`, coordinates are those of the crop in a bordered square.
-        max_frames: look at this many source frames at most.
-        min_face: a face must have been this large once (longer side of its detected box, in source pixels).
-        min_length: leave out tracks with fewer kept frames.
-        spool: folder for a temporary file that holds the crops instead of memory.
+        video: A video file, an image, or a folder of frames (in natural order of their names, at 25 frames a second).
+        size: Side of the square crops in pixels, 16 to 2048.
+        margin: The crop's side is (1 + 2 * margin) times the longer side of the landmarks' box, 0 to 2.
+        quality: JPEG quality of the crops, 1 to 100.
+        frames: Which source frames are kept. If they are every k-th all over the video, the others are not looked at;
+            otherwise every frame is, so that tracks do not depend on which frames are kept.
+        detect_every: Detect faces on every so-many-th frame; in between, landmarks alone are followed.
+        face_crops: Whether the pictures are crops of one face each already. Coordinates are then those of the crop in
+            a square with a border.
+        max_frames: Look at this many source frames at most.
+        min_face: Leave out faces that were never this large (longer side of the detected box, in source pixels).
+        min_length: Leave out tracks with fewer kept frames.
+        spool: Folder for a temporary file that holds the crops instead of memory.
 
     Returns:
-        One sequence a track, the most important (largest sum of box areas over time) first; empty when there
-        is no face. A hard cut, a change of frame size, or half a second without the face ends a track. A file
-        that breaks off gives the sequences up to there, and a logged warning.
+        One sequence for each track, the most important one (largest sum of box areas over time) first; empty if there
+        is no face. A hard cut, a change of frame size, or half a second without the face ends a track. A file that
+        breaks off gives the sequences up to there and logs a warning.
 
     Raises:
-        VideoError: nothing there, not a video, or no frame that can be decoded.
-        FakedetectError: an option out of range.
+        VideoError: The path is missing, is not a video, or holds no frame that can be decoded.
+        FakedetectError: An option out of range.
 
     Example:
-        >>> extract("interview.mp4", frames=FrameChoice(every=5))  # doctest: +SKIP
-        [FaceSequence(...), FaceSequence(...)]
+        A clip of 24 frames that shows one man:
+
+        >>> (face,) = extract_faces("tests/fixtures/face.mp4", frames=FrameChoice(every=6))
+        >>> face.frame_index.tolist(), face.landmarks.shape, face.decode(0).shape
+        ([0, 6, 12, 18], (4, 81, 2), (256, 256, 3))
     """
     Extraction(size, margin, quality, frames, detect_every, face_crops)
     for name, value in (("max_frames", max_frames), ("min_face", min_face), ("min_length", min_length)):
         if value is not None and value < 1:
-            raise FakedetectError(f"extract: {name}={value} is too small; give at least 1")
+            raise FakedetectError(f"extract_faces: {name}={value} is too small; give at least 1")
     stride = frames.every if frames.whole else 1
     opened = open_video(video, stride=stride, max_frames=max_frames)
     wanted = _wanted(frames, opened.length)
@@ -101,12 +102,12 @@ def _wanted(frames: FrameChoice, length: int) -> Callable[[int], bool]:
 
 
 def _sequences(tracks: list[CroppedTrack], **video: Any) -> list[FaceSequence]:
-    persons = people.group(
-        [people.Seen(np.array(track.seen), track.look, track.importance) for track in tracks]
+    people = group_by_person(
+        [TrackAppearance(np.array(track.seen), track.descriptor, track.importance) for track in tracks]
     )
     return [
         _sequence(track, track=number, person=person, **video)
-        for number, (track, person) in enumerate(zip(tracks, persons, strict=True))
+        for number, (track, person) in enumerate(zip(tracks, people, strict=True))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Streaming decode: a video file or a folder of images as upright frames, one at a time."""
+"""Streaming decode of a video file or a folder of images: upright frames, one at a time."""
 
 import errno
 import logging
@@ -18,15 +18,27 @@ from fakedetect_jax.errors import FakedetectError
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 IMAGES_FPS = 25.0
 
+BORDER = 0.4
+"""Border of a face crop on each side, as a fraction of it: detectors need some room around a face.
+
+Measured on WildDeepfake's crops, see data_builders/wild_deepfake/README.md.
+"""
+
 _LOG = logging.getLogger(__name__)
 
 
 class VideoError(FakedetectError):
-    """A video that cannot be opened, or that holds no frame that can be decoded."""
+    """A video that cannot be opened, or without any frame that can be decoded."""
 
 
 class Frame(NamedTuple):
-    """One upright frame of a video."""
+    """One upright frame of a video.
+
+    Attributes:
+        index: Number in the source video, from 0.
+        timestamp: Seconds since the start of the video.
+        image: BGR.
+    """
 
     index: int
     timestamp: float
@@ -34,7 +46,13 @@ class Frame(NamedTuple):
 
 
 class Video(NamedTuple):
-    """An opened video: `fps`, the number of frames that it states, and `frames`, decoded as it is iterated (once)."""
+    """An opened video.
+
+    Attributes:
+        fps: Frames a second.
+        length: Number of frames that the file states.
+        frames: An iterator, for one pass, that decodes frame by frame.
+    """
 
     fps: float
     length: int
@@ -45,18 +63,18 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
     """Open a video file, an image, or a folder of images for one streaming pass.
 
     Args:
-        path: a file that FFmpeg can decode, an image (a video of one frame), or a folder whose images are the
-            frames, in natural order of their names (frame2 before frame10), at 25 frames a second.
-        stride: yield the source frames 0, stride, 2 * stride, ...
-        max_frames: stop after this many source frames (before the stride).
+        path: A file that FFmpeg can decode, an image (a video of one frame), or a folder whose images are the frames,
+            in natural order of their names (frame2 before frame10), at 25 frames a second.
+        stride: Yield the source frames 0, stride, 2 * stride, ...
+        max_frames: Stop after this many source frames (before the stride).
 
     Returns:
-        Frames are BGR, with the rotation of a phone clip's metadata or of an image's EXIF already applied.
+        The video; its frames have the rotation of a phone clip's metadata or of an image's EXIF already applied. A
+        file that breaks off yields the frames before the break and logs a warning.
 
     Raises:
-        VideoError: the path is missing, is not a video, or holds no frame that can be decoded. A file that
-            breaks off later yields the frames before the break, with a logged warning. For folders and for
-            files without any frame it is raised as the frames are read.
+        VideoError: The path is missing, is not a video, or holds no frame that can be decoded. Folders and files
+            without any frame raise it when the frames are read.
     """
     path = Path(path)
     if not _exists(path):
@@ -99,19 +117,19 @@ def _exists(path: Path) -> bool:
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
             raise
-        raise VideoError(f"{str(path)[:200]!r}: no name of a file ({error}); check the path") from error
+        raise VideoError(f"{str(path)[:200]!r}: not the name of a file ({error}); check the path") from error
     return True
 
 
 def _natural_key(path: Path) -> list[tuple[int, str]]:
-    """Digits compare as numbers, the rest as text."""
-    parts = re.split(r"([0-9]+)", path.name)  # every second one is a number
+    """Return a key under which digits compare as numbers, the rest as text."""
+    parts = re.split(r"([0-9]+)", path.name)  # every second part is a number
     return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)]
 
 
 def _image_frames(paths: list[Path], stride: int) -> Iterator[Frame]:
     for position, path in enumerate(paths):
-        # Not imread: it cannot open names outside the code page on Windows.
+        # On Windows, imread cannot open names outside the code page.
         data = np.fromfile(path, np.uint8)
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         if image is None:
@@ -134,7 +152,7 @@ def _video_frames(
                 decoded, image = capture.retrieve()
                 if not decoded:
                     break
-                # Broken containers give no or backward times; the frame rate then tells the time.
+                # Broken containers give no times, or times that go back; the frame rate then tells the time.
                 timestamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 if timestamp <= previous:
                     timestamp = max(index / fps, previous + 1 / fps)
@@ -148,6 +166,29 @@ def _video_frames(
             f"{path}: no frame could be decoded; the file is cut short or damaged, fetch it again"
         )
     wanted = expected if max_frames is None else min(expected, max_frames)
-    # Sound containers overstate the count by a few frames; a real break loses more.
+    # Sound containers overstate the count by a few frames; a break loses more.
     if index < wanted - max(5, 0.02 * wanted):
         _LOG.warning("%s: decoded %d of %d frames; the file is cut short or damaged", path, index, wanted)
+
+
+class Bordered:
+    """Turns face crops into frames in which a face can be found: with a border, square, and all of one size.
+
+    Crops of one face differ in size from frame to frame, and a tracker takes a change of size for a cut. The first crop
+    decides the size.
+    """
+
+    def __init__(self) -> None:
+        self._side = 0
+
+    def __call__(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
+        """Return the crop in the middle of a square, with its edge pixels repeated outwards."""
+        self._side = self._side or max(image.shape[:2])
+        scale = self._side / max(image.shape[:2])
+        if scale != 1:
+            size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        side = self._side + 2 * round(BORDER * self._side)
+        top, left = ((side - length) // 2 for length in image.shape[:2])
+        bottom, right = side - image.shape[0] - top, side - image.shape[1] - left
+        return cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REPLICATE)

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 
 _BLOCKS_FROM, _LEFT_TO_BLUR = 4.0, 2.0
 
@@ -10,10 +10,15 @@ _BLOCKS_FROM, _LEFT_TO_BLUR = 4.0, 2.0
 def similarity(
     centre: Float[np.ndarray, " 2"], side: float, angle: float, size: int
 ) -> Float[np.ndarray, "2 3"]:
-    """The affine from source pixels to the pixels of a `size` square.
+    """Return the affine from source pixels to the pixels of a `size` square.
 
-    It takes the square window at `centre` with `side` source pixels, turned by `angle` radians (clockwise on
-    screen), onto the whole output: the window's outer edges land on the outer edges of the border pixels.
+    It maps a square window onto the whole output: the outer edges of the window land on those of the border pixels.
+
+    Args:
+        centre: Of the window, in source pixels.
+        side: Of the window, in source pixels.
+        angle: Radians by which the window is turned, clockwise on screen.
+        size: Side of the output in pixels.
     """
     scale = size / side
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
@@ -25,19 +30,19 @@ def similarity(
 def apply_affine(
     affine: Float[np.ndarray, "2 3"], points: Float[np.ndarray, "n 2"]
 ) -> Float[np.ndarray, "n 2"]:
-    """Map (x, y) points."""
+    """Map points (x, y)."""
     return points @ affine[:, :2].T + affine[:, 2]
 
 
 def warp_square(
-    image: UInt8[np.ndarray, "h w c"], affine: Float[np.ndarray, "2 3"], size: int, interpolation: int
-) -> UInt8[np.ndarray, "size size c"]:
-    """Sample the square that `affine` (a similarity, source to output) describes, black beyond the frame.
+    image: Num[np.ndarray, "h w c"], affine: Float[np.ndarray, "2 3"], size: int, interpolation: int
+) -> Num[np.ndarray, "{size} {size} c"]:
+    """Sample the square that `affine`, a similarity from source to output, describes; black beyond the frame.
 
-    When it shrinks by s, the source is first blurred by a Gaussian of 0.4 * sqrt(s^2 - 1) pixels: slightly
-    softer than the mean over an output pixel's area, without its aliasing. The blur grows smoothly with s,
-    so a face that slowly changes its size does not flicker. Of a much larger face, means over whole blocks of
-    pixels are taken first: the blur would cost far more than all the rest.
+    If it shrinks by s, the source is first blurred by a Gaussian of 0.4 * sqrt(s^2 - 1) pixels: slightly softer than
+    the mean over an output pixel's area, without its aliasing. The blur grows smoothly with s, so that a face that
+    slowly changes its size does not flicker. A much larger face is first reduced to means over blocks of pixels: the
+    blur would cost far more than all the rest.
     """
     shrink = 1 / float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
     if shrink <= 1.05:
@@ -55,9 +60,9 @@ def warp_square(
 
 
 def _blocks(
-    image: UInt8[np.ndarray, "h w c"], affine: Float[np.ndarray, "2 3"], side: int
-) -> tuple[UInt8[np.ndarray, "h2 w2 c"], Float[np.ndarray, "2 3"]]:
-    """Means over blocks of `side` pixels, and the affine from their coordinates."""
+    image: Num[np.ndarray, "h w c"], affine: Float[np.ndarray, "2 3"], side: int
+) -> tuple[Num[np.ndarray, "h2 w2 c"], Float[np.ndarray, "2 3"]]:
+    """Return means over blocks of `side` pixels, and the affine from their coordinates."""
     height, width = (-(-length // side) for length in image.shape[:2])
     below, right = height * side - image.shape[0], width * side - image.shape[1]
     padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
@@ -68,9 +73,9 @@ def _blocks(
 
 
 def _window(
-    image: UInt8[np.ndarray, "h w c"], affine: Float[np.ndarray, "2 3"], size: int, margin: float
-) -> tuple[UInt8[np.ndarray, "h2 w2 c"], Float[np.ndarray, " 2"]]:
-    """The part of the image that the output sees, and the x, y of its first pixel."""
+    image: Num[np.ndarray, "h w c"], affine: Float[np.ndarray, "2 3"], size: int, margin: float
+) -> tuple[Num[np.ndarray, "h2 w2 c"], Float[np.ndarray, " 2"]]:
+    """Return the part of the image that the output sees, and the x, y of its first pixel."""
     outline = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64) - 0.5
     seen = apply_affine(cv2.invertAffineTransform(affine), outline)
     limit = np.array(image.shape[1::-1])

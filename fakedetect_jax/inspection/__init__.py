@@ -1,1 +1,1 @@
-"""What a built dataset looks like: tracks drawn by lot, the worst ones, and how their quality is spread."""
+"""What a built dataset looks like: random tracks, the worst tracks, and the distribution of their quality."""

@@ -1,4 +1,4 @@
-"""How a figure is spread over tracks: quartiles, and the bars of a small histogram for each class."""
+"""The distribution of a measure over tracks: quartiles and a small histogram for each class."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from jaxtyping import Float
 
 BINS = 40
-_TAIL = 1  # per cent at either end that share the outermost bar
+_TAIL = 1  # per cent at either end that the outermost bar takes in
 
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """One class of tracks.
+    """The values of one class of tracks.
 
     Attributes:
-      tracks: how many have the figure.
-      unknown: how many have not.
-      quartiles: the lower, the median and the upper; None without tracks.
-      bars: heights of the histogram from left to right, the highest 1.
+        tracks: How many tracks have a value.
+        unknown: How many have none.
+        quartiles: Lower quartile, median and upper quartile; None without tracks.
+        bars: Heights of the histogram from left to right; the highest is 1.
     """
 
     tracks: int
@@ -31,20 +31,20 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
-    """The classes over one axis, from `low` to `high`; the outermost bars take in what lies beyond."""
+    """All classes on one axis from `low` to `high`; the outermost bars take in what lies beyond."""
 
     low: float
     high: float
     classes: dict[str, Spread]
 
     def place(self, value: float) -> float:
-        """Returns where on the axis a value lies, in [0, 1]."""
+        """Return the position of a value on the axis, in [0, 1]."""
         span = self.high - self.low
         return float(np.clip((value - self.low) / span, 0, 1)) if span else 0.5
 
 
-def distribution(classes: Mapping[str, Float[np.ndarray, " n"]]) -> Distribution | None:
-    """Returns the distribution of values by class, NaN meaning unknown; None if all are."""
+def distribution(classes: Mapping[str, Float[np.ndarray, " _"]]) -> Distribution | None:
+    """Return the distribution of values by class, where NaN is unknown; None if all values are."""
     known = {name: values[~np.isnan(values)] for name, values in classes.items()}
     everything = np.concatenate(list(known.values())) if known else np.zeros(0)
     if not len(everything):

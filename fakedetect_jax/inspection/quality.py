@@ -1,4 +1,4 @@
-"""Four figures that tell a good face track from a bad one."""
+"""Four measures that tell a good face track from a bad one."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import numpy as np
 import simplejpeg
 from jaxtyping import Float, Integer, UInt8
 
-from fakedetect_jax.faces import warp
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import FrameChoice, warp
 
 _DECODED_FRAMES = 4
 _SMALLEST_FACE = 8  # pixels; the Laplacian of fewer is mostly border
 
 
 class Quality(NamedTuple):
-    """The figures of one track; NaN where one cannot be had.
+    """The measures of one track; NaN where one is unknown.
 
     Attributes:
-      confidence: mean landmark confidence, in [0, 1].
-      size: median longer side of the box, in source pixels.
-      jitter: see `jitter`; as a fraction of the face's width, 0 or more.
-      sharpness: median `sharpness` of up to four frames, in [0, 64].
+        confidence: Mean landmark confidence, in [0, 1].
+        size: Median longer side of the box, in source pixels.
+        jitter: As `jitter` returns it: a fraction of the face's width, 0 or more.
+        sharpness: Median `sharpness` of up to four frames, in [0, 64].
     """
 
     confidence: float
@@ -36,13 +35,15 @@ class Quality(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """How a figure of `Quality` is named, explained and written.
+    """How a field of `Quality` is explained and written.
 
     Attributes:
-      name: the field of `Quality`.
-      definition: one sentence with the unit.
-      worst_is_low: which end is the bad one.
-      factor: what the figure is multiplied with before it is written with `digits` decimals and `unit`.
+        name: The field of `Quality`.
+        definition: One sentence with the unit.
+        worst_is_low: Whether low values are the bad ones.
+        digits: Decimals that are written.
+        unit: Written after the value.
+        factor: Multiplies the value before it is written.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Measure:
     factor: float = 1.0
 
     def write(self, value: float) -> str:
-        """Returns the figure as text; a dash for NaN."""
+        """Return the value as text; a dash for NaN."""
         return "–" if np.isnan(value) else f"{self.factor * value:.{self.digits}f}{self.unit}"
 
 
@@ -93,7 +94,7 @@ MEASURES = (
 
 
 def measure(record: Mapping[str, Any]) -> Quality:
-    """Measures a stored track (schema.features), decoding at most four of its frames."""
+    """Measure a stored track (see `schema.features`), decoding at most four of its frames."""
     return Quality(
         confidence=float(np.mean(record["confidence"])),
         size=size(record["box"]),
@@ -103,21 +104,21 @@ def measure(record: Mapping[str, Any]) -> Quality:
 
 
 def spread(length: int, count: int) -> list[int]:
-    """Returns up to `count` places of a track of `length` frames, each in the middle of its share of it."""
+    """Return up to `count` places of a track of `length` frames, each in the middle of its share."""
     return FrameChoice(count=count).positions(length).tolist()
 
 
 def size(box: Float[np.ndarray, "t 4"]) -> float:
-    """Returns the median longer side of boxes (x0, y0, x1, y1), in their pixels."""
+    """Return the median longer side of boxes (x0, y0, x1, y1), in their pixels."""
     return float(np.median((box[:, 2:] - box[:, :2]).max(axis=1)))
 
 
 def jitter(landmarks: Float[np.ndarray, "t n 2"], frame_index: Integer[np.ndarray, " t"]) -> float:
-    """Returns how much landmarks tremble, as a fraction of the face's width.
+    """Return how much landmarks tremble, as a fraction of the face's width; NaN if no three frames are consecutive.
 
-    The root mean square of their second differences over three consecutive source frames, each coordinate on its
-    own, over the median width of the points. Points that move evenly give 0; independent noise of standard deviation
-    s gives sqrt(6) s / width, in the units of `landmarks`. NaN if no three frames are consecutive.
+    It is the root mean square of each coordinate's second difference over three consecutive source frames, divided by
+    the median width of the points. Points that move evenly give 0. Independent noise of standard deviation s, in the
+    units of `landmarks`, gives sqrt(6) s / width.
     """
     points = landmarks.astype(np.float64)
     follows = np.diff(frame_index) == 1
@@ -129,10 +130,10 @@ def jitter(landmarks: Float[np.ndarray, "t n 2"], frame_index: Integer[np.ndarra
 
 
 def sharpness(grey: UInt8[np.ndarray, "h w"]) -> float:
-    """Returns the variance of the Laplacian over the variance of the grey values: in [0, 64], without unit.
+    """Return the variance of the Laplacian divided by the variance of the grey values: in [0, 64], without unit.
 
-    The Laplacian is the four neighbours' sum less four times the pixel. Contrast and brightness do not count, so
-    that dark skin or a dim room is not called blurred. NaN of an even surface or less than 8 pixels a side.
+    The Laplacian is the sum of the four neighbours minus four times the pixel. Contrast and brightness do not count, so
+    that dark skin or a dim room does not pass for blur. NaN for a uniform surface or less than 8 pixels a side.
     """
     if min(grey.shape) < _SMALLEST_FACE:
         return float("nan")
@@ -144,15 +145,15 @@ def sharpness(grey: UInt8[np.ndarray, "h w"]) -> float:
 def face_at_source_scale(
     crop: UInt8[np.ndarray, "s s"], landmarks: Float[np.ndarray, "n 2"], affine: Float[np.ndarray, "2 3"]
 ) -> UInt8[np.ndarray, "h w"]:
-    """Returns the part of a grey crop that the landmarks span, on the source's pixels if the crop enlarged them.
+    """Return the part of a grey crop that the landmarks span, at the source's resolution if the crop enlarged it.
 
-    Enlarging adds pixels without detail, for which a small sharp face would be called blurred. A crop that is
-    smaller than its source stays as it is, as nobody sees the lost detail any more.
+    Enlarging adds pixels without detail, which would make a small sharp face pass for a blurred one. A crop that is
+    smaller than its source stays as it is, because the lost detail is not in the dataset.
 
     Args:
-      crop: as stored.
-      landmarks: in crop pixels.
-      affine: source to crop.
+        crop: As stored.
+        landmarks: In crop pixels.
+        affine: From source to crop pixels.
     """
     scale = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
     if scale <= 1:

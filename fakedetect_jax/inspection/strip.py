@@ -1,4 +1,4 @@
-"""A face track as a picture: a few of its frames side by side, landmarks drawn."""
+"""A face track as a picture: a few frames side by side with their landmarks."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SUBPIXEL_BITS = 4
 
 
 def draw_strip(record: Mapping[str, Any]) -> str:
-    """Returns up to four evenly spread frames of a stored track, with landmarks: a JPEG as a data URI."""
+    """Return up to four evenly spread frames of a stored track, with landmarks, as the data URI of a JPEG."""
     files, landmarks = record["frames"], record["landmarks"]
     tiles = [
         draw_landmarks(simplejpeg.decode_jpeg(files[place]), landmarks[place])
         for place in spread(len(files), FRAMES)
     ]
     data = io.BytesIO()
-    # Chroma of full resolution, or the skin's colour would run into the dots.
+    # Subsampled chroma would let the skin's colour run into the dots.
     Image.fromarray(np.concatenate(tiles, axis=1)).save(data, "JPEG", quality=85, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode("ascii")
 
@@ -40,7 +40,7 @@ def draw_strip(record: Mapping[str, Any]) -> str:
 def draw_landmarks(
     crop: UInt8[np.ndarray, "s s 3"], landmarks: Float[np.ndarray, "n 2"]
 ) -> UInt8[np.ndarray, "tile tile 3"]:
-    """Returns a crop as a tile of the strip, with a white dot in a black rim, to be seen on any skin, per point."""
+    """Return a crop as a tile of the strip; each point is a white dot with a black rim, visible on any skin."""
     shrinks = len(crop) > TILE
     tile = cv2.resize(crop, (TILE, TILE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     points = (landmarks + 0.5) * (TILE / len(crop)) - 0.5

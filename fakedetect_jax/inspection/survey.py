@@ -1,4 +1,4 @@
-"""Which tracks of a dataset are looked at, and their figures; tracks are read one at a time."""
+"""Which tracks of a dataset are inspected, and their measures; tracks are read one at a time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from fakedetect_jax.data.index import Entry, load_index, open_split
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import FrameChoice
 from fakedetect_jax.inspection.quality import Measure, Quality, measure
 from fakedetect_jax.inspection.strip import draw_strip
 
-_LOOKED_AT = FrameChoice(count=8, run=32)
+_INSPECTED = FrameChoice(count=8, run=32)
 
 
 class Card(NamedTuple):
-    """A track that is shown: its picture is a data URI, and `first` and `last` are frames of its video."""
+    """A track as it is shown; `image` is a data URI, `first` and `last` are frame numbers of the video."""
 
     entry: Entry
     quality: Quality
@@ -31,17 +31,17 @@ class Card(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A track with its figures."""
+    """A track and its measures."""
 
     entry: Entry
     quality: Quality
 
 
 class Survey:
-    """The main tracks of all splits of a built dataset: those that training and evaluation use.
+    """The main tracks of all splits of a built dataset, which training and evaluation use.
 
     Args:
-      folder: of the built version.
+        folder: Folder of the built version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,12 +51,12 @@ class Survey:
         self._records = {split: open_split(folder, split) for split in splits}
 
     def measure(self, *, at_most: int, seed: int) -> list[Measured]:
-        """Measures every track, or `at_most` drawn by lot if there are more."""
-        drawn = draw(self.entries, at_most, seed)
+        """Measure every track, or a random sample of `at_most` if there are more."""
+        drawn = sample(self.entries, at_most, seed)
         return [Measured(entry, measure(record)) for entry, record in self._read(drawn, "measuring")]
 
     def show(self, entries: Sequence[Entry]) -> dict[Entry, Card]:
-        """Measures and draws tracks; one that is named twice is read once."""
+        """Measure and draw tracks; a track that is named twice is read once."""
         unique = list(dict.fromkeys(entries))
         return {entry: _card(entry, record) for entry, record in self._read(unique, "drawing")}
 
@@ -66,13 +66,13 @@ class Survey:
 
 
 class Track(Mapping[str, Any]):
-    """Up to 256 frames of a track as one: arrays over time by field name, and `frames`, their JPEG files.
+    """Up to 256 frames of a track: arrays over time by field name, and `frames`, their JPEG files.
 
-    Of a longer track, they are 8 runs of 32 frames, evenly spread.
+    Longer tracks are represented by 8 evenly spread runs of 32 frames.
     """
 
     def __init__(self, records: Sequence[Mapping[str, Any]], entry: Entry) -> None:
-        places = _LOOKED_AT.positions(entry.frames).tolist()
+        places = _INSPECTED.positions(entry.frames).tolist()
         self._rows = [records[entry.first + place] for place in places]
 
     def __getitem__(self, name: str) -> Any:
@@ -87,8 +87,8 @@ class Track(Mapping[str, Any]):
         return len(self._rows[0])
 
 
-def draw(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
-    """Returns `count` of the entries drawn by lot, or all if there are no more, in their order."""
+def sample(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
+    """Return a random sample of `count` entries, or all if there are no more, in their order."""
     if len(entries) <= count:
         return list(entries)
     places = np.random.default_rng(seed).choice(len(entries), count, replace=False)
@@ -96,7 +96,7 @@ def draw(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
 
 
 def worst(measured: Sequence[Measured], by: Measure, count: int) -> list[Entry]:
-    """Returns up to `count` tracks at the bad end of a measure, the worst first; tracks without a figure are not."""
+    """Return up to `count` tracks at the bad end of a measure, the worst first; those without a value do not count."""
     sign = 1 if by.worst_is_low else -1
     known = [track for track in measured if not np.isnan(getattr(track.quality, by.name))]
     known.sort(key=lambda track: sign * getattr(track.quality, by.name))

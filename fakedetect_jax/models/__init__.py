@@ -1,4 +1,7 @@
-"""Flax modules with plain keyword arguments; `create` makes one by name and `table` tells what there is."""
+"""Models by name: `create` makes one, `list_models` names them, `table` describes them.
+
+A model is a Flax module with plain keyword arguments that is called on a `Clip`.
+"""
 
 import dataclasses
 import math
@@ -7,20 +10,25 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-from flax.core import FrozenDict
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.catalogue import CATALOGUE
-from fakedetect_jax.models.detector import Detector, option_names
+from fakedetect_jax.models.clip import Clip, clip_shapes
+from fakedetect_jax.models.detector import Detector
+from fakedetect_jax.models.options import check_names, hashable
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One model of the table.
 
-    `parameters` (trained ones, without the statistics of norms) and `flops` (two per multiply-add, one forward pass)
-    are those of the model made with `options`, on a float32 input of shape `input`; `source` is the paper.
+    Attributes:
+        name: name in the catalogue.
+        options: options with which the model was made.
+        input: shape of the float32 frames [1, t, h, w, 3] that it was measured on.
+        parameters: number of trained parameters, without the statistics of norms.
+        flops: operations of one forward pass, two per multiply-add.
+        source: the paper.
     """
 
     name: str
@@ -32,59 +40,50 @@ class Row:
 
 
 def create(name: str, **options: Any) -> nn.Module:
-    """Make a model by name. Options are laid over those that the name stands for.
+    """Make a model by name.
 
-    Every model is called as `module.apply(variables, frames [b, t, h, w, 3] in [0, 1], landmarks=None,
-    timestamps=None, valid=None, train=False)` and returns (logit [b], {'frame_logit': [b, t], 'features': [b, d]}).
-    ValueError for an unknown name or option.
+    Every model is called as `module.apply(variables, clip, train=False)` on a `Clip` and returns the logits [b] of
+    being fake and a dictionary with at least 'frame_logit' [b, t] and 'features' [b, d], all float32.
+
+    Args:
+        name: a name of `list_models`.
+        options: options of the module, laid over those that the name stands for.
+
+    Raises:
+        FakedetectError: the name, an option or its value is wrong.
     """
     if name not in CATALOGUE:
         raise FakedetectError(f"model {name!r} is not known; use one of {', '.join(CATALOGUE)}")
     entry = CATALOGUE[name]
-    known = option_names(entry.model)
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise FakedetectError(f"model {name!r} has no option {', '.join(unknown)}; known: {', '.join(known)}")
+    check_names(f"model {name!r}", entry.model, options)
     merged = dict(entry.options)
     for option, value in options.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(option), Mapping)
         merged[option] = {**merged[option], **value} if both else value
-    return entry.model(**{option: _hashable(value) for option, value in merged.items()})
+    return entry.model(**{option: hashable(value) for option, value in merged.items()})
 
 
-def clip_shapes(frames: int, size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """The inputs of a model for one clip, by keyword: `frames` of `size` pixels a side, `landmarks`, `timestamps`."""
-    shapes = {
-        "frames": (1, frames, size, size, 3),
-        "landmarks": (1, frames, 81, 2),
-        "timestamps": (1, frames),
-    }
-    return {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
-
-
-def _hashable(value: Any) -> Any:
-    """Flax compares and hashes modules by their attributes: neither lists nor plain dictionaries have a hash."""
-    if isinstance(value, Mapping):
-        return FrozenDict({key: _hashable(item) for key, item in value.items()})
-    return tuple(_hashable(item) for item in value) if isinstance(value, list | tuple) else value
+def list_models(containing: str = "") -> list[str]:
+    """Return the names of the models whose name contains a text, in the order of the catalogue."""
+    return [name for name in CATALOGUE if containing in name]
 
 
 def table(names: Sequence[str] = tuple(CATALOGUE)) -> list[Row]:
-    """Size and cost of models on the clips that they are made for, counted without running them."""
+    """Measure models on the clips that they are made for, without running them."""
     rows = []
     for name in names:
         entry = CATALOGUE[name]
         frames, size = entry.clip
         model = create(name, **entry.measured)
         clip = clip_shapes(frames, size)
-        variables = jax.eval_shape(model.init, jax.random.key(0), **clip)
-        apply = jax.jit(lambda v, c, model=model: model.apply(v, **c)[0])
+        variables = jax.eval_shape(model.init, jax.random.key(0), clip)
+        apply = jax.jit(lambda v, c, model=model: model.apply(v, c)[0])
         cost = apply.lower(variables, clip).cost_analysis()
         parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
         flops = float(cost["flops"] if cost else math.nan)
         options = {**entry.options, **entry.measured}
-        rows.append(Row(name, options, clip["frames"].shape, parameters, flops, entry.source))
+        rows.append(Row(name, options, clip.frames.shape, parameters, flops, entry.source))
     return rows
 
 
-__all__ = ["Detector", "Row", "clip_shapes", "create", "table"]
+__all__ = ["Clip", "Detector", "Row", "clip_shapes", "create", "list_models", "table"]

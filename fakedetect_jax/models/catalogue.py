@@ -1,4 +1,4 @@
-"""Every model by name: what it is made of, the clip that it is made for, and where it comes from."""
+"""Every model by name, with its options, the clip that it is made for, and its source."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,15 +7,20 @@ from typing import Any
 import flax.linen as nn
 
 from fakedetect_jax.models.detector import Detector
+from fakedetect_jax.models.published import PUBLISHED
 from fakedetect_jax.models.spatial import convnext, convnext_v2
-from fakedetect_jax.models.video import VIDEO
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """`options` are those that the name stands for, `clip` (frames, pixels a side) what the table measures.
+    """What a name stands for.
 
-    `measured` are further options for the table, where the model alone has no parts.
+    Attributes:
+        model: the module.
+        source: the paper.
+        options: options that the name stands for.
+        clip: length and side in pixels of the clip that the table measures.
+        measured: further options for the table, for a model that has no parts by itself.
     """
 
     model: type[nn.Module]
@@ -63,30 +68,30 @@ CATALOGUE: dict[str, Entry] = {
     "resnet_101": _image("He et al., CVPR 2016", name="resnet", variant="101"),
     "resnext_50": _image("Xie et al., CVPR 2017", name="resnet", variant="resnext50_32x4d"),
     "xception": _image("Chollet, CVPR 2017; layout of Roessler et al., ICCV 2019", 299, name="xception"),
-    "meso4": Entry(VIDEO["meso4"], "Afchar et al., WIFS 2018", clip=(1, 256)),
-    "meso_inception4": Entry(VIDEO["meso_inception4"], "Afchar et al., WIFS 2018", clip=(1, 256)),
+    "meso4": Entry(PUBLISHED["meso4"], "Afchar et al., WIFS 2018", clip=(1, 256)),
+    "meso_inception4": Entry(PUBLISHED["meso_inception4"], "Afchar et al., WIFS 2018", clip=(1, 256)),
     "resnext_lstm": Entry(
-        VIDEO["resnext_lstm"], "ResNeXt-50 (Xie et al., CVPR 2017) with an LSTM", clip=(20, 112)
+        PUBLISHED["resnext_lstm"], "ResNeXt-50 (Xie et al., CVPR 2017) with an LSTM", clip=(20, 112)
     ),
-    "c3d": Entry(VIDEO["c3d"], "Tran et al., ICCV 2015", clip=(16, 112)),
-    "i3d": Entry(VIDEO["i3d"], "Carreira and Zisserman, CVPR 2017", clip=(64, 224)),
-    "r2plus1d_18": Entry(VIDEO["r2plus1d"], "Tran et al., CVPR 2018", {"layers": 18}, (16, 112)),
+    "c3d": Entry(PUBLISHED["c3d"], "Tran et al., ICCV 2015", clip=(16, 112)),
+    "i3d": Entry(PUBLISHED["i3d"], "Carreira and Zisserman, CVPR 2017", clip=(64, 224)),
+    "r2plus1d_18": Entry(PUBLISHED["r2plus1d"], "Tran et al., CVPR 2018", {"layers": 18}, (16, 112)),
     "r2plus1d_34": Entry(
-        VIDEO["r2plus1d"], "Tran et al., CVPR 2018", {"layers": 34, "middle": "conv"}, (32, 112)
+        PUBLISHED["r2plus1d"], "Tran et al., CVPR 2018", {"layers": 34, "middle": "conv"}, (32, 112)
     ),
     **{
         f"cnn3d_{part}": Entry(
-            VIDEO["cnn3d"],
+            PUBLISHED["cnn3d"],
             f"R(2+1)D (Tran et al., CVPR 2018) and a {part} over time",
             {"temporal": part},
             (16, 112),
         )
         for part in ("gru", "lstm", "transformer")
     },
-    "ftcn": Entry(VIDEO["ftcn"], "Zheng et al., ICCV 2021", clip=(32, 224)),
+    "ftcn": Entry(PUBLISHED["ftcn"], "Zheng et al., ICCV 2021", clip=(32, 224)),
     **{
         f"vivit_{attention}": Entry(
-            VIDEO["vivit"], "Arnab et al., ViViT, ICCV 2021", {"attention": attention}, (32, 224)
+            PUBLISHED["vivit"], "Arnab et al., ViViT, ICCV 2021", {"attention": attention}, (32, 224)
         )
         for attention in (
             "spacetime",
@@ -95,6 +100,6 @@ CATALOGUE: dict[str, Entry] = {
             "factorised_dot_product",
         )
     },
-    "m2tr": Entry(VIDEO["m2tr"], "Wang et al., M2TR, ICMR 2022", clip=(1, 320)),
-    "st_gcn": Entry(VIDEO["st_gcn"], "Yan et al., AAAI 2018, on facial landmarks", clip=(64, 64)),
+    "m2tr": Entry(PUBLISHED["m2tr"], "Wang et al., M2TR, ICMR 2022", clip=(1, 320)),
+    "st_gcn": Entry(PUBLISHED["st_gcn"], "Yan et al., AAAI 2018, on facial landmarks", clip=(64, 64)),
 }

@@ -1,4 +1,4 @@
-"""The small conv net that reads maps of statistics: stages of a strided conv and residual convs."""
+"""The small conv net behind the frequency and motion branches: stages of a strided conv and residual convs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,9 +10,11 @@ from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
 
+GROUPS = 8
+
 
 class ConvStages(nn.Module):
-    """For each of `widths` a 3x3 conv of stride 2, then `depth` residual ones; group norm and GELU behind each.
+    """For each of `widths` a 3x3 conv of stride 2, then `depth` residual ones, with group norm and GELU behind each.
 
     Attributes:
         widths: channels of each stage, multiples of 8 (the norm has 8 groups).
@@ -26,20 +28,15 @@ class ConvStages(nn.Module):
     first_stride: int = 2
     dtype: str = "float32"
 
-    def __post_init__(self) -> None:
-        if not self.widths or any(width % 8 for width in self.widths):
-            raise FakedetectError(f"widths={self.widths!r} must be multiples of 8 (the norm has 8 groups)")
-        super().__post_init__()
-
     @nn.compact
     def __call__(
         self, x: Float[Array, "n h w c"]
-    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return features [n, widths[-1]] in float32 and the map of each stage in the compute dtype."""
         maps = []
         for stage, width in enumerate(self.widths):
             stride = self.first_stride if stage == 0 else 2
-            # The first takes what it is given in float32: the differences that tell may be small.
+            # The first conv sees its input in float32: faint differences are what tells a fake.
             wide = {"dtype": "float32", "precision": "high"} if stage == 0 else {}
             x = self._conv(width, strides=stride, name=f"stage{stage}", **wide)(x)
             x = jax.nn.gelu(self._norm(f"stage{stage}_norm")(x))
@@ -54,4 +51,12 @@ class ConvStages(nn.Module):
         return nn.Conv(width, (3, 3), use_bias=False, **({"dtype": self.dtype} | options))
 
     def _norm(self, name: str) -> nn.GroupNorm:
-        return nn.GroupNorm(num_groups=8, dtype=self.dtype, name=name)
+        return nn.GroupNorm(num_groups=GROUPS, dtype=self.dtype, name=name)
+
+
+def check_stages(owner: str, widths: Sequence[int]) -> None:
+    """Raise unless `ConvStages` can have these widths."""
+    if not widths or any(width < 1 or width % GROUPS for width in widths):
+        raise FakedetectError(
+            f"{owner} widths={widths!r} must be multiples of {GROUPS} (the norm has {GROUPS} groups)"
+        )

@@ -1,33 +1,32 @@
-"""The detector: branches on the frames and their motion, fusion, a verdict over the clip. Each part is optional."""
+"""The detector: branches on frames and motion, their fusion, a verdict over the clip. Each part is optional."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 from flax.core import FrozenDict
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.models.clip import NORMALISATIONS, Clip, fill_invalid, levels_of, normalise
 from fakedetect_jax.models.frequency import FREQUENCY
 from fakedetect_jax.models.fusion import FUSIONS
+from fakedetect_jax.models.layers import masked_mean, truncated_normal
 from fakedetect_jax.models.mask_decoder import MaskDecoder
 from fakedetect_jax.models.motion import MotionBranch
+from fakedetect_jax.models.options import (
+    check_dtype,
+    check_known,
+    check_names,
+    check_rate,
+    hashable,
+    option_names,
+)
 from fakedetect_jax.models.spatial import SPATIAL
 from fakedetect_jax.models.temporal import TEMPORAL
-from fakedetect_jax.models.temporal.pooling import masked_mean
-from fakedetect_jax.models.video.clips import HALF, IMAGENET, fill_invalid, normalise
 
-# name: (mean, standard deviation) of red, green and blue in [0, 1]
-NORMALISATIONS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "imagenet": IMAGENET,
-    "half": HALF,
-    # As the published SBI detector takes its pixels.
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-}
-DTYPES = ("float32", "bfloat16")
-# part: (its kinds by name, the one that is meant without a name)
+# part: (its kinds by name, the kind without a name)
 PARTS: dict[str, tuple[dict[str, type[nn.Module]], str]] = {
     "spatial": (SPATIAL, "convnext"),
     "frequency": (FREQUENCY, "spectral"),
@@ -39,29 +38,27 @@ PARTS: dict[str, tuple[dict[str, type[nn.Module]], str]] = {
 
 BRANCHES = ("spatial", "frequency", "motion")
 
-_truncated_normal = nn.initializers.truncated_normal(0.02)
-
 
 class Detector(nn.Module):
     """Clips of face crops to logits of being fake.
 
-    A part is None (absent) or a mapping of that part's options, as {'variant': 'atto', 'drop_path': 0.1}, in which
-    'name' chooses the kind: {'name': 'resnet', 'variant': '50'}. Without it a part is of its first kind, and an
-    empty mapping takes all defaults. ValueError for a detector without any branch and for unknown options.
+    A part is None (absent) or a mapping of its options, such as {'variant': 'atto', 'drop_path': 0.1}. The option
+    'name' chooses the kind, as in {'name': 'resnet', 'variant': '50'}; without it a part has the kind in `PARTS`. An
+    empty mapping takes all defaults. At least one branch (spatial, frequency or motion) must be present.
 
     Attributes:
         spatial: a kind of `SPATIAL` ('convnext' without a name) and its options.
-        frequency: a kind of `FREQUENCY` ('spectral').
+        frequency: a kind of `FREQUENCY` ('spectral' without a name) and its options.
         motion: options of `MotionBranch`, which needs clips of at least two frames.
-        fusion: how the branches are joined: a kind of `FUSIONS` and its options, or its name alone.
-        temporal: a kind of `TEMPORAL` ('transformer'); None scores a clip by the mean of its valid frames'
-            logits.
-        methods: names of at least two forgery methods, as the datasets have them, between which the model is to tell
-            by a head of its own; none for no such head.
+        fusion: a kind of `FUSIONS` and its options, or only its name; joins the branches.
+        temporal: a kind of `TEMPORAL` ('transformer' without a name) and its options; None scores a clip by the mean
+            of its valid frames' logits.
         mask: options of `MaskDecoder`, which reads the maps of the spatial branch, or without one those of the
             frequency branch.
-        frozen: branches that are not trained: without dropout or new statistics, and without gradients, which are
-            not computed either. The optimiser must leave their parameters alone as well.
+        methods: names of at least two forgery methods, as in the datasets, which an own head tells apart; empty for
+            no such head.
+        frozen: branches that are not trained. They have no dropout, no new statistics and no gradients, which are not
+            computed either. The optimiser must leave their parameters alone, too.
         dropout: rate on the features before the heads.
         normalisation: 'imagenet', 'half' or 'none'; a name in `NORMALISATIONS`.
         dtype: compute dtype of all parts, 'float32' or 'bfloat16'. Parameters and logits are float32.
@@ -88,51 +85,42 @@ class Detector(nn.Module):
             raise FakedetectError(
                 "the part mask reads the maps of the spatial or the frequency branch: give one of them"
             )
-        for field, known in (("normalisation", NORMALISATIONS), ("dtype", DTYPES)):
-            if getattr(self, field) not in known:
-                raise FakedetectError(
-                    f"{field}={getattr(self, field)!r} is not known; use one of {', '.join(known)}"
-                )
-        object.__setattr__(self, "frozen", tuple(self.frozen))
-        object.__setattr__(self, "methods", tuple(self.methods))
+        check_known("detector", NORMALISATIONS, normalisation=self.normalisation)
+        check_rate("detector", dropout=self.dropout)
+        check_dtype("detector", dtype=self.dtype)
+        self.frozen, self.methods = tuple(self.frozen), tuple(self.methods)
         if len(self.methods) == 1 or len(set(self.methods)) < len(self.methods):
             raise FakedetectError(f"methods={self.methods!r} must be at least two different names, or none")
         if isinstance(self.fusion, str):
-            object.__setattr__(self, "fusion", {"name": self.fusion})
+            self.fusion = {"name": self.fusion}
         for part in self.frozen:
             if part not in BRANCHES or getattr(self, part) is None:
                 raise FakedetectError(
-                    f"frozen={self.frozen!r} names {part!r}, which is no branch of this detector"
+                    f"frozen={self.frozen!r} names {part!r}, which is not a branch of this detector"
                 )
         for part in PARTS:
-            object.__setattr__(self, part, _checked(part, getattr(self, part)))
+            setattr(self, part, _checked(part, getattr(self, part)))
             if getattr(self, part) is not None:
-                self._build(part, parent=None)  # raises here rather than at init when an option is wrong
+                self._build(part, parent=None)  # checks its options
         super().__post_init__()
 
     @nn.compact
-    def __call__(
-        self,
-        frames: Float[Array, "b t h w 3"],
-        *,
-        landmarks: Float[Array, "b t p 2"] | None = None,
-        timestamps: Float[Array, "b t"] | None = None,
-        valid: Bool[Array, "b t"] | None = None,
-        train: bool = False,
-    ) -> tuple[Float[Array, "b"], dict[str, Array]]:
-        """Score clips of RGB frames in [0, 1]; `valid` (default: all) tells which frames count for a clip.
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
+        """Score clips. Training draws from the rng stream 'dropout'.
 
-        Returns the clip logit [b] and {'frame_logit': [b, t], 'features': [b, d]}, all float32. With the part `mask`
-        also 'blend_mask' [b, t, h_m, w_m], logits of how much of each cell's content was blended in; with `methods`
-        also 'method_logit' [b, m]. A frame that is not valid is replaced by the nearest one that is, and its logit
-        means nothing. `landmarks` are not used, `timestamps` (seconds) only by temporal parts with
-        positions='timestamps'. Training draws from the rng stream 'dropout'.
+        Returns:
+            The logits [b] of clips, and a dictionary of float32 arrays:
+
+            - 'frame_logit' [b, t]. An invalid frame is replaced by the nearest valid one, and its logit means nothing.
+            - 'features' [b, d] of the clips.
+            - 'blend_mask' [b, t, h_m, w_m] with the part `mask`: logits of how much of each cell was blended in.
+            - 'method_logit' [b, m] with `methods`.
         """
-        b, t, h, w, c = frames.shape
-        # Statistics of batch norms must not see what is no frame.
-        frames, valid = fill_invalid(frames, valid)
-        clips = normalise(frames, NORMALISATIONS[self.normalisation])
-        images = clips.reshape((b * t, h, w, c))
+        b, t, h, w, c = clip.frames.shape
+        # The statistics of batch norms must not see invalid frames.
+        frames, valid = fill_invalid(clip)
+        normalised = normalise(frames, NORMALISATIONS[self.normalisation])
+        images = normalised.reshape((b * t, h, w, c))
         branches, maps = [], []
         for part in ("spatial", "frequency"):
             if getattr(self, part) is not None:
@@ -144,7 +132,7 @@ class Detector(nn.Module):
             logits = self._build("mask", name="mask")(maps[0])
             out["blend_mask"] = logits.reshape((b, t, *logits.shape[1:]))
         if self.motion is not None:
-            motion = self._branch("motion", clips, valid, train=train)
+            motion = self._branch("motion", normalised, valid, train=train)
             branches.append(motion.reshape((b * t, -1)))
             maps.append([])
         features = self._build("fusion", name="fusion")(branches, maps, train=train).reshape((b, t, -1))
@@ -152,13 +140,13 @@ class Detector(nn.Module):
         frame_logit = self._head("frame_head", dropped)
         out["frame_logit"] = frame_logit
         if self.temporal is None:
-            clip = masked_mean(features, valid)
-            return masked_mean(frame_logit, valid), out | {"features": clip} | self._attributed(clip)
+            pooled = masked_mean(features, valid)
+            return masked_mean(frame_logit, valid), out | {"features": pooled} | self._attributed(pooled)
         last = maps[0][-1] if maps[0] else None
         last = None if last is None else last.reshape((b, t, *last.shape[1:]))
         temporal = self._build("temporal", name="temporal")
-        clip = temporal(dropped, valid, maps=last, timestamps=timestamps, train=train)
-        return self._head("clip_head", clip), out | {"features": clip} | self._attributed(clip)
+        pooled = temporal(dropped, valid, maps=last, timestamps=clip.timestamps, train=train)
+        return self._head("clip_head", pooled), out | {"features": pooled} | self._attributed(pooled)
 
     def _branch(self, part: str, *inputs: Array, train: bool) -> Any:
         trained = part not in self.frozen
@@ -168,24 +156,18 @@ class Detector(nn.Module):
     def _build(self, part: str, **names: Any) -> Any:
         options = dict(getattr(self, part))
         kind = _kind(part, options.pop("name", None))
-        _, deviation = NORMALISATIONS[self.normalisation]
-        shared = {"dtype": self.dtype, "levels": 255 * sum(deviation) / len(deviation)}
+        shared = {"dtype": self.dtype, "levels": levels_of(NORMALISATIONS[self.normalisation])}
         own = {name: value for name, value in shared.items() if name in option_names(kind)}
         return kind(**{**own, **options}, **names)
 
     def _head(self, name: str, features: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
-        return nn.Dense(1, kernel_init=_truncated_normal, name=name)(features)[..., 0]
+        return nn.Dense(1, kernel_init=truncated_normal, name=name)(features)[..., 0]
 
-    def _attributed(self, clip: Float[Array, "b d"]) -> dict[str, Array]:
+    def _attributed(self, features: Float[Array, "b d"]) -> dict[str, Array]:
         if not self.methods:
             return {}
-        head = nn.Dense(len(self.methods), kernel_init=_truncated_normal, name="method_head")
-        return {"method_logit": head(clip)}
-
-
-def option_names(module: type[nn.Module]) -> list[str]:
-    """Names of a module's options."""
-    return [field.name for field in dataclasses.fields(module) if field.name not in ("parent", "name")]
+        head = nn.Dense(len(self.methods), kernel_init=truncated_normal, name="method_head")
+        return {"method_logit": head(features)}
 
 
 def _kind(part: str, name: str | None) -> type[nn.Module]:
@@ -200,9 +182,5 @@ def _checked(part: str, options: Any) -> FrozenDict | None:
         return None
     if not isinstance(options, Mapping):
         raise FakedetectError(f"{part}={options!r} must be None or a mapping of options")
-    known = option_names(_kind(part, options.get("name")))
-    unknown = sorted(set(options) - set(known) - {"name"})
-    if unknown:
-        raise FakedetectError(f"{part} has no option {', '.join(unknown)}; known: {', '.join(known)}")
-    # Flax compares and hashes modules by their attributes: lists would not be hashable.
-    return FrozenDict({name: tuple(v) if isinstance(v, list) else v for name, v in options.items()})
+    check_names(part, _kind(part, options.get("name")), set(options) - {"name"})
+    return hashable(options)

@@ -1,6 +1,6 @@
-"""Where an image was blended: the maps of a backbone brought together, from coarse to fine, and read out.
+"""The decoder of blend masks: the maps of a backbone, joined from coarse to fine, to where a frame was blended.
 
-A feature pyramid (Lin et al., "Feature pyramid networks for object detection", CVPR 2017) with one logit a cell.
+A feature pyramid (Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017) with one logit a cell.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.models.options import check_dtype, check_positive
 
 
 class MaskDecoder(nn.Module):
@@ -18,18 +19,26 @@ class MaskDecoder(nn.Module):
 
     Attributes:
         width: channels of the pyramid.
-        finest: which of the maps, 0 for the finest, gives the resolution of the mask: 1 is stride 8 in most
-            backbones.
-        dtype: compute dtype.
+        finest: number of the map whose resolution the mask has, 0 for the finest; 1 is stride 8 in most backbones.
+        dtype: compute dtype, 'float32' or 'bfloat16'. Parameters and logits are float32.
     """
 
     width: int = 64
     finest: int = 1
     dtype: str = "float32"
 
+    def __post_init__(self) -> None:
+        check_positive("mask", width=self.width)
+        check_dtype("mask", dtype=self.dtype)
+        super().__post_init__()
+
     @nn.compact
-    def __call__(self, maps: Sequence[Float[Array, "n h_s w_s d_s"]]) -> Float[Array, "n h w"]:
-        """Return float32 logits at the size of map `finest`; ValueError if there is no such map."""
+    def __call__(self, maps: Sequence[Float[Array, "n _ _ _"]]) -> Float[Array, "n h w"]:
+        """Return float32 logits in the resolution of map `finest`.
+
+        Raises:
+            FakedetectError: there is no such map.
+        """
         if not 0 <= self.finest < len(maps):
             raise FakedetectError(
                 f"mask finest={self.finest!r} must be one of the backbone's {len(maps)} maps, from 0"

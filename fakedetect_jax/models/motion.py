@@ -1,9 +1,9 @@
-"""Motion branch: where in the picture successive frames differ more, or less, than the face's own motion explains.
+"""Motion branch: where successive frames differ more, or less, than the face's own motion explains.
 
-A face that was pasted or warped frame by frame drifts against the head that carries it (Yan et al., CVPR 2025,
-describe the drift; `fakedetect_jax.augment.extensions` makes it). What a person looks like says little about that,
-so that few people suffice to train this branch. As pixel-wise temporal frequency does (Kim et al., ICCV 2025), it
-looks at change over time before anything is pooled over space.
+A face that was pasted or warped frame by frame drifts against the head that carries it (Yan et al., CVPR 2025, describe
+the drift; `fakedetect_jax.augment.extensions` makes it). A person's looks say little about the drift, so few people suffice
+to train this branch. Like pixel-wise temporal frequency (Kim et al., ICCV 2025), it looks at change over time before
+anything is pooled over space.
 """
 
 from collections.abc import Sequence
@@ -13,25 +13,26 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.models.conv_stages import ConvStages
+from fakedetect_jax.models.conv_stages import ConvStages, check_stages
 from fakedetect_jax.models.frequency.spectral_filter import SpectralFilter
-from fakedetect_jax.models.temporal.pooling import masked_mean
+from fakedetect_jax.models.layers import masked_mean
+from fakedetect_jax.models.options import check_dtype, check_positive
 
-# Of the mean square of a normalised picture: below what 8 bits resolve.
+# Added to mean squares before the log; 8 bits resolve more of a normalised picture.
 _ENERGY_FLOOR = 1e-3
 
 
 class MotionBranch(nn.Module):
     """Local energy of the difference of successive frames, in each band of a spectral filter, then a conv net.
 
-    By its side goes the same relative to the local energy of the frames themselves: a displacement of d pixels
-    changes a texture of amplitude a by about a x d, so that their ratio tells d.
+    The net also sees this energy relative to that of the frames themselves: a displacement of d pixels changes a
+    texture of amplitude a by about a x d, so their ratio tells d.
 
     Attributes:
-        widths, depth: of the conv net (`ConvStages`); its first stage has the resolution of the cells.
+        widths, depth: options of the conv net (`ConvStages`); its first stage has the resolution of the cells.
         filters: number of spectral filters on the luminance.
         cell: side in pixels of the cells whose energy is measured.
-        dtype: compute dtype of the conv net. The energies are always float32.
+        dtype: compute dtype of the conv net, 'float32' or 'bfloat16'. The energies are always float32.
     """
 
     widths: Sequence[int] = (16, 32, 64)
@@ -41,18 +42,22 @@ class MotionBranch(nn.Module):
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        ConvStages(self.widths, parent=None)  # raises here rather than at init when an option is wrong
-        if self.filters < 1:
-            raise FakedetectError(f"motion filters={self.filters!r} must be at least 1")
+        check_stages("motion", self.widths)
+        check_positive("motion", filters=self.filters, cell=self.cell)
+        check_dtype("motion", dtype=self.dtype)
         super().__post_init__()
 
     @nn.compact
     def __call__(
         self, clips: Float[Array, "b t h w c"], valid: Bool[Array, "b t"], *, train: bool = False
     ) -> Float[Array, "b t d"]:
-        """Return features [b, t, widths[-1]] in float32: the mean of those of a frame's pairs with its neighbours.
+        """Return features [b, t, widths[-1]] in float32.
 
-        A pair with a frame that is not valid does not count; a frame without any has features of zero.
+        The features of a frame are the mean over its pairs with its neighbours. Pairs with an invalid frame do not
+        count; a frame without any pair has features of zero.
+
+        Raises:
+            FakedetectError: the clip has a single frame, or the cells do not divide its frames.
         """
         b, t, h, w, _ = clips.shape
         if t < 2:
@@ -69,10 +74,10 @@ class MotionBranch(nn.Module):
 
 
 def local_energy(x: Float[Array, "n h w c"], cell: int) -> Float[Array, "n h_c w_c c"]:
-    """Log of the mean square in each cell of `cell` x `cell` px, relative to the picture's own mean of it.
+    """Return the log of the mean square in each cell of `cell` x `cell` px, minus its mean over the picture.
 
-    Local frequency statistics as F3-Net reads them (Qian et al., ECCV 2020), from filtered pictures instead of
-    windowed transforms: where a face was pasted, sharpness and grain change faster than a face's own do.
+    These are local frequency statistics as in F3-Net (Qian et al., ECCV 2020), but of filtered pictures instead of
+    windowed transforms. Where a face was pasted, sharpness and grain change faster than within a face.
     """
     n, h, w, c = x.shape
     if h % cell or w % cell:
@@ -86,8 +91,8 @@ def _energy(pictures: Float[Array, "b p h w c"], cell: int) -> Float[Array, "b*p
     return local_energy(pictures.reshape((-1, *pictures.shape[2:])), cell)
 
 
-def _of_frames(pairs: Float[Array, "b t-1 d"], valid: Bool[Array, "b t"]) -> Float[Array, "b t d"]:
-    """Mean, for each frame, over its one or two pairs of valid frames."""
+def _of_frames(pairs: Float[Array, "b p d"], valid: Bool[Array, "b p+1"]) -> Float[Array, "b p+1 d"]:
+    """Return the mean, for each frame, over its one or two pairs of valid frames."""
     both = valid[:, 1:] & valid[:, :-1]
     sides = ((1, 0), (0, 1))
     features = jnp.stack([jnp.pad(pairs, ((0, 0), side, (0, 0))) for side in sides], axis=2)

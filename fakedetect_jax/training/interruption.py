@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 from types import FrameType, TracebackType
-from typing import Self
 
 import jax
 from jax.experimental import multihost_utils
@@ -29,7 +28,7 @@ class Interruption:
         self._number: int | None = None
         self._before: dict[int, object] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Interruption:
         # Python lets the main thread alone hear signals.
         if threading.current_thread() is threading.main_thread():
             mine = (signal.SIGINT, signal.SIGTERM) if jax.process_count() == 1 else (signal.SIGINT,)

@@ -21,7 +21,7 @@ class TrainState(flax.struct.PyTreeNode):
     moving averages of `params` and `statistics`: what is evaluated and exported, one with the other.
     """
 
-    step: jax.Array
+    step: Any
     params: Any
     average: Any
     statistics: Any
@@ -54,8 +54,8 @@ def create_state(
 
     @jax.jit
     def draw(key: jax.Array) -> TrainState:
-        clip = {name: jnp.zeros(leaf.shape, leaf.dtype) for name, leaf in clip_shapes(frames, size).items()}
-        variables = model.init(key, **clip)
+        clip = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), clip_shapes(frames, size))
+        variables = model.init(key, clip)
         params, statistics = variables["params"], variables.get("batch_stats", {})
         return TrainState(
             step=jnp.zeros((), jnp.int32),

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from fakedetect_jax import parallel
 from fakedetect_jax.data.videos import number_of
+from fakedetect_jax.models import Clip
 from fakedetect_jax.training.inputs import Batch, MakeInputs
 from fakedetect_jax.training.losses import detection_loss, mask_loss, method_loss
 from fakedetect_jax.training.state import TrainState, variables_of
@@ -49,10 +50,7 @@ def make_train_step(
         def objective(params: dict) -> tuple[jax.Array, tuple[Metrics, Any]]:
             (logit, out), updated = model.apply(
                 variables_of(params, state.statistics),
-                examples["frames"],
-                landmarks=examples["landmarks"],
-                timestamps=examples["timestamps"],
-                valid=examples["valid"],
+                Clip.from_batch(examples),
                 train=True,
                 rngs={"dropout": dropout_key},
                 mutable=["batch_stats"],

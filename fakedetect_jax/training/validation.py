@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 
 from fakedetect_jax import parallel
 from fakedetect_jax.evaluation import metrics
+from fakedetect_jax.models import Clip
 from fakedetect_jax.training.inputs import MakeInputs
 from fakedetect_jax.training.state import TrainState
 
@@ -29,8 +30,7 @@ def make_validation_step(model: nn.Module, inputs: MakeInputs, *, seed: int, mes
     def step(variables: dict, batch: dict[str, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), batch["place"])
         examples = inputs(keys, batch)
-        seen = {name: examples[name] for name in ("landmarks", "timestamps", "valid")}
-        logit, _ = model.apply(variables, examples["frames"], **seen)
+        logit, _ = model.apply(variables, Clip.from_batch(examples))
         return logit, examples["label"], examples["weight"]
 
     return jax.jit(step, in_shardings=(whole, split), out_shardings=(whole, whole, whole))

@@ -1,6 +1,6 @@
 """Weights made for other inputs: another grid of positions, another number of input channels.
 
-For kernels over time see `models.video.inflation`, for ViViT from an image ViT `models.video.vivit_init`.
+For kernels over time and for ViViT from an image ViT see `models.published.inflation`.
 """
 
 import jax

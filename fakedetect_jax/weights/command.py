@@ -58,7 +58,7 @@ def model_shapes(name: str, options: dict[str, Any], *, size: int | None = None,
             f"{name} sees frames of 3 channels; --channels {channels} is for {', '.join(SPATIAL)} alone"
         )
     frames, side = CATALOGUE[name].clip
-    return jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(frames, size or side))
+    return jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(frames, size or side))
 
 
 def _backbone(name: str, options: dict[str, Any]) -> nn.Module:

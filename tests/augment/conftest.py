@@ -3,7 +3,7 @@ import pytest
 
 
 def face_landmarks(centre=(128.0, 136.0), width=140.0):
-    """A plausible frontal face of 81 points: exact anatomy does not matter, the layout does."""
+    """Return a plausible frontal face: its layout matters, its exact anatomy does not."""
     jaw = np.linspace(np.pi, 0.0, 17)
     points = [(0.5 * np.cos(a), 0.62 * np.sin(a) - 0.12) for a in jaw]
     points += [
@@ -27,7 +27,7 @@ def face_landmarks(centre=(128.0, 136.0), width=140.0):
 
 
 def smooth_image(seed, size=256):
-    """Low-frequency colour with some texture: like a photograph for resampling and compression."""
+    """Return low-frequency colour with some texture, like a photograph for resampling and compression."""
     rng = np.random.default_rng(seed)
     image = np.zeros((size, size, 3))
     y, x = np.mgrid[0:size, 0:size] / size
@@ -46,6 +46,6 @@ def smooth_image(seed, size=256):
 
 @pytest.fixture
 def clip():
-    """Two frames and their landmarks, the second a little displaced."""
+    """Two frames and their landmarks; the second face is slightly displaced."""
     frames = np.stack([smooth_image(0), smooth_image(1)])
     return frames, np.stack([face_landmarks(), face_landmarks((131.0, 133.0))])

@@ -1,8 +1,8 @@
-"""Self-blending as its description reads, in NumPy and OpenCV at the resolution of the stored frame: the judge.
+"""The judge: self-blending as it is described, in NumPy and OpenCV at the resolution of the stored frame.
 
-Written from the description of the recipe alone and sharing no code with the package. One frame at a time, one
-parameter after the other, in the order in which the released code applies them. It says what a pair should be; being
-quick is the other's business, though it uses OpenCV's 8-bit paths and look-up tables as such pipelines do.
+It was written from the description of the recipe alone and shares no code with the package. It handles one frame at a
+time and one parameter after another, in the order in which the released code applies them. It is written to be right
+and not to be fast, although it uses OpenCV's 8-bit paths and look-up tables as such pipelines do.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ POLYGONS = {
     "components": _COMPONENTS,
     "extended": _COMPONENTS,
 }
-# Left with right, when a face is mirrored.
+# Pairs of left and right points, which a mirrored face exchanges.
 _PAIRS = [
     *zip(range(8), range(16, 8, -1), strict=True),
     *zip(range(17, 22), range(26, 21, -1), strict=True),
@@ -55,7 +55,7 @@ class Colour:
 
 @dataclass(frozen=True)
 class Parameters:
-    """All that is drawn for one pair: lengths in pixels of the stored frame, or shares of loose crop or face."""
+    """The parameters of one pair: lengths in pixels of the stored frame, or as shares of loose crop or face."""
 
     hull: str
     flip: bool = False
@@ -76,7 +76,7 @@ class Parameters:
 
 
 def draw(rng, *, hulls, hue=7.2, saturation=0.2, value=0.1):
-    """Parameters as the description draws them; `hulls` gives each hull's probability."""
+    """Draw parameters as described; `hulls` gives the probability of each hull."""
 
     def colour(rgb, hsv, light, strength):
         return Colour(
@@ -115,13 +115,13 @@ def draw(rng, *, hulls, hue=7.2, saturation=0.2, value=0.1):
 
 
 def random_displacement(rng, shape, alpha=50.0, sigma=7.0):
-    """The classical elastic field (dx, dy): uniform noise in [-1, 1] under a Gaussian, times alpha."""
+    """Draw the classical elastic field (dx, dy): uniform noise in [-1, 1] under a Gaussian, times alpha."""
     noise = rng.uniform(-1, 1, (2, *shape)).astype(np.float32)
     return [alpha * cv2.GaussianBlur(field, (0, 0), sigma) for field in noise]
 
 
 def pair(image, landmarks, parameters, displacement, *, size, eight_bit):
-    """(real, fake) uint8 [size, size, 3] and the mask float32 [size, size], as the model would see them.
+    """Return real and fake, uint8 [size, size, 3], and the mask, float32 [size, size], as the model would see them.
 
     `image` uint8 RGB, `landmarks` [81, 2]; `displacement` (dx, dy) on the pixels of the image. `eight_bit`
     changes colour with 8-bit look-up tables that cut to whole levels, as the released code; otherwise in floats.
@@ -146,7 +146,7 @@ def pair(image, landmarks, parameters, displacement, *, size, eight_bit):
 
 
 def mirror(landmarks, width):
-    """Landmarks of the mirrored frame."""
+    """Return the landmarks of the mirrored frame."""
     order = np.arange(81)
     for left, right in _PAIRS:
         order[[left, right]] = right, left
@@ -154,22 +154,22 @@ def mirror(landmarks, width):
 
 
 def face_box(landmarks):
-    """(left, top), (width, height) of points 0-67."""
+    """Return (left, top) and (width, height) of points 0-67."""
     low = landmarks[:68].min(axis=0)
     return low, landmarks[:68].max(axis=0) - low
 
 
 def loose_crop(landmarks):
-    """(left, top), (width, height): half a face on each side, one above and 0.4 below."""
+    """Return (left, top) and (width, height): half a face on each side, one above and 0.4 below."""
     low, face = face_box(landmarks)
     return low - face * [0.5, 1.0], face * [2.0, 2.4]
 
 
 def hull(landmarks, name, shape):
-    """Filled polygons of zeros and ones, with the pixels of their outlines."""
+    """Fill polygons with ones, including the pixels of their outlines."""
     points = landmarks.copy()
     if name == "extended":
-        # Brows rise by half their distance to the line of the eyes, which at the outer ends leans to the jaw.
+        # Brows rise by half their distance to the line of the eyes, which leans to the jaw at its outer ends.
         below = [0.75 * points[36] + 0.25 * points[0], *points[36:40]]
         below += [*points[42:46], 0.75 * points[45] + 0.25 * points[16]]
         points[17:27] += 0.5 * (points[17:27] - np.array(below))
@@ -182,7 +182,7 @@ def hull(landmarks, name, shape):
 
 
 def change_colour(image, colour, eight_bit):
-    """Channel shift, then hue, saturation and value, then brightness and contrast."""
+    """Shift channels, then change hue, saturation and value, then brightness and contrast."""
     if eight_bit:
         return _change_levels(image, colour)
     image = np.clip(image.astype(np.float32) / 255 + np.array(colour.rgb, np.float32) / 255, 0, 1)
@@ -253,7 +253,7 @@ def displace(mask, displacement):
 
 
 def soften(mask, landmarks, parameters):
-    """On the canvas of the loose crop: blur and keep what is full, blur again; each time the maximum becomes 1."""
+    """On the canvas of the loose crop: blur and keep full pixels, then blur again; each maximum becomes 1."""
     corner, sides = loose_crop(landmarks)
     canvas = np.array(parameters.canvas[::-1])
     ratio = canvas / sides
@@ -265,7 +265,7 @@ def soften(mask, landmarks, parameters):
     )
     small = cv2.warpAffine(mask, to_canvas, tuple(int(v) for v in canvas), flags=cv2.INTER_LINEAR)
     plateau = cv2.GaussianBlur(small, (parameters.erode,) * 2, 0, borderType=cv2.BORDER_CONSTANT)
-    # Of a mask of bytes the blur is rounded to zeros and ones, and nothing is eroded.
+    # The blur of a mask of bytes is rounded to zeros and ones, which erodes nothing.
     plateau = np.where(plateau < (1 - 1e-6) * plateau.max(), 0, 1).astype(np.float32)
     soft = cv2.GaussianBlur(plateau, (parameters.blur,) * 2, parameters.sigma, borderType=cv2.BORDER_CONSTANT)
     soft /= max(soft.max(), 1e-6)
@@ -273,7 +273,7 @@ def soften(mask, landmarks, parameters):
 
 
 def compress(image, quality):
-    """Through a JPEG file of OpenCV's encoder (4:2:0)."""
+    """Compress with OpenCV's JPEG encoder (4:2:0) and decompress."""
     if not quality:
         return image
     _, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -281,7 +281,7 @@ def compress(image, quality):
 
 
 def crop(image, landmarks, margins, size):
-    """The square around the face box widened by `margins` (left, top, right, bottom), resized."""
+    """Cut out and resize the square around the face box widened by `margins` (left, top, right, bottom)."""
     low, face = face_box(landmarks)
     left, top = low - face * margins[:2]
     right, bottom = low + face * (1 + np.array(margins[2:]))

@@ -26,7 +26,7 @@ from fakedetect_jax.augment.self_blend import random_window
 from . import opencv_judge as judge
 from .conftest import face_landmarks, smooth_image
 
-# A face of 192 pixels, about as in published videos: outlines and nearest pixels are small beside it.
+# A face of 192 pixels, about as in published videos, beside which outlines and nearest pixels are small.
 STORED, SIZE = 384, 224
 FAMILIES = list(judge.POLYGONS)
 
@@ -56,7 +56,7 @@ def colour_of(draws, ranges):
 
 
 def in_levels(colour):
-    """Hue in 8-bit OpenCV's half degrees, saturation and value in levels."""
+    """Convert hue to 8-bit OpenCV's half degrees, saturation and value to levels."""
     if not colour.hsv:
         return colour
     hue, saturation, value = colour.hsv
@@ -64,7 +64,7 @@ def in_levels(colour):
 
 
 def parameters_of(draws, recipe, hull):
-    """The same draws in the judge's terms."""
+    """Translate draws into the parameters of the judge."""
     shrinks = draws.change[1] < recipe.downscale
     factors = recipe.downscale_factors
     margins = uniform(*recipe.margin, draws.view[:4])
@@ -99,7 +99,7 @@ def parameters_of(draws, recipe, hull):
 
 
 def stored_displacement(draws, window, face_width, recipe):
-    """The drawn elastic field on the pixels of the stored, mirrored frame."""
+    """Return the drawn elastic field on the pixels of the stored, mirrored frame."""
     work = min(recipe.size, _WORK_SIZE)
     pad = round(_PAD * work)
     scale = work / float(window.side)
@@ -120,7 +120,7 @@ def stored_displacement(draws, window, face_width, recipe):
 
 
 def hull_of(value, recipe):
-    """The hull that the recipe takes for a uniform draw."""
+    """Return the hull that the recipe takes for a uniform draw."""
     return list(HULLS)[int(np.searchsorted(np.cumsum(recipe.hulls), value, side="right"))]
 
 
@@ -213,7 +213,7 @@ def assert_pairs_agree(pairs):
             differences.append(np.abs(got * 255 - expected).mean())
         forged.append(np.abs(expected_real.astype(float) - expected_fake).mean())
     assert np.mean(differences) < 2.0, differences
-    # Both are far nearer to each other than real and fake are.
+    # They are far nearer to each other than real and fake are.
     assert np.mean(differences) < 0.5 * np.mean(forged), (differences, forged)
 
 
@@ -223,7 +223,7 @@ def test_pairs_agree(cases):
 
 @pytest.fixture(scope="module")
 def cases_of_whole_levels():
-    """(ours, the judge's) of the released code as it installs."""
+    """(ours, the judge's) for the released code as installed."""
     drawn = [Case(seed, reference) for seed in range(12)]
     return [(case.ours(), case.theirs()) for case in drawn]
 
@@ -265,7 +265,7 @@ def many_pairs():
     frames, points = jnp.asarray(image, jnp.float32)[None] / 255, jnp.asarray(landmarks)[None]
     batches = jax.random.split(jax.random.key(17), PAIRS).reshape(-1, 100)
     run = jax.jit(jax.vmap(lambda key: self_blend(key, frames, points, recipe=recipe)))
-    # Here, other than elsewhere in the tests, running takes longer than compiling.
+    # Unlike in other tests, running takes longer here than compiling.
     run = run.lower(batches[0]).compile({"xla_backend_optimization_level": 3})
     ours = []
     for keys in batches:

@@ -1,4 +1,4 @@
-"""A drifting source: how far it wanders, and what it leaves alone."""
+"""A drifting source: how far it wanders, and what stays in place."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ from fakedetect_jax.augment.recipe import draw
 from .conftest import face_landmarks
 
 FRAMES = 6
-# Nothing but the drift tells source and target apart.
+# The drift alone tells source and target apart.
 ONLY_DRIFT = SelfBlendRecipe(
     size=128,
     temporal="drift",
@@ -93,7 +93,7 @@ def test_only_the_source_moves_and_by_the_drawn_path(still_clip):
     np.testing.assert_allclose(mask, np.broadcast_to(mask[0], mask.shape), atol=1e-6)
     np.testing.assert_allclose(fake[mask == 0], real[mask == 0], atol=1e-6)
 
-    # Where the source shows alone, scipy finds its pixels in the real frame at the places that the path says.
+    # Where only the source shows, scipy finds its pixels in the real frame at the places that the path gives.
     size = np.ptp(landmarks[0, :68], axis=0)
     extent = size * 128 / (size.max() * 1.4)
     fixed_point = 63.5 - np.array([0.0, LOOSE_RISE]) * extent

@@ -1,6 +1,6 @@
-"""Our masks against those of another hand, which read the recipe without seeing this project's reading of it.
+"""Masks against an independent implementation, written from the recipe without sight of this one.
 
-golden/mask_by_scipy.py is that reading, golden/golden.npz its masks of a dozen drawn sets of parameters.
+golden/mask_by_scipy.py is that implementation; golden/golden.npz has its masks for a dozen drawn sets of parameters.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ from tests.augment.golden import mask_by_scipy as theirs
 
 GOLDEN = np.load(Path(__file__).parent / "golden" / "golden.npz", allow_pickle=False)
 SIZE = int(GOLDEN["size"])
-# One of the twelve is softened without the recipe's canvas, which we cannot leave out.
+# One of the twelve is softened without the recipe's canvas, which is not optional here.
 CASES = np.flatnonzero(GOLDEN["has_canvas"]).tolist()
 
 
 def uniform(value, low, high):
-    """The number in [0, 1) that draws a whole number of a range."""
+    """Return the number in [0, 1) that draws the whole number `value` from a range."""
     return (value - low + 0.5) / (high + 1 - low)
 
 
@@ -65,17 +65,17 @@ def their_mask(case, **choices):
     )
 
 
-def test_the_golden_masks_are_those_of_their_code():
+def test_the_golden_masks_match_their_code():
     for case in (0, 5):
         np.testing.assert_allclose(
             their_mask(case), GOLDEN["mask"][case] / 255, atol=0.5 / 255 + 1e-6, rtol=0
         )
 
 
-def test_both_hands_make_the_same_masks(monkeypatch):
-    """Other readings of the recipe are 0.011 (automatic second sigma) to 0.12 (no erosion) apart in the median."""
+def test_both_implementations_make_the_same_masks(monkeypatch):
+    """Other readings of the recipe differ by 0.011 (automatic second sigma) to 0.12 (no erosion) in the median."""
     draw_hull = theirs.draw_hull
-    # Published: a mask of zeros and ones, with the pixels of the outline, of which the warps take the nearest.
+    # As published: a mask of zeros and ones that includes its outline; warps take the nearest pixel.
     monkeypatch.setattr(theirs, "draw_hull", lambda points, size, *_: (draw_hull(points, size) > 0) * 1.0)
     differences = [
         (our_mask(case, monkeypatch) - their_mask(case, order=0, slack=1e-6)) / GOLDEN["ratio"][case]
@@ -84,6 +84,6 @@ def test_both_hands_make_the_same_masks(monkeypatch):
     distances = [np.abs(difference).mean() for difference in differences]
     assert np.median(distances) < 0.006, distances
     assert max(distances) < 0.012, distances
-    # None is larger or smaller than the other.
+    # Neither is systematically larger.
     areas = [difference.mean() for difference in differences]
     assert abs(np.median(areas)) < 0.003, areas

@@ -1,4 +1,4 @@
-"""The composition: what a pair promises whatever the key, the landmarks and the way it is run."""
+"""Properties of a pair, whatever the key, the landmarks and the way it is run."""
 
 import dataclasses
 
@@ -32,7 +32,7 @@ def batched(recipe):
 
 
 BATCHED = batched(RECIPE)
-# JPEG rounds: where a coefficient lies halfway, the last bit of a sum decides over a whole step of it.
+# JPEG rounds: for a coefficient halfway between two steps, the last bit of a sum decides a whole step.
 WITHOUT_JPEG = dataclasses.replace(RECIPE, jpeg=0.0)
 SMOOTH = batched(WITHOUT_JPEG)
 
@@ -118,7 +118,7 @@ def test_temporal_modes_differ_in_what_they_share(batch):
         blend = jax.jit(lambda k: self_blend(k, frames, landmarks, recipe=recipe))(jax.random.key(4))
         return [float(np.asarray(part).std(axis=0).max()) for part in blend[:3]]
 
-    # Three equal frames: whatever differs between them was drawn for a frame.
+    # The three frames are equal: any difference between them was drawn for a frame.
     assert max(spread("shared")) < 1e-5
     real, fake, mask = spread("drift")
     assert max(real, mask) < 1e-5 < 1e-3 < fake

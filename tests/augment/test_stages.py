@@ -145,7 +145,7 @@ def test_blurring_between_pixels_is_blurring_a_shifted_signal():
 
 
 def opencv_hull(points, hull, width):
-    """The union of a hull's parts, and the signed distance to its edge."""
+    """Return the union of a hull's parts, and the signed distance to its edge."""
     mask = np.zeros((256, 256), np.uint8)
     for spans in hull.parts:
         member = np.concatenate([points[a:b] for a, b in spans])
@@ -159,7 +159,7 @@ def opencv_hull(points, hull, width):
 
 
 def lift_brows(points):
-    """Half as far again from the eyes' line as they are."""
+    """Raise the brows by half their distance to the line of the eyes."""
     out = points.copy()
     eye_line = {
         17: 0.75 * points[36] + 0.25 * points[0],
@@ -350,5 +350,5 @@ def test_jpeg_agrees_with_libjpeg(clip, quality, size):
     ours = np.moveaxis(ours[:, 0], 0, -1) * 255
     assert np.abs(ours - theirs).mean() < 1.5
     if quality < 100:
-        # Far nearer to libjpeg's result than either is to the image.
+        # The two results are far nearer to each other than to the image.
         assert np.abs(ours - theirs).mean() < 0.5 * np.abs(byte - theirs).mean()

@@ -13,7 +13,9 @@ def run(monkeypatch, tmp_path, capsys):
     worked = []
     monkeypatch.setattr(experiment, "start_jax", lambda: None)
     modes = {
-        mode: (lambda mode=mode: lambda config, workdir: worked.append((mode, config, workdir)), "note")
+        mode: experiment.Mode(
+            lambda mode=mode: lambda config, workdir: worked.append((mode, config, workdir)), "note"
+        )
         for mode in experiment.MODES
     }
     monkeypatch.setattr(experiment, "MODES", modes)

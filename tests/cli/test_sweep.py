@@ -56,7 +56,9 @@ def worked(monkeypatch):
         return lambda: work
 
     monkeypatch.setattr(experiment, "start_jax", lambda: None)
-    monkeypatch.setattr(experiment, "MODES", {mode: (noting(mode), "note") for mode in experiment.MODES})
+    monkeypatch.setattr(
+        experiment, "MODES", {mode: experiment.Mode(noting(mode), "note") for mode in experiment.MODES}
+    )
     return calls
 
 
@@ -99,7 +101,9 @@ def test_a_bug_ends_the_sweep(sweep, worked, monkeypatch):
     def fail():
         raise KeyError("a bug")
 
-    monkeypatch.setitem(experiment.MODES, "export", (lambda: lambda config, folder: fail(), "fail"))
+    monkeypatch.setitem(
+        experiment.MODES, "export", experiment.Mode(lambda: lambda config, folder: fail(), "fail")
+    )
     assert sweep([{"seed": 0}, {"seed": 1}])[0] == 70
     assert [call[:2] for call in worked] == [("train", "seed=0")]
 
@@ -113,6 +117,8 @@ def test_a_bug_ends_the_sweep(sweep, worked, monkeypatch):
         ([{"model.options.drop": 0.1}], "config.model.options has no option 'drop'"),
         ([{"seed": 0}, {"seed": 0}], "yields two runs for one folder, 'seed=0'"),
         ([], "yields no runs"),
+        ([3], 'yields 3; it must yield dicts such as {"seed": 1}'),
+        ("1 / 0", "the config file fails, as shown above"),
     ],
 )
 def test_a_wrong_run_is_refused_before_any_work(runs, message, sweep, worked):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from fakedetect_jax import experiment
+from fakedetect_jax.cli.config_files import names, open_config
 from fakedetect_jax.config.check import validate
-from fakedetect_jax.config.files import names, open_config
 from fakedetect_jax.configs import base
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.deployment.inference import INPUTS, make_forward

@@ -1,4 +1,4 @@
-"""Built datasets as a reader meets them: whole, of another version, damaged."""
+"""Reading built datasets: whole, of another version, damaged."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ from tests.tiny_dataset import build_tiny
 
 @pytest.fixture
 def folder(tiny_data, tmp_path):
-    """A copy of the built dataset, to be spoilt."""
+    """A copy of the built dataset that a test may damage."""
     shutil.copytree(tiny_data, tmp_path / "data")
     return tmp_path / "data" / "tiny_faces" / "1.0.0"
 
@@ -103,6 +103,11 @@ def test_the_remedy_for_what_is_not_built_can_be_typed(tmp_path, dataset, varian
     assert (arguments.name, arguments.variant) == (dataset.split("/")[0], variant)
 
 
+def test_a_bucket_is_refused_with_a_remedy():
+    with pytest.raises(FakedetectError, match=r"config\.data\.folder='gs://bucket/data'.*copy.*or mount"):
+        select("gs://bucket/data", "tiny_faces", "test")
+
+
 def test_a_build_of_another_version_is_refused_with_the_line_that_renews_it(folder):
     path = folder / "metadata.json"
     frames = {"every": 5, "count": 0, "run": 1}
@@ -164,6 +169,15 @@ def test_a_damaged_shard_is_named_with_the_record(folder, change):
     everything = [(number, Clip(0, np.arange(24), np.ones(24, bool))) for number in range(len(chosen))]
     with pytest.raises(DamagedDataset, match=r"tiny_faces.*split 'test'.*record \d+ of 96"):
         chosen.load(everything)
+
+
+def test_a_shard_that_is_cut_short_while_it_is_open_is_named(folder):
+    (shard,) = folder.glob("*test.array_record*")
+    records = open_split(folder, "test")
+    assert records[0]["offset"] == 0
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    with pytest.raises(DamagedDataset, match=r"tiny_faces.*split 'test'.*record \d+ of 96"):
+        list(records)
 
 
 @pytest.mark.parametrize(

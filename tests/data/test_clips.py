@@ -1,4 +1,4 @@
-"""Which frames make a clip, against what the words say."""
+"""Which frames make a clip."""
 
 import dataclasses
 import json
@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakedetect_jax.data.clips import ClipSpec, choose_clips
-from fakedetect_jax.faces import Extraction
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import Extraction, FrameChoice
 
 BASE = ClipSpec(Extraction(), frames=8, stride=0.16, interval=5.0, size=224, margin=0.1)
 
@@ -106,7 +105,7 @@ def test_a_drawn_clip_starts_anywhere_as_likely():
     starts = [choose_clips(shots, which, rng=np.random.default_rng(seed))[0] for seed in range(1400)]
     counts = np.bincount([clip.positions[0] + 6 * clip.track for clip in starts], minlength=7)
     assert len(counts) == 7
-    # Each of the seven is drawn 200 times in the mean, with a deviation of 13.
+    # Each of the seven is drawn 200 times on average, with a standard deviation of 13.
     assert 145 < counts.min() <= counts.max() < 255
 
 

@@ -8,8 +8,7 @@ from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, evaluation_clips, train_batches
 from fakedetect_jax.data.videos import concatenate
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.faces import Extraction
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import Extraction, FrameChoice
 from tests.conftest import clip_spec, make_videos
 
 SPEC = clip_spec(frames=3, stride=0.08)
@@ -36,7 +35,7 @@ def test_shapes_types_and_padding_of_short_videos():
     assert batch["landmarks"].shape == (4, 3, 81, 2)
     assert batch["valid"].dtype == bool
     assert sorted(batch["valid"].sum(axis=1)) == [1, 3, 3, 3]
-    # Every other frame of 25 a second, or the same one again where a video has too few.
+    # Every other frame at 25 a second, or a repeated frame if a video has too few.
     steps = np.diff(batch["timestamps"], axis=1)
     np.testing.assert_allclose(steps, np.where(batch["valid"][:, 1:], 2 / 25, 0), rtol=1e-5)
     assert batch["label"].dtype == np.int32

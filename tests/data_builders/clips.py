@@ -15,7 +15,7 @@ FRAMES = 4
 
 
 class Clips:
-    """Makes each kind once and copies it to where a tree wants it."""
+    """One clip of each kind, copied to where a tree needs it."""
 
     def __init__(self, folder: Path) -> None:
         faces = [frame.image for frame in open_video(FACE, max_frames=FRAMES).frames]
@@ -31,7 +31,7 @@ class Clips:
         self._kinds["corrupt"] = folder / "corrupt.mp4"
 
     def put(self, kind: str, *paths: Path) -> None:
-        """Copies the clip of a kind to each path, making folders."""
+        """Copy the clip of a kind to each path and make the folders."""
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(self._kinds[kind], path)

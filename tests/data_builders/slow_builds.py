@@ -13,9 +13,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def started(folder: Path, *, seconds: float, workers: int = 1) -> Iterator[subprocess.Popen]:
-    """A build under way that spends so many seconds on each video; killed at the end if it still runs."""
+    """Start a build that spends so many seconds on each video; kill it at the end if it still runs."""
     arguments = [str(folder), str(seconds), str(workers)]
-    # Into a file: a pipe stays open for as long as any worker of a killed build lives.
+    # A file, because a pipe stays open for as long as any worker of a killed build lives.
     with (folder / f"stderr{seconds}.txt").open("w") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.data_builders.tiny_build", *arguments],
@@ -30,18 +30,18 @@ def started(folder: Path, *, seconds: float, workers: int = 1) -> Iterator[subpr
 
 
 def said(folder: Path, *, seconds: float) -> str:
-    """What such a build wrote to stderr."""
+    """Return what such a build wrote to stderr."""
     return (folder / f"stderr{seconds}.txt").read_text()
 
 
 def finished_videos(folder: Path) -> int:
-    """How many videos the journal of a folder has."""
-    # Not rglob: folders that vanish while it looks are an error to it.
+    """Return how many videos the journal of a folder has."""
+    # rglob would fail if a folder vanishes meanwhile.
     return sum("outcome.json" in files for _, _, files in os.walk(folder / ".unfinished"))
 
 
 def wait_for(condition: Callable[[], bool], *, seconds: float = 120) -> bool:
-    """Waits until a condition holds, and returns whether it came to hold."""
+    """Wait until a condition holds, and return whether it does."""
     deadline = time.monotonic() + seconds
     while not (holds := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)

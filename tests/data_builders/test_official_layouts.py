@@ -1,4 +1,4 @@
-"""Every builder on a small tree in its dataset's layout, with real faces and what real downloads have wrong."""
+"""Every builder on a small tree in its dataset's layout, with real faces and the faults of real downloads."""
 
 import collections
 import io
@@ -12,7 +12,7 @@ from fakedetect_jax.data.index import load_index, open_split
 from fakedetect_jax.data_builders.engine.build import build, check
 from fakedetect_jax.data_builders.engine.report import describe_listing
 from fakedetect_jax.data_builders.engine.source_files import SourceError
-from fakedetect_jax.faces import Extraction, extract
+from fakedetect_jax.faces import Extraction, extract_faces
 from fakedetect_jax.faces.video import open_video
 from tests.tiny_dataset import FACE
 
@@ -20,7 +20,7 @@ SMALL = Extraction(size=64)
 
 
 def built(name, source, data, **options):
-    """Builds, and returns {(split, method): {video: main track's label}} and the failures by video."""
+    """Build, and return the folder, {(split, method): {video: main track's label}}, and the failures by video."""
     folder, report = build(name, data, source=source, extraction=SMALL, **options)
     entries: dict = {}
     for split in ("train", "validation", "test"):
@@ -198,7 +198,7 @@ def test_dfdc(tmp_path, clips):
 def test_wild_deepfake(tmp_path, clips):
     source = tmp_path / "deepfake_in_the_wild"
     image = next(iter(open_video(FACE).frames)).image
-    (x0, y0, x1, y1) = extract(FACE, max_frames=1)[0].box[0].astype(int)
+    (x0, y0, x1, y1) = extract_faces(FACE, max_frames=1)[0].box[0].astype(int)
     face = cv2.imencode(".png", cv2.resize(image[y0:y1, x0:x1], (224, 224)))[1].tobytes()
     for folder, kind, numbers in (
         ("real_train", "real", (1, 2, 3)),

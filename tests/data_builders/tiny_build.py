@@ -1,4 +1,4 @@
-"""Builds the tiny dataset slowly, in a process that a test can kill: python -m ... FOLDER SECONDS WORKERS."""
+"""A slow build of the tiny dataset, in a process that a test can kill: python -m ... FOLDER SECONDS WORKERS."""
 
 import os
 import sys

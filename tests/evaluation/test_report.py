@@ -39,13 +39,17 @@ def make_scores(methods, dataset="mini"):
     ]
 
 
+def groups_of(choice):
+    return choice.right, choice.wrong, choice.uncertain
+
+
 def make_report(folder, scores, *, failures=()):
     summary = summarise(scores, failures=failures, resamples=50)
     frames = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
     choice = choose(aggregate(scores))
     gallery = [
         GalleryItem(frames, video.label, video.method, video.score, video.video_id, video.dataset)
-        for group in choice
+        for group in groups_of(choice)
         for video in group
     ]
     context = Context("people\u00a0& clips", EVIL, {"seed": 0, EVIL: EVIL}, config=f"name: {EVIL}")
@@ -216,8 +220,10 @@ def test_choice_takes_turns_is_disjoint_and_repeats_itself():
     assert [(one.label, one.score) for one in choice.right] == [(1, 0.99), (0, 0.2), (1, 0.98)]
     assert [(one.label, one.score) for one in choice.wrong] == [(0, 0.9), (1, 0.3)]
     assert [(one.label, one.score) for one in choice.uncertain] == [(0, 0.45), (1, 0.6), (0, 0.4)]
-    again = choose([one for group in reversed(choice) for one in group], count=3)
-    assert [[id(one) for one in group] for group in again] == [[id(one) for one in group] for group in choice]
+    again = choose([one for group in reversed(groups_of(choice)) for one in group], count=3)
+    assert [[id(one) for one in group] for group in groups_of(again)] == [
+        [id(one) for one in group] for group in groups_of(choice)
+    ]
 
 
 @pytest.mark.parametrize(("length", "shown"), [(1, 1), (3, 3), (9, 4)])

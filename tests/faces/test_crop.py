@@ -56,15 +56,15 @@ def test_shrinking_is_aligned_and_antialiased(factor):
 
 @pytest.mark.parametrize("shrink", [0.5, 1.0, 1.7, 4.0, 5.7])
 def test_a_ramp_stays_where_it_is(shrink):
-    """A linear image tells positions to a fraction of a pixel, also where windows are not whole pixels."""
+    """A linear image shows positions to a fraction of a pixel, even if windows are not whole pixels."""
     x, y = np.meshgrid(np.arange(250), np.arange(250))
-    # As floats: rounding to whole levels would be rounding to whole pixels.
+    # Floats, because rounding to whole levels would round to whole pixels.
     ramp = np.stack([x, y, x], axis=-1).astype(np.float32)
     affine = warp.similarity(np.array([120.3, 131.7]), 40 * shrink, 0.0, 40)
     got = warp.warp_square(ramp, affine, 40, cv2.INTER_CUBIC)[..., :2].reshape(-1, 2)
     columns, rows = np.meshgrid(np.arange(40), np.arange(40))
     want = warp.apply_affine(
-        cv2.invertAffineTransform(affine), np.column_stack([columns.ravel(), rows.ravel()])
+        cv2.invertAffineTransform(affine), np.column_stack([columns.ravel(), rows.ravel()]).astype(float)
     )
     np.testing.assert_allclose(got, want, atol=1.1)
     assert abs((got - want).mean()) < 0.1
@@ -87,7 +87,7 @@ def test_outside_the_frame_is_black():
 )
 @settings(deadline=None)
 def test_smoothing_does_not_lag_steady_motion(vx, vy, growth, kept):
-    """Centre moving on a line and side growing exponentially pass exactly, at ends and gaps too."""
+    """A centre on a line and a side that grows exponentially pass exactly, even at ends and gaps."""
     index = np.array(sorted(kept))
     centre = np.array([300.0, 200.0]) + index[:, None] * [vx, vy]
     width = 80 * np.exp(growth * index)

@@ -4,17 +4,16 @@ import cv2
 import numpy as np
 import pytest
 
-from fakedetect_jax.faces import VideoError, extract
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import FrameChoice, VideoError, extract_faces
 from fakedetect_jax.faces.crop import LAG, Cropper
 from fakedetect_jax.faces.sequence import FaceSequence
-from fakedetect_jax.faces.track import Face
+from fakedetect_jax.faces.tracking import Face
 from fakedetect_jax.faces.video import Frame
 from fakedetect_jax.faces.warp import apply_affine
 
 
 def beside(man_frame, portrait, shift=0):
-    """The man at the left, a smaller portrait at the right that moves with `shift`."""
+    """Show the man at the left, and a smaller portrait at the right that moves with `shift`."""
     canvas = np.full((240, 480, 3), 90, np.uint8)
     canvas[30:210, :200] = man_frame[:, 60:260]
     canvas[60:188, 280 + shift : 408 + shift] = cv2.resize(portrait, (128, 128), interpolation=cv2.INTER_AREA)
@@ -22,7 +21,7 @@ def beside(man_frame, portrait, shift=0):
 
 
 def empty_scene(index):
-    """Drifting blobs of colour."""
+    """Show drifting blobs of colour."""
     rng = np.random.default_rng(5)
     canvas = np.full((180, 320, 3), 60, np.uint8)
     for _ in range(12):
@@ -33,7 +32,7 @@ def empty_scene(index):
 
 @pytest.fixture(scope="module")
 def sequence(clip_path) -> FaceSequence:
-    (only,) = extract(clip_path)
+    (only,) = extract_faces(clip_path)
     return only
 
 
@@ -43,7 +42,7 @@ def test_a_real_clip(sequence, man):
     np.testing.assert_allclose(sequence.timestamp, np.arange(24) / sequence.fps, atol=2e-3)
     assert sequence.confidence.min() > 0.9
     for t in range(0, 24, 5):
-        # The crop shows what the affine says.
+        # The affine maps the crop back to the frame.
         back = cv2.warpAffine(
             cv2.cvtColor(sequence.decode(t), cv2.COLOR_RGB2BGR),
             sequence.affine[t],
@@ -73,25 +72,25 @@ def test_crops_are_steadier_than_boxes(sequence):
 
 
 def test_the_same_video_gives_the_same_sequences(sequence, clip_path):
-    (again,) = extract(clip_path)
+    (again,) = extract_faces(clip_path)
     assert again.frames == sequence.frames
     np.testing.assert_array_equal(again.landmarks, sequence.landmarks)
 
 
 def test_options(clip_path, sequence):
-    (got,) = extract(clip_path, size=96, margin=0.5, frames=FrameChoice(every=4), max_frames=18)
+    (got,) = extract_faces(clip_path, size=96, margin=0.5, frames=FrameChoice(every=4), max_frames=18)
     assert got.frame_index.tolist() == [0, 4, 8, 12, 16]
     assert got.decode(0).shape == (96, 96, 3)
     assert np.ptp(got.landmarks[2], axis=0).max() == pytest.approx(96 / 2, rel=0.05)
     np.testing.assert_allclose(got.box[1], sequence.box[4], atol=1)
-    assert extract(clip_path, min_face=150) == []
-    assert extract(clip_path, max_frames=5, min_length=6) == []
-    assert len(extract(clip_path, max_frames=5, min_length=5)) == 1
+    assert extract_faces(clip_path, min_face=150) == []
+    assert extract_faces(clip_path, max_frames=5, min_length=6) == []
+    assert len(extract_faces(clip_path, max_frames=5, min_length=5)) == 1
 
 
 def test_chosen_frames_are_those_of_the_whole_sequence(clip_path, sequence):
     choice = FrameChoice(count=2, run=3, every=2)
-    (got,) = extract(clip_path, frames=choice)
+    (got,) = extract_faces(clip_path, frames=choice)
     assert got.frame_index.tolist() == choice.positions(24).tolist() == [4, 6, 8, 16, 18, 20]
     assert got.frames == [sequence.frames[place] for place in got.frame_index]
     for name in ("timestamp", "box", "landmarks", "confidence", "affine"):
@@ -99,7 +98,7 @@ def test_chosen_frames_are_those_of_the_whole_sequence(clip_path, sequence):
 
 
 def test_a_spool_changes_nothing(clip_path, sequence, tmp_path):
-    (got,) = extract(clip_path, spool=tmp_path)
+    (got,) = extract_faces(clip_path, spool=tmp_path)
     assert list(got.frames) == sequence.frames
     assert got.frames[3:5] == sequence.frames[3:5]
     assert got.frames[-1] == sequence.frames[-1]
@@ -108,7 +107,7 @@ def test_a_spool_changes_nothing(clip_path, sequence, tmp_path):
 
 
 def test_detecting_less_often_follows_the_same_face(clip_path, sequence):
-    (got,) = extract(clip_path, detect_every=5)
+    (got,) = extract_faces(clip_path, detect_every=5)
     assert got.frame_index.tolist() == sequence.frame_index.tolist()
     np.testing.assert_allclose(got.box, sequence.box, atol=3)
 
@@ -118,16 +117,16 @@ def test_detecting_less_often_follows_the_same_face(clip_path, sequence):
 )
 def test_an_option_out_of_range_is_named(clip_path, option):
     with pytest.raises(ValueError, match=f"{option}=-1"):
-        extract(clip_path, **{option: -1})
+        extract_faces(clip_path, **{option: -1})
 
 
 def test_no_face(save):
-    assert extract(save("blobs.mp4", [empty_scene(i) for i in range(12)])) == []
+    assert extract_faces(save("blobs.mp4", [empty_scene(i) for i in range(12)])) == []
 
 
 def test_one_frame(save, woman):
-    (from_file,) = extract(save("one.mp4", [woman]))
-    (from_folder,) = extract(save("one", [woman]))
+    (from_file,) = extract_faces(save("one.mp4", [woman]))
+    (from_folder,) = extract_faces(save("one", [woman]))
     for got in (from_file, from_folder):
         assert len(got) == 1
         assert got.affine.shape == (1, 2, 3)
@@ -138,7 +137,7 @@ def test_one_frame(save, woman):
 def test_two_people_who_come_and_go(save, man, woman):
     away = np.full_like(woman, 90)
     frames = [beside(f, woman if 6 <= i < 16 else away, i) for i, f in enumerate(man)]
-    first, second = extract(save("two", frames))
+    first, second = extract_faces(save("two", frames))
     assert first.frame_index.tolist() == list(range(24))
     assert second.frame_index.tolist() == list(range(6, 16))
     assert (first.track, second.track) == (0, 1)
@@ -150,17 +149,19 @@ def test_two_people_who_come_and_go(save, man, woman):
 
 def test_a_hard_cut_starts_new_tracks(save, man, woman):
     other = cv2.resize(woman[:144], (320, 180))
-    sequences = extract(save("cut.mp4", [*man[:8], *[other] * 7, *man[8:14]]))
+    sequences = extract_faces(save("cut.mp4", [*man[:8], *[other] * 7, *man[8:14]]))
     spans = sorted((int(s.frame_index[0]), int(s.frame_index[-1])) for s in sequences)
     assert spans == [(0, 7), (8, 14), (15, 20)]
 
 
 def test_another_person_in_the_same_place_is_a_new_track(save, man, woman):
-    """A cut that leaves the background as it is."""
+    """The cut leaves the background unchanged."""
     replaced = [f.copy() for f in man[:12]]
     for f in replaced[5:]:
         f[0:170, 60:230] = cv2.resize(woman, (170, 170))
-    spans = [(int(s.frame_index[0]), int(s.frame_index[-1])) for s in extract(save("replaced", replaced))]
+    spans = [
+        (int(s.frame_index[0]), int(s.frame_index[-1])) for s in extract_faces(save("replaced", replaced))
+    ]
     assert sorted(spans) == [(0, 4), (5, 11)]
 
 
@@ -168,12 +169,12 @@ def test_a_face_lost_for_a_moment_leaves_a_gap(save, man):
     covered = [f.copy() for f in man]
     for i in range(8, 12):
         covered[i][40:180, 90:220] = cv2.blur(covered[i], (181, 181))[40:180, 90:220]
-    (got,) = extract(save("covered", covered))
+    (got,) = extract_faces(save("covered", covered))
     assert got.frame_index.tolist() == [*range(8), *range(12, 24)]
 
 
 def test_a_face_partly_outside_is_kept(save, man):
-    (got,) = extract(save("edge", [f[:, 140:] for f in man[:4]]))
+    (got,) = extract_faces(save("edge", [f[:, 140:] for f in man[:4]]))
     assert len(got) == 4
     assert got.box[:, 0].max() < 0
     assert got.decode(0)[:, 0].max() < 12
@@ -181,7 +182,7 @@ def test_a_face_partly_outside_is_kept(save, man):
 
 def test_frames_of_another_size_are_another_shot(save, man, woman):
     folder = save("mixed", [*man[:3], woman, woman])
-    sizes = sorted((s.frame_size, s.frame_index.tolist()) for s in extract(folder))
+    sizes = sorted((s.frame_size, s.frame_index.tolist()) for s in extract_faces(folder))
     assert sizes == [((180, 320), [0, 1, 2]), ((256, 256), [3, 4])]
 
 
@@ -189,7 +190,7 @@ def test_errors_reach_the_caller(tmp_path):
     path = tmp_path / "letter.avi"
     path.write_text("Dear all, this is not a video.")
     with pytest.raises(VideoError, match=r"letter\.avi"):
-        extract(path)
+        extract_faces(path)
     assert issubclass(VideoError, ValueError)
 
 
@@ -212,5 +213,10 @@ def test_few_frames_are_held_whatever_the_length():
 
 
 def test_a_sequence_checks_its_arrays(sequence):
-    with pytest.raises(ValueError, match=r"landmarks is float32\[24, 68, 2\].*float32\[24, 81, 2\]"):
+    with pytest.raises(
+        ValueError, match=r"frame_index is int32\[24\]; with 23 frames it must be int32\[23\]"
+    ):
+        FaceSequence(**{**vars(sequence), "frames": sequence.frames[:-1]})
+    # If annotations are checked, they refuse it before the sequence does.
+    with pytest.raises((ValueError, TypeError), match="landmarks"):
         FaceSequence(**{**vars(sequence), "landmarks": sequence.landmarks[:, :68]})

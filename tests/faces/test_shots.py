@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fakedetect_jax.faces.shots import ShotDetector
+from fakedetect_jax.faces.tracking import ShotDetector
 
 
 def cuts(frames):

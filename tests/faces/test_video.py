@@ -9,7 +9,7 @@ from fakedetect_jax.faces.video import VideoError, open_video
 
 
 def stamped(count: int) -> list[np.ndarray]:
-    """Frames whose grey tells their index."""
+    """Return frames whose grey level tells their index."""
     return [np.full((48, 64, 3), 20 + 8 * i, np.uint8) for i in range(count)]
 
 
@@ -117,7 +117,7 @@ def test_an_image_is_a_video_of_one_frame(save):
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "a\0b.mp4"])
 def test_a_name_that_no_file_can_have_is_one_failed_video(tmp_path, name):
-    with pytest.raises(VideoError, match="no name of a file"):
+    with pytest.raises(VideoError, match="not the name of a file"):
         open_video(tmp_path / name)
 
 

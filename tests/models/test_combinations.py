@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from fakedetect_jax import models
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.frequency import FREQUENCY
 from fakedetect_jax.models.fusion import FUSIONS
 from fakedetect_jax.models.spatial import SPATIAL
 from fakedetect_jax.models.temporal import TEMPORAL
 
-CLIP = jax.ShapeDtypeStruct((2, 3, 64, 64, 3), np.float32)
+CLIP = Clip(jax.ShapeDtypeStruct((2, 3, 64, 64, 3), np.float32))
 # Small ones of each kind.
 SMALL_SPATIAL = {
     "convnext": {"depths": (1, 1), "dims": (8, 16)},

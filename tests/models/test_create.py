@@ -1,7 +1,6 @@
 """Models by name and their table."""
 
 import jax
-import numpy as np
 import pytest
 
 from fakedetect_jax import models
@@ -38,8 +37,7 @@ def test_options_are_laid_over_those_of_the_name():
 def test_parameters_are_the_published_ones(name):
     entry = CATALOGUE[name]
     frames, size = entry.clip
-    clip = jax.ShapeDtypeStruct((1, frames, size, size, 3), np.float32)
-    variables = jax.eval_shape(models.create(name).init, jax.random.key(0), clip)
+    variables = jax.eval_shape(models.create(name).init, jax.random.key(0), models.clip_shapes(frames, size))
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == PUBLISHED[name]
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from fakedetect_jax import models
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.detector import BRANCHES
-from tests.models.video.parity import random_variables
+from tests.models.published.parity import random_variables
 
 SMALL = {"depths": (1, 1), "dims": (8, 16), "layer_scale": 0.5}
 PARTS = {
@@ -34,7 +35,7 @@ def _example(model, b=3, t=4, size=16):
 def _detector_in_use(parts=tuple(PARTS), dtype="float32"):
     """A detector, its variables, frames, and the compiled call of all of these and `valid`."""
     model = _detector(parts, dtype=dtype)
-    apply = jax.jit(lambda variables, frames, valid: model.apply(variables, frames, valid=valid))
+    apply = jax.jit(lambda variables, frames, valid: model.apply(variables, Clip(frames, valid=valid)))
     return model, *_example(model), apply
 
 
@@ -51,7 +52,7 @@ def test_every_combination_builds(spatial, frequency, motion, temporal, dtype):
     parts = {"spatial": spatial, "frequency": frequency, "motion": motion, "temporal": temporal}
     model = models.create("detector", **parts, dtype=dtype)
     frames = jax.ShapeDtypeStruct((2, 3, 64, 64, 3), jnp.float32)
-    (logit, out), variables = jax.eval_shape(model.init_with_output, jax.random.key(0), frames)
+    (logit, out), variables = jax.eval_shape(model.init_with_output, jax.random.key(0), Clip(frames))
     widths = {"spatial": 16, "frequency": 96, "motion": 64}
     width = sum(width for part, width in widths.items() if parts[part] is not None)
     width = 128 if temporal is not None else width
@@ -78,7 +79,7 @@ def test_without_temporal_part_a_clip_scores_the_mean_of_its_valid_frames():
     model = _detector(("frequency",))
     variables, frames = _example(model)
     valid = np.array([[1, 0, 1, 1], [0, 0, 0, 1], [1, 1, 1, 1]], bool)
-    logit, out = jax.jit(model.apply)(variables, frames, valid=valid)
+    logit, out = jax.jit(model.apply)(variables, Clip(frames, valid=valid))
     expected = [row[mask].mean() for row, mask in zip(np.asarray(out["frame_logit"]), valid, strict=True)]
     np.testing.assert_allclose(logit, expected, rtol=1e-5)
 
@@ -86,16 +87,15 @@ def test_without_temporal_part_a_clip_scores_the_mean_of_its_valid_frames():
 def test_a_clip_part_may_go_by_the_time_of_the_frames():
     temporal = {"layers": 1, "heads": 2, "dim": 8, "positions": "timestamps"}
     model = models.create("detector", frequency=PARTS["frequency"], temporal=temporal)
-    clip = models.clip_shapes(3, 32)
-    frames = np.random.default_rng(0).random(clip["frames"].shape).astype(np.float32)
-    variables = random_variables(model, **clip)
-    apply = jax.jit(lambda timestamps: model.apply(variables, frames, timestamps=timestamps)[0])
+    frames = np.random.default_rng(0).random((1, 3, 32, 32, 3)).astype(np.float32)
+    variables = random_variables(model, frames, timestamps=np.zeros((1, 3), np.float32))
+    apply = jax.jit(lambda timestamps: model.apply(variables, Clip(frames, timestamps=timestamps))[0])
     even = np.array([[5.0, 5.04, 5.08]], np.float32)
     np.testing.assert_allclose(apply(even), apply(even + 3), atol=1e-4)
     uneven = np.array([[5.0, 5.04, 9.0]], np.float32)
     assert abs(float(apply(even)[0] - apply(uneven)[0])) > 1e-3
     with pytest.raises(ValueError, match="needs timestamps"):
-        jax.eval_shape(model.apply, variables, frames)
+        jax.eval_shape(model.apply, variables, Clip(frames))
 
 
 def test_high_pass_residuals_are_in_levels_whatever_the_normalisation():
@@ -105,7 +105,7 @@ def test_high_pass_residuals_are_in_levels_whatever_the_normalisation():
         for name in ("half", "none")
     )
     variables = random_variables(half, frames)
-    one, other = (jax.jit(model.apply)(variables, frames)[0] for model in (half, none))
+    one, other = (jax.jit(model.apply)(variables, Clip(frames))[0] for model in (half, none))
     np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
@@ -135,13 +135,13 @@ def test_training_draws_from_the_dropout_stream_and_evaluation_does_not():
     model = _detector(PARTS, dropout=0.5)
     variables, frames = _example(model)
     train = jax.jit(
-        lambda key: model.apply(variables, frames, train=True, rngs={"dropout": key})[0],
+        lambda key: model.apply(variables, Clip(frames), train=True, rngs={"dropout": key})[0],
     )
     one, again, other = (train(jax.random.key(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
     assert not np.allclose(one, other)
     # Would raise if evaluation asked for a key.
-    jax.eval_shape(model.apply, variables, frames)
+    jax.eval_shape(model.apply, variables, Clip(frames))
 
 
 def test_normalisation_is_inside():
@@ -152,8 +152,8 @@ def test_normalisation_is_inside():
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
     same = (frames - mean) / std * 0.5 + 0.5
     np.testing.assert_allclose(
-        jax.jit(imagenet.apply)(variables, frames)[0],
-        jax.jit(half.apply)(variables, same)[0],
+        jax.jit(imagenet.apply)(variables, Clip(frames))[0],
+        jax.jit(half.apply)(variables, Clip(same))[0],
         rtol=1e-4,
         atol=1e-6,
     )

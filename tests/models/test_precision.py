@@ -9,18 +9,17 @@ import pytest
 from fakedetect_jax import models
 from fakedetect_jax.models.frequency import FREQUENCY
 from fakedetect_jax.models.fusion import FUSIONS
+from fakedetect_jax.models.published import PUBLISHED
+from fakedetect_jax.models.published.vivit_encoders import ENCODERS
 from fakedetect_jax.models.spatial import SPATIAL
 from fakedetect_jax.models.temporal import TEMPORAL
-from fakedetect_jax.models.video import VIDEO
-from fakedetect_jax.models.video.vivit_encoders import ENCODERS
+from tests.models.published.tiny_models import TINY, tiny_model
 from tests.models.test_combinations import SMALL_TEMPORAL, spatial
-from tests.models.video.tiny_models import TINY, tiny_model
 
 # Two clips: the bias of a dense layer on one would be of the shape of its result.
-CLIP = {
-    name: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype)
-    for name, leaf in models.clip_shapes(4, 64).items()
-}
+CLIP = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape[1:]), leaf.dtype), models.clip_shapes(4, 64)
+)
 # Sums over many values, and what turns them into statistics and weights.
 SENSITIVE = ("exp", "log", "sqrt", "rsqrt", "reduce_sum", "cumsum")
 # Batch norms keep the streams of these at one size.
@@ -43,11 +42,11 @@ def equations(jaxpr):
 
 def program_of(model):
     """The traced training forward pass of a bfloat16 model."""
-    variables = jax.eval_shape(model.init, jax.random.key(0), **CLIP)
+    variables = jax.eval_shape(model.init, jax.random.key(0), CLIP)
 
     def train(variables, clip):
         rngs = {"dropout": jax.random.key(0)}
-        return model.apply(variables, **clip, train=True, rngs=rngs, mutable=["batch_stats"])
+        return model.apply(variables, clip, train=True, rngs=rngs, mutable=["batch_stats"])
 
     return jax.make_jaxpr(train)(variables, CLIP).jaxpr
 
@@ -114,10 +113,10 @@ BUILDERS = {
     **{name: lambda parts=parts: detector(**parts) for name, parts in DETECTORS.items()},
     **{name: lambda name=name: tiny_model(name, dtype="bfloat16") for name in TINY},
     **{
-        f"vivit {name}": lambda name=name: VIDEO["vivit"](attention=name, dtype="bfloat16", **VIVITS)
+        f"vivit {name}": lambda name=name: PUBLISHED["vivit"](attention=name, dtype="bfloat16", **VIVITS)
         for name in ENCODERS
     },
-    "st_gcn": lambda: VIDEO["st_gcn"](widths=(8, 8), strides=(1, 2), dtype="bfloat16"),
+    "st_gcn": lambda: PUBLISHED["st_gcn"](widths=(8, 8), strides=(1, 2), dtype="bfloat16"),
 }
 
 
@@ -132,7 +131,7 @@ def test_pixels_enter_in_float32(name):
         for equation, _ in equations(program_of(BUILDERS[name]()))
         if equation.primitive.name == "convert_element_type"
         and is_narrow(equation.outvars[0])
-        and equation.invars[0].aval.size >= np.prod(CLIP["frames"].shape)
+        and equation.invars[0].aval.size >= np.prod(CLIP.frames.shape)
         and equation.invars[0].aval.shape[-1] in (3, 4)
     ]
     assert bool(rounded) == (name in ROUNDED_PIXELS), rounded

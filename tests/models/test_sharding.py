@@ -6,7 +6,8 @@ import jax
 import numpy as np
 
 from fakedetect_jax import models, parallel
-from tests.models.video.parity import random_variables
+from fakedetect_jax.models.clip import Clip
+from tests.models.published.parity import random_variables
 
 COLLECTIVES = r" (all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
 
@@ -24,7 +25,7 @@ def test_eight_devices_give_the_gradient_of_one_with_all_reduce_only():
 
     def gradient(variables, frames, valid, key):
         def loss(variables):
-            logit, out = model.apply(variables, frames, valid=valid, train=True, rngs={"dropout": key})
+            logit, out = model.apply(variables, Clip(frames, valid=valid), train=True, rngs={"dropout": key})
             return (logit**2).mean() + (out["frame_logit"] ** 2).mean()
 
         return jax.grad(loss)(variables)

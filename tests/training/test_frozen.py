@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fakedetect_jax import experiment, models
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.training.state import create_state
 from tests import tiny_config
 from tests.training.recorded_clips import recorded_clips
@@ -40,7 +41,9 @@ def taken(batch):
         assert np.isfinite(metrics["loss"])
         outcome[frozen] = program.cost_analysis()["flops"], jax.device_get(state), jax.device_get(after)
     images = np.zeros((CLIPS, 2, 32, 32, 3), np.float32)
-    forward = jax.jit(lambda variables: model.apply(variables, images)[0]).lower(state.evaluated).compile()
+    forward = (
+        jax.jit(lambda variables: model.apply(variables, Clip(images))[0]).lower(state.evaluated).compile()
+    )
     return outcome, forward.cost_analysis()["flops"]
 
 

@@ -167,7 +167,9 @@ def test_a_model_learns_to_predict_the_mask(batch):
     )
     assert {"mask_loss", "unblended"} <= set(step[1])
     _, out = jax.eval_shape(
-        lambda: model.init_with_output(jax.random.key(0), np.zeros((1, 2, 32, 32, 3), np.float32))[0]
+        lambda: model.init_with_output(
+            jax.random.key(0), models.Clip(np.zeros((1, 2, 32, 32, 3), np.float32))
+        )[0]
     )
     assert out["blend_mask"].shape == (1, 2, 4, 4)
 

@@ -39,7 +39,7 @@ def test_only_weights_of_layers_decay():
         frequency={},
         temporal={"layers": 1, "dim": 16, "heads": 2},
     )
-    params = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 2, 32, 32, 3), np.float32))["params"]
+    params = jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(2, 32))["params"]
     mask = {
         jax.tree_util.keystr(path): decays
         for path, decays in jax.tree_util.tree_leaves_with_path(decay_mask(params))
@@ -66,7 +66,7 @@ def test_a_warm_up_longer_than_the_training_is_refused():
 
 def test_the_weights_of_a_graph_s_edges_do_not_decay():
     model = models.create("st_gcn", widths=(8,), strides=(1,))
-    variables = jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(4, 32))
+    variables = jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(4, 32))
     mask = decay_mask(variables["params"])["joints"]["block0"]
     assert mask["graph"]["kernel"]
     assert not mask["edge_weight"]

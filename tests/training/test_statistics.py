@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from fakedetect_jax import experiment, models, parallel
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.step import compile_step
 from tests import tiny_config
-from tests.models.video.parity import random_variables
+from tests.models.published.parity import random_variables
 from tests.training.recorded_clips import recorded_clips
 
 CLIPS, DECAY = 8, 0.9
@@ -85,7 +86,9 @@ def test_invalid_frames_enter_no_statistics_of_the_detector():
 
     @jax.jit
     def train(frames, valid):
-        (logit, _), updated = model.apply(variables, frames, valid=valid, train=True, mutable=["batch_stats"])
+        (logit, _), updated = model.apply(
+            variables, Clip(frames, valid=valid), train=True, mutable=["batch_stats"]
+        )
         return logit, updated
 
     spoilt = np.where(valid[..., None, None, None], frames, 9 - 20 * frames).astype(np.float32)

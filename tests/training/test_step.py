@@ -10,7 +10,7 @@ from fakedetect_jax.training.state import create_state
 from fakedetect_jax.training.step import compile_step
 from tests import tiny_config
 from tests.conftest import clip_spec, make_videos
-from tests.models.video.parity import EXACT
+from tests.models.published.parity import EXACT
 
 BATCH = 8
 

@@ -52,7 +52,7 @@ def googlenet():
 
 def test_every_tensor_has_its_place_and_is_repeated_over_time(googlenet):
     model = models.create("i3d")
-    shapes = jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(16, 224))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(16, 224))
     naming = make_naming(SOURCES["torchvision"], shapes)
     variables, report = load_into(shapes, googlenet, naming, allow_missing=["head"])
     assert set(report.dropped) == {"fc.weight", "fc.bias", "aux1.fc1.weight"}
@@ -68,6 +68,6 @@ def test_every_tensor_has_its_place_and_is_repeated_over_time(googlenet):
 
 def test_another_width_is_refused(googlenet):
     model = models.create("i3d", width=0.5)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(16, 224))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(16, 224))
     with pytest.raises(MismatchError, match="mixed3b"):
         load_into(shapes, googlenet, make_naming(SOURCES["torchvision"], shapes), allow_missing=["head"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fakedetect_jax import models
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.spatial import ConvNeXt, ResNet, Xception
 from fakedetect_jax.weights import (
     SOURCES,
@@ -39,7 +40,8 @@ def tensors():
 
 
 def _shapes(model, shape=(1, 2, 32, 32, 3)):
-    return jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
+    given = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), given if len(shape) == 4 else Clip(given))
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +178,9 @@ def test_each_kind_of_trunk_is_known_by_its_signs():
         "convnext": ConvNeXt(depths=DEPTHS, dims=DIMS),
         "resnet": ResNet(depths=(1,), stem=4),
         "xception": Xception((4,) * 8, 1),
-        "meso4": models.video.Meso4(),
-        "meso_inception4": models.video.MesoInception4(),
-        "r2plus1d": models.video.R2Plus1D(layers=10, width=4),
+        "meso4": models.published.Meso4(),
+        "meso_inception4": models.published.MesoInception4(),
+        "r2plus1d": models.published.R2Plus1D(layers=10, width=4),
     }.items():
         size = (1, 64, 64, 3) if kind in models.spatial.SPATIAL else (1, 2, 64, 64, 3)
         shapes = _shapes(model, size)

@@ -5,11 +5,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from fakedetect_jax.models.video.clips import IMAGENET
-from fakedetect_jax.models.video.m2tr import M2TR
+from fakedetect_jax.models.clip import IMAGENET, Clip
+from fakedetect_jax.models.published.m2tr import M2TR
 from fakedetect_jax.weights import SOURCES, load_into, make_naming, read_tensors
+from tests.models.published.torch_m2tr import Layer
 from tests.models.spatial.parity import randomise
-from tests.models.video.torch_m2tr import Layer
 from tests.weights import foreign
 
 SIZE, CHANNELS, FEATURES = 64, 16, 640
@@ -37,7 +37,7 @@ def test_a_checkpoint_of_the_authors_scores_frames_as_theirs(tmp_path):
     torch.save(checkpoint, tmp_path / "M2TR_FFDF_epoch_00004.pyth")
     frames = np.random.default_rng(0).random((2, 1, SIZE, SIZE, 3)).astype(np.float32)
     model = M2TR(variant=None, width=0.5, depth=0.3, layers=1)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), Clip(frames))
     naming = make_naming(SOURCES["m2tr"], shapes)
     variables, report = load_into(shapes, read_tensors(tmp_path / "M2TR_FFDF_epoch_00004.pyth"), naming)
     assert not report.missing
@@ -45,7 +45,7 @@ def test_a_checkpoint_of_the_authors_scores_frames_as_theirs(tmp_path):
         "model._fc.weight",
         "model._fc.bias",
     }
-    logit, _ = jax.jit(model.apply)(variables, frames)
+    logit, _ = jax.jit(model.apply)(variables, Clip(frames))
     mean, std = (torch.tensor(values)[:, None, None] for values in IMAGENET)
     with torch.no_grad():
         logits = module((torch.tensor(frames[:, 0].transpose(0, 3, 1, 2)) - mean) / std)

@@ -60,7 +60,7 @@ def test_the_pretrained_lite0_is_named_by_its_name():
     config = tiny_config.get_config()
     config.model.options = {"spatial": {"name": "efficientnet", "variant": "lite0"}}
     model, clip = experiment.make_model(config), models.clip_shapes(2, 32)
-    drawn = jax.eval_shape(model.init, jax.random.key(0), **clip)
+    drawn = jax.eval_shape(model.init, jax.random.key(0), clip)
     variables, _ = start_from(drawn, "efficientnet_lite0", "")
     # Means of learned statistics; drawn ones are zero.
     means = [leaf for name, leaf in flat_leaves(variables).items() if name.endswith("mean")]

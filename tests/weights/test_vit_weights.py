@@ -8,11 +8,12 @@ import torch
 from transformers import ViTConfig, ViTForImageClassification, VivitConfig, VivitForVideoClassification
 
 from fakedetect_jax import models
-from fakedetect_jax.models.video.vivit_encoders import ENCODERS
+from fakedetect_jax.models.clip import Clip
+from fakedetect_jax.models.published.vivit_encoders import ENCODERS
 from fakedetect_jax.weights import SOURCES, MismatchError, load_into, make_naming, read_tensors
 from fakedetect_jax.weights.naming import flat_leaves
 from fakedetect_jax.weights.start import start_from
-from tests.models.video.parity import randomised
+from tests.models.published.parity import randomised
 
 SIZE, PATCH, DIM, LAYERS = 32, 8, 16, 2
 CONFIG = {
@@ -29,7 +30,7 @@ def vivit(attention, frames=2, size=SIZE):
     name = f"vivit_{attention}"
     options = {"layers": LAYERS, "heads": 2, "dim": DIM, "temporal_layers": 1, "tubelet": (2, PATCH, PATCH)}
     model = models.create(name, **options)
-    return model, jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(frames, size))
+    return model, jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(frames, size))
 
 
 def without_head(variables, shapes):
@@ -58,7 +59,7 @@ def test_one_step_of_model_1_is_the_image_model_on_the_central_frame(image_vit):
     variables, report = imported("transformers", path, shapes, allow_missing=["head"])
     assert set(report.missing) == {"params/head/kernel", "params/head/bias"}
     frames = np.random.default_rng(0).random((3, 2, SIZE, SIZE, 3)).astype(np.float32)
-    _, out = jax.jit(model.apply)(without_head(variables, shapes), frames)
+    _, out = jax.jit(model.apply)(without_head(variables, shapes), Clip(frames))
     pixels = torch.tensor(frames[:, 1].transpose(0, 3, 1, 2), dtype=torch.float64) * 2 - 1
     with torch.no_grad():
         expected = module.vit(pixels).last_hidden_state[:, 0].numpy()
@@ -136,7 +137,7 @@ def test_a_vivit_of_transformers_is_taken_whole(tmp_path):
     path = tmp_path / "model.safetensors"
     variables, _ = imported("transformers", path, shapes, allow_missing=["head"])
     frames = np.random.default_rng(0).random((3, 4, SIZE, SIZE, 3)).astype(np.float32)
-    _, out = jax.jit(model.apply)(without_head(variables, shapes), frames)
+    _, out = jax.jit(model.apply)(without_head(variables, shapes), Clip(frames))
     with torch.no_grad():
         pixels = torch.tensor(frames.transpose(0, 1, 4, 2, 3), dtype=torch.float64) * 2 - 1
         expected = module.vivit(pixels).last_hidden_state[:, 0].numpy()

@@ -18,12 +18,12 @@ from transformers import (
     ResNetForImageClassification,
 )
 
+from fakedetect_jax.models.clip import KINETICS, Clip
+from fakedetect_jax.models.published.r2plus1d import R2Plus1D
 from fakedetect_jax.models.spatial import ConvNeXt, ConvNeXtV2, EfficientNet, ResNet, Xception
-from fakedetect_jax.models.video.clips import KINETICS
-from fakedetect_jax.models.video.r2plus1d import R2Plus1D
 from fakedetect_jax.weights import SOURCES, load_into, make_naming, read_tensors
+from tests.models.published.parity import channels_first, randomised
 from tests.models.spatial.parity import randomise
-from tests.models.video.parity import channels_first, randomised
 from tests.weights import foreign
 
 DEPTHS, DIMS = (1, 2), (8, 16)
@@ -46,7 +46,8 @@ def _imported(source, model, module, tmp_path, inputs, **options):
 
 @functools.cache
 def _shapes(model, inputs):
-    return jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(inputs, np.float32))
+    given = jax.ShapeDtypeStruct(inputs, np.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), given if len(inputs) == 4 else Clip(given))
 
 
 def _assert_close(got, want, tolerance=1e-4):
@@ -234,7 +235,7 @@ def test_r2plus1d_computes_what_torchvision_names_do(tmp_path):
     variables["params"]["head"]["logit"] = {
         name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in dense.items()
     }
-    _, out = jax.jit(model.apply)(variables, clips)
+    _, out = jax.jit(model.apply)(variables, Clip(clips))
     with torch.no_grad():
         expected = module(channels_first(torch.tensor(clips, dtype=torch.float64), KINETICS))
     _assert_close(out["features"], expected)

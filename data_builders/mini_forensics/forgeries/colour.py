@@ -9,10 +9,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 _MEMORY = 0.8
-_WEAKEST, _STRONGEST = (
-    0.5,
-    1.4,
-)  # limits of the contrast gain; without them, a flat face is amplified to noise
+# Limits of the contrast gain; without them, a flat face is amplified to noise.
+_WEAKEST, _STRONGEST = 0.5, 1.4
 
 
 class Statistics(NamedTuple):

@@ -1,7 +1,7 @@
-"""Makes face_mesh_468.onnx of MediaPipe's face_landmark.tflite: the same net, which OpenCV 4 and 5 then read alike.
+"""Convert MediaPipe's face_landmark.tflite to face_mesh_468.onnx: the same network, for OpenCV 4 and 5 alike.
 
-README.md beside this file says where the source lies, and how to run this. Weights stay half floats, and a Cast makes
-them floats, as the source's DEQUANTIZE does. Tensors are NCHW in place of NHWC.
+README.md beside this file tells where the source comes from and how to run this. Weights stay half floats, and a Cast
+turns them into floats, as the source's DEQUANTIZE does. Tensors are NCHW instead of NHWC.
 """
 
 # pyright: reportMissingImports=false
@@ -23,7 +23,7 @@ _OPERATORS = {code: name for name, code in vars(tflite.BuiltinOperator).items() 
 
 
 class Converter:
-    """Walks the operators of a float16 TFLite net in their order, and collects ONNX nodes and weights."""
+    """Walks the operators of a float16 TFLite network in order, and collects ONNX nodes and weights."""
 
     def __init__(self, flatbuffer: bytes) -> None:
         self._model = tflite.Model.GetRootAs(flatbuffer, 0)
@@ -33,7 +33,7 @@ class Converter:
         self._halves: dict[int, np.ndarray] = {}
 
     def convert(self) -> onnx.ModelProto:
-        """The whole net."""
+        """Convert the whole network."""
         emit: dict[str, Callable[[tflite.Operator], None]] = {
             "DEQUANTIZE": self._dequantize,
             "CONV_2D": self._convolution,
@@ -87,7 +87,7 @@ class Converter:
 
     def _prelu(self, operator: tflite.Operator) -> None:
         source, slope = operator.InputsAsNumpy()
-        # Floats at once: OpenCV 5's reader wants a constant here, and takes no Cast for one.
+        # Stored as floats: OpenCV 5's reader wants a constant here and does not accept a Cast.
         weights = self._halves[slope].astype(np.float32).reshape(-1, 1, 1)
         self._weights.append(numpy_helper.from_array(weights, self._name(slope)))
         self._node("PRelu", [self._name(source), self._name(slope)], operator)
@@ -125,7 +125,7 @@ class Converter:
         self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
 
     def _weight(self, tensor: int, values: np.ndarray) -> str:
-        """Stores half floats under the tensor's name; the name of the floats made of them."""
+        """Store half floats, and return the name of the floats cast from them."""
         name = self._name(tensor)
         self._weights.append(numpy_helper.from_array(np.ascontiguousarray(values), f"{name}/half"))
         self._nodes.append(
@@ -134,7 +134,7 @@ class Converter:
         return name
 
     def _pads(self, source: int, kernel: Iterable[int], strides: Iterable[int], padding: int) -> list[int]:
-        """What TFLite's SAME adds to [top, left, bottom, right]: where it is odd, more after than before."""
+        """Return the padding of TFLite's SAME, [top, left, bottom, right]: an odd total puts more after than before."""
         if padding == tflite.Padding.VALID:
             return [0, 0, 0, 0]
         extents = self._graph.Tensors(source).ShapeAsNumpy()[1:3]
@@ -168,11 +168,11 @@ class Converter:
 
 def _without_activation(options: Any) -> None:
     if options.FusedActivationFunction() != tflite.ActivationFunctionType.NONE:
-        raise NotImplementedError("this net has no fused activations")
+        raise NotImplementedError("this network has no fused activations")
 
 
 def main() -> None:
-    """Reads the command line and writes the file."""
+    """Read the command line and write the file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,6 +1,6 @@
 """Branches on what the eye does not see: spectrum, phase, bands and residuals of single images.
 
-Each is called as a backbone is: normalised images to pooled features and the maps of every stage.
+Like backbones, they map normalised images [n, h, w, 3] to pooled features [n, d] and the maps of every stage.
 """
 
 import flax.linen as nn

@@ -1,9 +1,9 @@
 """Band branch: the frame in three bands of its cosine transform, and in all of it, under learnable masks.
 
-Frequency-aware decomposition of F3-Net (Qian, Yin, Sheng, Chen and Shao, "Thinking in Frequency: Face Forgery Detection
-by Mining Frequency-aware Clues", ECCV 2020). The bands hold the lowest sixteenth of all frequencies, the next sixteenth
-and the rest. A frequency belongs to one band alone; in known implementations neighbours share a diagonal, or the mean
-belongs to none. The net behind is here `ConvStages`.
+This is the frequency-aware decomposition of F3-Net (Qian, Yin, Sheng, Chen and Shao, "Thinking in Frequency: Face
+Forgery Detection by Mining Frequency-aware Clues", ECCV 2020). The bands hold the lowest sixteenth of all frequencies,
+the next sixteenth and the rest. Each frequency belongs to exactly one band; in known implementations neighbours share a
+diagonal, or the mean belongs to none. The net behind the bands is `ConvStages`.
 """
 
 from collections.abc import Sequence
@@ -14,27 +14,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fakedetect_jax.models.conv_stages import ConvStages
-from fakedetect_jax.models.frequency.cosine import dct_matrix
-from fakedetect_jax.models.temporal.options import DTYPES, check_known
+from fakedetect_jax.models.conv_stages import ConvStages, check_stages
+from fakedetect_jax.models.frequency.transforms import dct_matrix
+from fakedetect_jax.models.options import check_dtype
 
-# Upper ends of the first two bands, as row / rows + column / columns of the transform.
+# Upper ends of the first two bands: row / rows + column / columns of the transform.
 BORDERS = (1 / 2.82, 1 / 2)
 BANDS = 4
 
 
-def bands(height: int, width: int) -> np.ndarray:
-    """[4, height, width]: one where a frequency is in the low, middle or high band; the fourth holds all."""
-    # Not divided, so that a frequency on the border is on it exactly.
+def bands(height: int, width: int) -> Float[np.ndarray, "4 {height} {width}"]:
+    """Return one where a frequency is in the low, middle or high band; the fourth band holds all."""
+    # Whole numbers, so that a frequency on the border is on it exactly.
     place = np.arange(height)[:, None] * width + np.arange(width)[None] * height
     low, middle = (place <= border * height * width for border in BORDERS)
     return np.stack([low, middle & ~low, ~middle, np.ones_like(low)]).astype(np.float32)
 
 
 class BandSplit(nn.Module):
-    """Frames to their four band-passed versions; a mask is its band plus a learnable part between -1 and 1.
+    """Frames to their four band-passed versions.
 
-    The size of the frames given to `init` fixes that of the masks. Weight decay pulls a mask towards its band.
+    A mask is its band plus a learnable part between -1 and 1, which weight decay pulls to zero. The size of the frames
+    given to `init` fixes the size of the masks.
     """
 
     @nn.compact
@@ -44,7 +45,6 @@ class BandSplit(nn.Module):
         learnt = self.param("mask", nn.initializers.normal(0.1), (BANDS, h, w))
         masks = bands(h, w) + 2 * jax.nn.sigmoid(learnt) - 1
         rows, columns = dct_matrix(h), dct_matrix(w)
-        # Default precision on TPU and GPU would round the picture to 8-11 bits and drown the faint residuals.
         spectrum = jnp.einsum("fh,nhwc->nfwc", rows, x.astype(jnp.float32), precision="highest")
         spectrum = jnp.einsum("gw,nfwc->nfgc", columns, spectrum, precision="highest")
         passed = spectrum[:, :, :, None] * jnp.moveaxis(masks, 0, -1)[None, ..., None]
@@ -67,14 +67,14 @@ class BandDCTBranch(nn.Module):
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        ConvStages(self.widths, parent=None)  # raises here rather than at init when an option is wrong
-        check_known("dct_bands", "dtype", self.dtype, DTYPES)
+        check_stages("dct_bands", self.widths)
+        check_dtype("dct_bands", dtype=self.dtype)
         super().__post_init__()
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w c"], *, train: bool = False
-    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return features [n, widths[-1]] in float32 and the map of each stage in the compute dtype."""
         x = BandSplit(name="bands")(images)
         return ConvStages(self.widths, self.depth, dtype=self.dtype, name="stages")(x)

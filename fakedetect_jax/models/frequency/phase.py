@@ -1,8 +1,8 @@
 """Phase branch: the frame beside what is left of it when all frequencies are equally strong.
 
-SPSL (Liu, Li, Zhou, Chen, He, Xue, Zhang and Yu, "Spatial-Phase Shallow Learning: Rethinking Face Forgery Detection in
-Frequency Domain", CVPR 2021): up-sampling leaves copies of the spectrum, which show in the phase, and the phase-only
-picture is a fourth channel of a shallow net. The net is here `ConvStages`.
+After SPSL (Liu, Li, Zhou, Chen, He, Xue, Zhang and Yu, "Spatial-Phase Shallow Learning: Rethinking Face Forgery
+Detection in Frequency Domain", CVPR 2021). Up-sampling leaves copies of the spectrum, which show in the phase. The
+phase-only picture is a fourth channel of a shallow net, which is `ConvStages` here.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from fakedetect_jax.models.conv_stages import ConvStages
-from fakedetect_jax.models.frequency.spectral_filter import irfft2, rfft2
-from fakedetect_jax.models.temporal.options import DTYPES, check_known
+from fakedetect_jax.models.conv_stages import ConvStages, check_stages
+from fakedetect_jax.models.frequency.transforms import irfft2, rfft2
+from fakedetect_jax.models.options import check_dtype
 
-# Rounding to 8 bits alone gives every frequency of a normalised picture an amplitude of about 3e-3: an amplitude below
-# this one has no phase, and goes to zero.
+# A lower amplitude has no phase and goes to zero. Rounding to 8 bits alone gives every frequency of a normalised
+# picture an amplitude of about 3e-3.
 _FLOOR = 1e-4
 
 
 def phase_only(images: Float[Array, "n h w c"]) -> Float[Array, "n h w 1"]:
-    """The mean of the channels with the amplitudes of all frequencies set to one, in float32.
+    """Return the mean of the channels with the amplitudes of all frequencies set to one, in float32.
 
-    As the inverse transform of exp(i phase), times sqrt(h w): its mean square is one.
+    It is the inverse transform of exp(i phase), times sqrt(h w), so its mean square is one.
     """
     grey = images.astype(jnp.float32).mean(axis=-1, keepdims=True)
     spectrum = rfft2(grey)
@@ -35,7 +35,7 @@ def phase_only(images: Float[Array, "n h w c"]) -> Float[Array, "n h w 1"]:
 class PhaseBranch(nn.Module):
     """The frame and its phase-only picture, then a conv net (`ConvStages`).
 
-    The phase is that of the normalised picture's mean colour; a brighter or more contrasty picture has the same.
+    The phase is taken of the mean of the colours. Brightness and contrast do not change it.
 
     Attributes:
         widths: channels of each stage; stage i has stride 2^(i+1).
@@ -48,14 +48,14 @@ class PhaseBranch(nn.Module):
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        ConvStages(self.widths, parent=None)  # raises here rather than at init when an option is wrong
-        check_known("phase", "dtype", self.dtype, DTYPES)
+        check_stages("phase", self.widths)
+        check_dtype("phase", dtype=self.dtype)
         super().__post_init__()
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w c"], *, train: bool = False
-    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return features [n, widths[-1]] in float32 and the map of each stage in the compute dtype."""
         x = jnp.concatenate([images, phase_only(images)], axis=-1)
         return ConvStages(self.widths, self.depth, dtype=self.dtype, name="stages")(x)

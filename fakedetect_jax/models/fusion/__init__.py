@@ -1,8 +1,12 @@
-"""Ways to join what several branches found in an image.
+"""Fusions join the features that several branches found in an image.
 
-Every fusion is called as `fusion(features, maps, *, train=False)`, where `features` has one [n, d_i] a branch and
-`maps` one list a branch of its stages' maps [n, h_s, w_s, c_s], from fine to coarse, empty for a branch without; and
-returns [n, d] in float32. One that needs maps or several branches says so.
+Every fusion is called as `fusion(features, maps, *, train=False)`:
+
+- `features` has one array [n, d_i] for each branch.
+- `maps` has one list for each branch: the maps [n, h_s, w_s, c_s] of its stages from fine to coarse, empty for a branch
+  without maps.
+
+It returns [n, d] in float32. A fusion that needs maps or several branches refuses a call without them.
 """
 
 import flax.linen as nn

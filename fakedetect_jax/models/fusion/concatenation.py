@@ -6,29 +6,29 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fakedetect_jax.models.temporal.options import DTYPES, check_known
+from fakedetect_jax.models.options import check_dtype
 
 
 class Concatenation(nn.Module):
-    """Puts the branches' features side by side; it has no parameters.
+    """The features of the branches side by side, without parameters.
 
     Attributes:
-        dtype: taken for likeness with the other fusions; the result is always float32.
+        dtype: accepted like in the other fusions; the result is always float32.
     """
 
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        check_known("concat", "dtype", self.dtype, DTYPES)
+        check_dtype("concat", dtype=self.dtype)
         super().__post_init__()
 
     @nn.compact
     def __call__(
         self,
-        features: Sequence[Float[Array, "n d_i"]],
+        features: Sequence[Float[Array, "n _"]],
         maps: Sequence[Sequence[Array]] = (),
         *,
         train: bool = False,
     ) -> Float[Array, "n d"]:
-        """Return the features of all branches in float32. `maps` are not used."""
+        """Return the features of all branches in float32; maps are ignored."""
         return jnp.concatenate([vector.astype(jnp.float32) for vector in features], axis=-1)

@@ -1,8 +1,9 @@
-"""Places of the picture ask the spectrum: attention from the map of one branch to that of another.
+"""Attention from the map of one branch to the map of another: places of the picture query the spectrum.
 
 As in the cross-modality fusion of M2TR (Wang, Wu, Ouyang, Han, Chen, Jiang and Li, "M2TR: Multi-modal Multi-scale
-Transformers for Deepfake Detection", ICMR 2022), queries are of the colour branch, keys and values of the frequency
-branch, and what is found is added to the former. Here several heads, and positions, as maps may differ in size.
+Transformers for Deepfake Detection", ICMR 2022), queries come from the colour branch, keys and values from the
+frequency branch, and the result is added to the queried tokens. Here the attention has several heads, and positions,
+because the maps may differ in size.
 """
 
 from collections.abc import Sequence
@@ -15,15 +16,15 @@ from jaxtyping import Array, Float
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.attention import attend
 from fakedetect_jax.models.fusion.stages import beside, check_branches, check_stage, stage_map
-from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive
+from fakedetect_jax.models.options import check_dtype, check_positive
 
 _FINEST_PERIOD = 1 / 32
 
 
-def place_codes(height: int, width: int, dim: int) -> np.ndarray:
-    """[height * width, dim]: sines and cosines of the cells' centres, row first, dim / 4 frequencies each.
+def place_codes(height: int, width: int, dim: int) -> Float[np.ndarray, "{height}*{width} {dim}"]:
+    """Return sines and cosines of the centres of the cells, rows first, at dim / 4 frequencies each.
 
-    Periods go from the whole picture to a 32nd of it, so that maps of different sizes agree on where a place is.
+    Periods range from the whole picture to a 32nd of it, so maps of different sizes agree on where a place is.
     """
     period = _FINEST_PERIOD ** np.linspace(0, 1, dim // 4)
     codes = []
@@ -36,15 +37,14 @@ def place_codes(height: int, width: int, dim: int) -> np.ndarray:
 
 
 class CrossAttentionFusion(nn.Module):
-    """Tokens of the first branch's map query those of the second's; the mean of their sums is the result.
+    """Tokens of the first branch's map attend to those of the second's; the mean of their sums is the result.
 
-    The pooled features of these two branches are not used; those of further branches go beside the result.
+    The pooled features of these two branches are ignored. Those of further branches go beside the result.
 
     Attributes:
         dim: width of the tokens, a multiple of 4 and of `heads`.
-        heads: heads of the attention.
-        stage: which maps are read: a whole number for both branches or one for each, 0 for the finest, -1 for the
-            coarsest.
+        heads: attention heads.
+        stage: number of the map, one for both branches or one for each; 0 is the finest, -1 the coarsest.
         dtype: compute dtype, 'float32' or 'bfloat16'. The result is float32.
     """
 
@@ -65,7 +65,7 @@ class CrossAttentionFusion(nn.Module):
             )
         for stage in self._stages():
             check_stage("cross_attention", "stage", stage)
-        check_known("cross_attention", "dtype", self.dtype, DTYPES)
+        check_dtype("cross_attention", dtype=self.dtype)
         super().__post_init__()
 
     def _stages(self) -> tuple[int, int]:
@@ -75,14 +75,15 @@ class CrossAttentionFusion(nn.Module):
     @nn.compact
     def __call__(
         self,
-        features: Sequence[Float[Array, "n d_i"]],
-        maps: Sequence[Sequence[Float[Array, "n h_s w_s c_s"]]] = (),
+        features: Sequence[Float[Array, "n _"]],
+        maps: Sequence[Sequence[Float[Array, "n _ _ _"]]] = (),
         *,
         train: bool = False,
     ) -> Float[Array, "n d"]:
         """Return [n, dim + widths of the third and further branches] in float32.
 
-        ValueError for a single branch, and if the first two do not have the maps.
+        Raises:
+            FakedetectError: there is a single branch, or one of the first two lacks the map.
         """
         check_branches("cross_attention", len(features))
         tokens = []

@@ -1,8 +1,8 @@
-"""Features of several branches added up, each as much as an image calls for.
+"""A sum of the branches' features, each weighted by a gate that sees the image.
 
 After the gated multimodal unit (Arevalo, Solorio, Montes-y-Gómez and González, "Gated Multimodal Units for Information
-Fusion", ICLR workshops 2017), whose gates, too, see all branches. Here a branch has one gate, so that gates can be
-read: how much did each branch count for this image?
+Fusion", ICLR workshops 2017), whose gates also see all branches. Here a branch has a single gate, which tells how much
+the branch counted for an image.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,18 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fakedetect_jax.models.fusion.stages import check_branches
-from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive
+from fakedetect_jax.models.options import check_dtype, check_known, check_positive
 
 GATES = ("softmax", "sigmoid")
 
 
 class GatedFusion(nn.Module):
-    """Each branch's features, projected to `dim` and normed, times the branch's gate, in sum.
+    """The sum over branches of their features, projected to `dim` and normed, times their gates.
 
     Attributes:
         dim: width of the projections and of the result.
-        gate: 'softmax', gates that add up to one, so that branches compete; or 'sigmoid', each from 0 to 1.
+        gate: 'softmax', so that gates add up to one and branches compete; or 'sigmoid', so that each gate is between
+            0 and 1.
         dtype: compute dtype of the projections, 'float32' or 'bfloat16'. Gates and result are float32.
     """
 
@@ -34,19 +35,23 @@ class GatedFusion(nn.Module):
 
     def __post_init__(self) -> None:
         check_positive("gated", dim=self.dim)
-        check_known("gated", "gate", self.gate, GATES)
-        check_known("gated", "dtype", self.dtype, DTYPES)
+        check_known("gated", GATES, gate=self.gate)
+        check_dtype("gated", dtype=self.dtype)
         super().__post_init__()
 
     @nn.compact
     def __call__(
         self,
-        features: Sequence[Float[Array, "n d_i"]],
+        features: Sequence[Float[Array, "n _"]],
         maps: Sequence[Sequence[Array]] = (),
         *,
         train: bool = False,
-    ) -> Float[Array, "n dim"]:
-        """Return the gated sum in float32; ValueError for a single branch. `maps` are not used."""
+    ) -> Float[Array, "n {self.dim}"]:
+        """Return the gated sum in float32; maps are ignored.
+
+        Raises:
+            FakedetectError: there is a single branch.
+        """
         check_branches("gated", len(features))
         projected = []
         for index, vector in enumerate(features):

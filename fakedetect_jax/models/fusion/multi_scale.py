@@ -1,8 +1,8 @@
-"""Maps of all stages of all branches in one pyramid, of which the scales that matter are pooled.
+"""One pyramid of the maps of all stages of all branches, pooled over the scales that matter.
 
-The way down from coarse to fine is a feature pyramid's (Lin, Dollár, Girshick, He, Hariharan and Belongie, "Feature
-Pyramid Networks for Object Detection", CVPR 2017); the weights of the scales come from attention as in Yang et al.,
-"Hierarchical Attention Networks for Document Classification", NAACL 2016: one learned query.
+The way from coarse to fine is that of a feature pyramid (Lin, Dollár, Girshick, He, Hariharan and Belongie, "Feature
+Pyramid Networks for Object Detection", CVPR 2017). The weights of the scales come from attention with one learned
+query, as in Yang et al., "Hierarchical Attention Networks for Document Classification", NAACL 2016.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.fusion.stages import beside, check_stage, stage_map
-from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive
+from fakedetect_jax.models.options import check_dtype, check_positive
 
 
 class MultiScaleFusion(nn.Module):
-    """Projected maps added up from coarse to fine, each level convolved and pooled, and a mean over levels.
+    """Projected maps added up from coarse to fine, each level convolved and pooled, then a weighted mean over levels.
 
-    Maps of one size, of whichever branch, share a level. The pooled features of branches with maps are not used; those
-    of branches without any go beside the result.
+    Maps of the same size share a level, whatever their branch. The pooled features of branches with maps are ignored;
+    those of branches without maps go beside the result.
 
     Attributes:
         dim: channels of the pyramid and width of the result.
-        stages: which maps of each branch are read, 0 for its finest, -1 for its coarsest; None for all.
+        stages: numbers of the maps to read of each branch, 0 for its finest, -1 for its coarsest; None for all.
         dtype: compute dtype, 'float32' or 'bfloat16'. The result is float32.
     """
 
@@ -37,22 +37,26 @@ class MultiScaleFusion(nn.Module):
         check_positive("multi_scale", dim=self.dim)
         if self.stages is not None and not self.stages:
             raise FakedetectError(
-                f"multi_scale stages={self.stages!r} must be None, for all, or name one at least"
+                f"multi_scale stages={self.stages!r} must be None, for all, or name at least one"
             )
         for stage in self.stages or ():
             check_stage("multi_scale", "stages", stage)
-        check_known("multi_scale", "dtype", self.dtype, DTYPES)
+        check_dtype("multi_scale", dtype=self.dtype)
         super().__post_init__()
 
     @nn.compact
     def __call__(
         self,
-        features: Sequence[Float[Array, "n d_i"]],
-        maps: Sequence[Sequence[Float[Array, "n h_s w_s c_s"]]] = (),
+        features: Sequence[Float[Array, "n _"]],
+        maps: Sequence[Sequence[Float[Array, "n _ _ _"]]] = (),
         *,
         train: bool = False,
     ) -> Float[Array, "n d"]:
-        """Return [n, dim + widths of the branches without maps] in float32; ValueError if none has the maps."""
+        """Return [n, dim + widths of the branches without maps] in float32.
+
+        Raises:
+            FakedetectError: no branch has maps, or one lacks a map that `stages` names.
+        """
         levels: dict[tuple[int, int], Array] = {}
         for branch, own in enumerate(maps):
             for stage, chosen in self._chosen(own, branch).items():
@@ -78,7 +82,7 @@ class MultiScaleFusion(nn.Module):
         return beside(joined, without)
 
     def _chosen(self, maps: Sequence[Array], branch: int) -> dict[int, Array]:
-        """The maps to read by their number from the fine end."""
+        """Return the maps to read by their number from the finest."""
         if self.stages is None or not maps:
             return dict(enumerate(maps))
         chosen = {stage % len(maps): stage_map("multi_scale", maps, stage, branch) for stage in self.stages}

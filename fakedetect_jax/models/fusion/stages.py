@@ -1,4 +1,4 @@
-"""Which maps a fusion reads, and what it says when they are not there."""
+"""The branches and maps that a fusion reads, and the errors when they are missing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from fakedetect_jax.errors import FakedetectError
 
 
 def check_branches(owner: str, branches: int) -> None:
-    """ValueError unless there are two branches or more."""
+    """Raise unless there are two branches or more."""
     if branches < 2:
         raise FakedetectError(
             f"fusion {owner!r} joins two branches or more, got {branches}: take fusion 'concat'"
@@ -18,7 +18,7 @@ def check_branches(owner: str, branches: int) -> None:
 
 
 def check_stage(owner: str, field: str, value: Any) -> None:
-    """ValueError unless `value` is a whole number."""
+    """Raise unless `value` is a whole number."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise FakedetectError(
             f"{owner} {field}={value!r} must be a whole number: 0 is the finest map, -1 the coarsest"
@@ -26,17 +26,17 @@ def check_stage(owner: str, field: str, value: Any) -> None:
 
 
 def stage_map(
-    owner: str, maps: Sequence[Float[Array, "n h_s w_s c_s"]], stage: int, branch: int
+    owner: str, maps: Sequence[Float[Array, "n _ _ _"]], stage: int, branch: int
 ) -> Float[Array, "n h w c"]:
-    """The map of a stage; ValueError if the branch has no such map."""
+    """Return the map of a stage; raise if the branch has no such map."""
     if not -len(maps) <= stage < len(maps):
         raise FakedetectError(
-            f"fusion {owner!r} is to read stage {stage} of branch {branch}, which has {len(maps)} maps: "
-            f"stages go from 0, the finest, or up to -1, the coarsest"
+            f"fusion {owner!r} cannot read stage {stage} of branch {branch}, which has {len(maps)} maps: "
+            f"stages count from 0, the finest, or back from -1, the coarsest"
         )
     return maps[stage]
 
 
-def beside(joined: Float[Array, "n d"], features: Sequence[Float[Array, "n d_i"]]) -> Float[Array, "n d_all"]:
-    """The joined features and those of branches that have no part in them, in float32."""
+def beside(joined: Float[Array, "n d"], features: Sequence[Float[Array, "n _"]]) -> Float[Array, "n d_all"]:
+    """Return the joined features beside those of the other branches, in float32."""
     return jnp.concatenate([vector.astype(jnp.float32) for vector in (joined, *features)], axis=-1)

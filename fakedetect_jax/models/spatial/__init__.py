@@ -1,4 +1,4 @@
-"""Backbones on single images: normalised images to pooled features and the maps of every stage."""
+"""Backbones: normalised images [n, h, w, 3] to pooled features [n, d] and maps of every stage, from fine to coarse."""
 
 import flax.linen as nn
 
@@ -8,7 +8,7 @@ from fakedetect_jax.models.spatial.efficientnet import EfficientNet
 from fakedetect_jax.models.spatial.resnet import ResNet
 from fakedetect_jax.models.spatial.xception import Xception
 
-# name: class; all but Xception come in variants (option `variant`)
+# name: the backbone; all but Xception come in variants (option `variant`)
 SPATIAL: dict[str, type[nn.Module]] = {
     "convnext": ConvNeXt,
     "convnext_v2": ConvNeXtV2,

@@ -1,7 +1,7 @@
-"""ConvNeXt (Liu et al., "A ConvNet for the 2020s", CVPR 2022): an image to features and maps.
+"""ConvNeXt (Liu et al., "A ConvNet for the 2020s", CVPR 2022).
 
-Layers and widths of tiny to xlarge are the paper's; atto to nano are the small ones that timm made known.
-Inputs are normalised images; what normalisation is up to the caller.
+Layers and widths of tiny to xlarge are the paper's; atto to nano are the small variants of timm. Inputs are normalised
+images; the caller chooses the normalisation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.models.spatial.conv_norm import DTYPES, check_known
+from fakedetect_jax.models.layers import DropPath, drop_path_rates, truncated_normal
+from fakedetect_jax.models.options import check_dtype, check_known, check_rate
 from fakedetect_jax.models.spatial.depthwise import depthwise_conv
 
 # name: (blocks per stage, channels per stage)
@@ -31,14 +32,12 @@ VARIANTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 KERNEL_SIZE = 7
 EPSILON = 1e-6
 
-truncated_normal = nn.initializers.truncated_normal(0.02)
-
 
 def gelu(kind: str) -> Callable[[Array], Array]:
-    """GELU by name: 'erf' is the exact form that published weights were trained with.
+    """Return GELU by name.
 
-    'tanh' is its approximation (off by at most 5e-4), cheaper on every platform: take it when training from
-    scratch.
+    'erf' is the exact form that published weights were trained with. 'tanh' approximates it (off by at most 5e-4) and
+    is cheaper on every platform: take it when training from scratch.
     """
     if kind not in ("erf", "tanh"):
         raise FakedetectError(f"gelu={kind!r} is not known; use 'erf' (published weights) or 'tanh' (faster)")
@@ -49,6 +48,12 @@ class PatchConv(nn.Module):
     """Convolution whose stride is its kernel size, as one matmul over patches.
 
     Rows and columns at the bottom and right that do not fill a patch are dropped.
+
+    Attributes:
+        features: output channels.
+        patch: side of the patches in pixels.
+        dtype: compute dtype.
+        precision: of the matmul, as in `jax.lax.Precision`.
     """
 
     features: int
@@ -64,7 +69,7 @@ class PatchConv(nn.Module):
         kernel = self.param("kernel", truncated_normal, (p, p, c, self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = (jnp.asarray(v, self.dtype) for v in (x, kernel, bias))
-        # Indexing with slices would become a gather when the batch size is symbolic.
+        # Indexing would become a gather when the batch size is symbolic.
         for axis, size in ((1, h), (2, w)):
             x = lax.slice_in_dim(x, 0, size // p * p, axis=axis)
         x = x.reshape((n, h // p, p, w // p, p, c))
@@ -72,26 +77,11 @@ class PatchConv(nn.Module):
         return x + bias[None, None, None]
 
 
-class DropPath(nn.Module):
-    """Stochastic depth (Huang et al., ECCV 2016): drop a residual per example, scale up the kept ones."""
-
-    rate: float
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "n *rest"], *, train: bool) -> Float[Array, "n *rest"]:
-        """Draw from the rng stream 'dropout'; flax folds the module's path in: each block has its own key."""
-        if not train or self.rate == 0:
-            return x
-        keep = 1 - self.rate
-        mask = jax.random.bernoulli(self.make_rng("dropout"), keep, (x.shape[0],) + (1,) * (x.ndim - 1))
-        return jnp.where(mask, x / keep, 0).astype(x.dtype)
-
-
 class Block(nn.Module):
-    """Depthwise 7x7, norm, and a four times wider pointwise MLP, added to the input.
+    """Depthwise 7x7 convolution, norm and a four times wider pointwise MLP, added to the input.
 
-    The input and the sum are float32 whatever the compute dtype: bfloat16 has 8 bits, and a sum in it forgets residuals
-    below 1/256 of it, which all are as long as the layer scale is what it starts at.
+    The input and the sum are float32, whatever the compute dtype. A sum in bfloat16, which has 8 bits, forgets
+    residuals below 1/256 of it, and at its initial value the layer scale makes all residuals that small.
     """
 
     drop_path: float = 0.0
@@ -115,7 +105,7 @@ class Block(nn.Module):
 
 
 def biased_depthwise(block: nn.Module, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """The 7x7 depthwise convolution of a block, with the parameters `depthwise_kernel` and `depthwise_bias`."""
+    """Apply the 7x7 convolution of a block, with its parameters `depthwise_kernel` and `depthwise_bias`."""
     c = x.shape[-1]
     kernel = block.param("depthwise_kernel", truncated_normal, (KERNEL_SIZE, KERNEL_SIZE, c))
     bias = block.param("depthwise_bias", nn.initializers.zeros, (c,))
@@ -123,7 +113,7 @@ def biased_depthwise(block: nn.Module, x: Float[Array, "n h w c"]) -> Float[Arra
 
 
 class ConvNeXt(nn.Module):
-    """The feature extractor: images to pooled, normed features and the maps of the four stages.
+    """Images to pooled, normed features and the maps of the four stages.
 
     Attributes:
         variant: a name in `VARIANTS`; leave it None when `depths` and `dims` are given.
@@ -146,19 +136,18 @@ class ConvNeXt(nn.Module):
     def __post_init__(self) -> None:
         self.stages()
         gelu(self.gelu)
-        if not 0 <= self.drop_path < 1:
-            raise FakedetectError(f"drop_path={self.drop_path!r} must be in [0, 1)")
-        check_known("dtype", self.dtype, DTYPES)
+        check_rate("ConvNeXt", drop_path=self.drop_path)
+        check_dtype("ConvNeXt", dtype=self.dtype)
         super().__post_init__()
 
     def stages(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Blocks and channels of each stage; ValueError for an unknown variant or a contradiction."""
+        """Return blocks and channels of each stage; raise for an unknown variant or a contradiction."""
         return chosen_stages("ConvNeXt", VARIANTS, self.variant, self.depths, self.dims)
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"], *, train: bool = False
-    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return float32 features [n, dims[-1]] and the maps at strides 4, 8, 16, 32 in the compute dtype."""
         depths, dims = self.stages()
 
@@ -168,24 +157,6 @@ class ConvNeXt(nn.Module):
         return run_stages(images, depths, dims, self.drop_path, block, dtype=self.dtype, train=train)
 
 
-class ConvNeXtClassifier(nn.Module):
-    """ConvNeXt with a linear head, laid out as the published ImageNet classifiers.
-
-    Attributes:
-        num_classes: number of logits.
-        backbone: the ConvNeXt.
-    """
-
-    num_classes: int
-    backbone: ConvNeXt
-
-    @nn.compact
-    def __call__(self, images: Float[Array, "n h w 3"], *, train: bool = False) -> Float[Array, "n classes"]:
-        """Return float32 logits."""
-        features, _ = self.backbone(images, train=train)
-        return nn.Dense(self.num_classes, kernel_init=truncated_normal, name="head")(features)
-
-
 def chosen_stages(
     model: str,
     variants: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]],
@@ -193,14 +164,11 @@ def chosen_stages(
     depths: Sequence[int] | None,
     dims: Sequence[int] | None,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Blocks and channels of each stage, from a variant's name or as given; ValueError for neither or both."""
+    """Return blocks and channels of each stage, those of a variant or the given ones; raise for neither or both."""
     if variant is not None and (depths is not None or dims is not None):
         raise FakedetectError(f"give variant={variant!r} or depths and dims, not both")
     if variant is not None:
-        if variant not in variants:
-            raise FakedetectError(
-                f"{model} variant={variant!r} is not known; use one of {', '.join(variants)}"
-            )
+        check_known(model, variants, variant=variant)
         return variants[variant]
     if not depths or not dims or len(depths) != len(dims):
         raise FakedetectError(
@@ -218,21 +186,33 @@ def run_stages(
     *,
     dtype: str,
     train: bool,
-) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
-    """Stem, stages and pooling of ConvNeXt, as submodules of the module whose compact method calls this.
+) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
+    """Apply stem, stages and pooling of ConvNeXt, as submodules of the module whose compact method calls this.
 
-    `block(rate, name)` makes a block with its drop-path rate; the rates rise linearly from 0 to `drop_path`.
+    Args:
+        images: normalised images.
+        depths, dims: blocks and channels of each stage.
+        drop_path: rate of the last block; rates rise linearly from 0 at the first.
+        block: makes a block from its drop-path rate and its name.
+        dtype: compute dtype.
+        train: whether to drop residuals.
+
+    Returns:
+        Features in float32, and the maps of the stages in the compute dtype.
+
+    Raises:
+        FakedetectError: the images are too small.
     """
     smallest = 4 * 2 ** (len(dims) - 1)
     if min(images.shape[1:3]) < smallest:
         raise FakedetectError(
             f"ConvNeXt needs images of at least {smallest} px a side, got {images.shape[1:3]}"
         )
-    rates = iter(_rising(drop_path, sum(depths)))
+    rates = iter(drop_path_rates(drop_path, sum(depths)))
     x, maps = images, []
     for stage, (depth, dim) in enumerate(zip(depths, dims, strict=True)):
         if stage == 0:
-            # In float32: bfloat16 would round pixels by up to half a grey level, and this is 0.3 % of the operations.
+            # In float32: bfloat16 would round pixels by up to half a grey level. It is 0.3 % of the operations.
             x = PatchConv(dim, 4, precision="high", name="stem")(x)
             x = nn.LayerNorm(epsilon=EPSILON, name="stem_norm")(x)
         else:
@@ -243,7 +223,3 @@ def run_stages(
         maps.append(x.astype(dtype))
     pooled = x.mean(axis=(1, 2), dtype=jnp.float32)
     return nn.LayerNorm(epsilon=EPSILON, name="norm")(pooled), maps
-
-
-def _rising(last: float, count: int) -> list[float]:
-    return [last * index / max(count - 1, 1) for index in range(count)]

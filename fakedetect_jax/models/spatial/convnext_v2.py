@@ -1,6 +1,6 @@
 """ConvNeXt V2 (Woo et al., "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders", CVPR 2023).
 
-ConvNeXt whose blocks have a global response norm after the activation and no layer scale.
+It is ConvNeXt whose blocks have a global response norm after the activation and no layer scale.
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,14 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.models.spatial.conv_norm import DTYPES, check_known
+from fakedetect_jax.models.layers import DropPath, truncated_normal
+from fakedetect_jax.models.options import check_dtype, check_rate
 from fakedetect_jax.models.spatial.convnext import (
     EPSILON,
-    DropPath,
     biased_depthwise,
     chosen_stages,
     gelu,
     run_stages,
-    truncated_normal,
 )
 
 # name: (blocks per stage, channels per stage)
@@ -41,12 +39,12 @@ class GlobalResponseNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """Return x plus its scaled form; the identity at first, when scale and bias are zero."""
+        """Return x plus its scaled form, which is x itself at first, when scale and bias are zero."""
         c = x.shape[-1]
         scale = self.param("scale", nn.initializers.zeros, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
         squares = jnp.square(x.astype(jnp.float32)).sum(axis=(1, 2))
-        # The root of zero has no gradient: an image without any response would spoil the whole batch's.
+        # The root of zero has no gradient: one image without response would spoil that of the whole batch.
         response = jnp.sqrt(jnp.maximum(squares, 1e-12))
         gain = 1 + scale[None] * response / (response.mean(axis=-1, keepdims=True) + EPSILON)
         return x * gain.astype(self.dtype)[:, None, None] + bias.astype(self.dtype)[None, None, None]
@@ -72,7 +70,7 @@ class BlockV2(nn.Module):
 
 
 class ConvNeXtV2(nn.Module):
-    """The feature extractor: images to pooled, normed features and the maps of the four stages.
+    """Images to pooled, normed features and the maps of the four stages.
 
     Attributes:
         variant: a name in `VARIANTS`; leave it None when `depths` and `dims` are given.
@@ -92,19 +90,18 @@ class ConvNeXtV2(nn.Module):
     def __post_init__(self) -> None:
         self.stages()
         gelu(self.gelu)
-        if not 0 <= self.drop_path < 1:
-            raise FakedetectError(f"drop_path={self.drop_path!r} must be in [0, 1)")
-        check_known("dtype", self.dtype, DTYPES)
+        check_rate("ConvNeXt V2", drop_path=self.drop_path)
+        check_dtype("ConvNeXt V2", dtype=self.dtype)
         super().__post_init__()
 
     def stages(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Blocks and channels of each stage; ValueError for an unknown variant or a contradiction."""
+        """Return blocks and channels of each stage; raise for an unknown variant or a contradiction."""
         return chosen_stages("ConvNeXt V2", VARIANTS, self.variant, self.depths, self.dims)
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"], *, train: bool = False
-    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return float32 features [n, dims[-1]] and the maps at strides 4, 8, 16, 32 in the compute dtype."""
         depths, dims = self.stages()
 

@@ -1,24 +1,28 @@
 """Depthwise convolution (one kernel per channel) in the form that each platform runs fastest.
 
-On GPU and TPU it is `lax.conv_general_dilated`. On CPU XLA's grouped convolution is many times slower than
-the memory allows (its weight gradient most of all), so there the forward pass and the input gradient are
-shifted multiply-adds, one per kernel tap, that XLA fuses into one loop, and the weight gradient is a scan over
-rows. `benchmarks/depthwise.py` prints the ratio for ConvNeXt's 7x7.
+On GPUs and TPUs it is `lax.conv_general_dilated`. On CPUs XLA's grouped convolution is many times slower than the
+memory allows, its weight gradient most of all. There the forward pass and the input gradient are shifted multiply-adds,
+one per kernel tap, which XLA fuses into one loop, and the weight gradient is a scan over rows.
+`benchmarks/depthwise.py` prints the ratio for ConvNeXt's 7x7.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-# Columns of the weight gradient that are unrolled into one fused loop: wider is no faster and compiles
-# longer.
+from fakedetect_jax.models.layers import Padding
+
+# Columns of the weight gradient that are unrolled into one fused loop. More are no faster and compile longer.
 _COLUMNS = 16
 
-# Zeros (before, after) along height and width.
-Padding = tuple[tuple[int, int], tuple[int, int]]
+
+def depthwise_normal(size: int) -> Callable[..., Array]:
+    """Return the initialiser of depthwise kernels of side `size`, `he_fan_out` for a single channel."""
+    return jax.nn.initializers.normal((2 / size**2) ** 0.5)
 
 
 def depthwise_conv(
@@ -27,11 +31,19 @@ def depthwise_conv(
     stride: int = 1,
     padding: Padding | None = None,
 ) -> Float[Array, "n h_s w_s c"]:
-    """Convolve each channel with its own kernel; `padding` is k // 2 zeros on every side unless given.
+    """Convolve each channel with its own kernel.
 
-    Sums are taken in float32 (or wider) and returned in the dtype of `x`. Reverse-mode differentiable only.
-    Every axis but the spatial ones may be sharded: the only collective is the sum of the weight gradient over
-    the batch. Padding must be smaller than the kernel.
+    The convolution is differentiable in reverse mode only. Batch and channels may be sharded: the only collective is
+    the sum of the weight gradient over the batch.
+
+    Args:
+        x: maps in any float dtype.
+        kernel: one k x k kernel for each channel.
+        stride: step of the kernel.
+        padding: zeros (before, after) along height and width, fewer than k; None for k // 2 on every side.
+
+    Returns:
+        Sums taken in float32 (or wider), in the dtype of `x`.
     """
     return _jitted(x, kernel, stride, padding)
 
@@ -64,8 +76,8 @@ def _backward(
 
 
 _depthwise_conv.defvjp(_forward, _backward)
-# The blocks of a stage are alike and are traced once: Python's way through every tap is most of what a model costs
-# before it is compiled.
+# With jit, the like blocks of a stage are traced once. Python's loop over the taps is most of the time before a model
+# is compiled.
 _jitted = jax.jit(_depthwise_conv, static_argnums=(2, 3))
 
 
@@ -75,7 +87,7 @@ def native_conv(
     stride: int = 1,
     padding: Padding | None = None,
 ) -> Float[Array, "n h_s w_s c"]:
-    """The same convolution as XLA's own grouped convolution."""
+    """Convolve as `depthwise_conv`, by XLA's own grouped convolution."""
     return lax.conv_general_dilated(
         x,
         kernel[:, :, None].astype(x.dtype),
@@ -98,7 +110,7 @@ def shifted_conv(
     stride: int = 1,
     padding: Padding | None = None,
 ) -> Float[Array, "n h_s w_s c"]:
-    """The same convolution as a sum of shifted copies of `x`, one per kernel tap."""
+    """Convolve as `depthwise_conv`, by a sum of shifted copies of `x`, one per kernel tap."""
     return _correlate(_pad(x, padding or _centred(kernel)), kernel, stride)
 
 
@@ -125,7 +137,7 @@ def _shifted_vjp(
 ) -> tuple[Array, Array]:
     padding = padding or _centred(kernel)
     k = kernel.shape[0]
-    # The transposed convolution: output gradients spread `stride` apart, correlated with the turned kernel.
+    # The transposed convolution: output gradients, spread `stride` apart, correlated with the flipped kernel.
     spread = [
         (k - 1 - before, size + before - ((outputs - 1) * stride + 1))
         for size, outputs, (before, _) in zip(x.shape[1:3], g.shape[1:3], padding, strict=True)
@@ -135,9 +147,9 @@ def _shifted_vjp(
 
 
 def _kernel_gradient(padded: Array, g: Array, k: int, stride: int) -> Array:
-    """Correlate input with output gradient: each output pixel adds its input window, times its gradient.
+    """Correlate input with output gradient: each output pixel adds its input window times its gradient.
 
-    The carry keeps the batch axis, so a batch that is sharded is summed over devices once, at the end.
+    The carry keeps the batch axis, so a sharded batch is summed over devices once, at the end.
     """
     n, h, w, c = g.shape
     accumulate = jnp.promote_types(padded.dtype, jnp.float32)
@@ -163,5 +175,5 @@ def _centred(kernel: Array) -> Padding:
 def _pad(x: Array, padding: Padding, interior: int = 0) -> Array:
     rows, columns = ((before, after, interior) for before, after in padding)
     padded = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), rows, columns, (0, 0, 0)))
-    # Without the barrier XLA fuses the padding into every tap, as a bounds check per tap and value.
+    # Without the barrier XLA fuses the padding into every tap, as one bounds check per tap and value.
     return lax.optimization_barrier(padded)

@@ -1,9 +1,8 @@
-"""EfficientNet (Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019):
-an image to features and maps.
+"""EfficientNet (Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019).
 
-Also EfficientNet-Lite0, the form for phones (TensorFlow, 2020): no squeeze-excite, ReLU6 for swish, and the ends
-of the net not scaled. Convolutions are padded as TensorFlow's 'same', on which the published weights rest: where
-a stride of 2 meets an even size, the single zero is at the bottom and right.
+EfficientNet-Lite0, the form for phones (TensorFlow, 2020), has no squeeze-excite, ReLU6 instead of swish, and does not
+scale the two ends of the net. Convolutions are padded like TensorFlow's 'same', which the published weights rely on:
+where a stride of 2 meets an even size, the single zero is at the bottom and right.
 """
 
 import math
@@ -15,9 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.models.spatial.conv_norm import DTYPES, ConvNorm, DepthwiseNorm, check_known
-from fakedetect_jax.models.spatial.convnext import DropPath
-from fakedetect_jax.models.spatial.depthwise import Padding
+from fakedetect_jax.models.layers import ConvNorm, DropPath, Padding
+from fakedetect_jax.models.options import check_dtype, check_known, check_positive, check_rate
+from fakedetect_jax.models.spatial.depthwise import depthwise_conv, depthwise_normal
 
 # name: (factor of the channels, factor of the blocks, whether it is the Lite form)
 VARIANTS: dict[str, tuple[float, float, bool]] = {
@@ -31,7 +30,7 @@ VARIANTS: dict[str, tuple[float, float, bool]] = {
     "b7": (2.0, 3.1, False),
     "lite0": (1.0, 1.0, True),
 }
-# Of each stage before scaling: blocks, kernel, stride, expansion, output channels.
+# Blocks, kernel, stride, expansion and output channels of each stage, before scaling.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -46,14 +45,38 @@ SQUEEZE = 4
 NORM = {"epsilon": 1e-3, "momentum": 0.99}
 
 
+class DepthwiseNorm(nn.Module):
+    """Depthwise convolution without bias, then batch norm; attributes as in `ConvNorm`."""
+
+    kernel: int = 3
+    stride: int = 1
+    padding: Padding | None = None
+    epsilon: float = 1e-5
+    momentum: float = 0.9
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"], *, train: bool = False) -> Float[Array, "n h_s w_s c"]:
+        """Return the normed map; training uses and tracks the statistics of the batch."""
+        kernel = self.param("kernel", depthwise_normal(self.kernel), (self.kernel, self.kernel, x.shape[-1]))
+        x = depthwise_conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
+        return nn.BatchNorm(
+            use_running_average=not train,
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            dtype=self.dtype,
+            name="norm",
+        )(x)
+
+
 class InvertedBottleneck(nn.Module):
     """MBConv: widen, depthwise convolution, squeeze-excite, narrow; added to the input where shapes allow.
 
     Attributes:
         features: output channels.
-        kernel, stride, padding: those of the depthwise convolution.
-        expansion: how many times wider the depthwise convolution is than the input.
-        lite: ReLU6 for swish, and no squeeze-excite.
+        kernel, stride, padding: options of the depthwise convolution.
+        expansion: width of the depthwise convolution over that of the input.
+        lite: whether to use ReLU6 instead of swish and leave out squeeze-excite.
         drop_path: rate at which the residual is dropped.
         dtype: compute dtype.
     """
@@ -93,16 +116,16 @@ class InvertedBottleneck(nn.Module):
 
 
 class EfficientNet(nn.Module):
-    """The feature extractor: images to pooled features and a map for each stride.
+    """Images to pooled features and a map for each stride.
 
     Attributes:
         variant: a name in `VARIANTS`; leave it None when `width` and `depth` are given.
         width, depth: factors of B0's channels and blocks, instead of a variant.
-        lite: the Lite form (only with `width` and `depth`).
-        drop_path: stochastic depth (the paper: 0.2); block i of n drops its residual at the rate drop_path * i / n.
-        padding_size: side of the images that the padding is computed for; None for the images at hand, as
-            TensorFlow does. Weights of the package efficientnet-pytorch fix it at the variant's own size (B4:
-            380), and transformers at the size in its config: for images of another size give that one.
+        lite: whether to build the Lite form (only with `width` and `depth`).
+        drop_path: stochastic depth (0.2 in the paper); block i of n drops its residual at the rate drop_path * i / n.
+        padding_size: side of the images that the padding is computed for; None for the images at hand, as in
+            TensorFlow. Weights of the package efficientnet-pytorch need the variant's own size (B4: 380), weights
+            of transformers the size in their config.
         dtype: compute dtype, 'float32' or 'bfloat16'. Parameters and batch statistics are float32.
     """
 
@@ -116,19 +139,18 @@ class EfficientNet(nn.Module):
 
     def __post_init__(self) -> None:
         self.scaling()
-        if not 0 <= self.drop_path < 1:
-            raise FakedetectError(f"drop_path={self.drop_path!r} must be in [0, 1)")
-        if self.padding_size is not None and self.padding_size < 1:
-            raise FakedetectError(f"padding_size={self.padding_size!r} must be None or at least 1")
-        check_known("dtype", self.dtype, DTYPES)
+        check_rate("EfficientNet", drop_path=self.drop_path)
+        if self.padding_size is not None:
+            check_positive("EfficientNet", padding_size=self.padding_size)
+        check_dtype("EfficientNet", dtype=self.dtype)
         super().__post_init__()
 
     def scaling(self) -> tuple[float, float, bool]:
-        """Width, depth and whether it is Lite; ValueError for an unknown variant or a contradiction."""
+        """Return width, depth and whether it is Lite; raise for an unknown variant or a contradiction."""
         if self.variant is not None:
             if self.width is not None or self.depth is not None or self.lite:
                 raise FakedetectError(f"give variant={self.variant!r} or width, depth and lite, not both")
-            check_known("EfficientNet variant", self.variant, tuple(VARIANTS))
+            check_known("EfficientNet", VARIANTS, variant=self.variant)
             return VARIANTS[self.variant]
         if not self.width or not self.depth or min(self.width, self.depth) < 0:
             raise FakedetectError(
@@ -144,12 +166,17 @@ class EfficientNet(nn.Module):
         *,
         train: bool = False,
         behind: Mapping[int, Callable[[Array], Array]] | None = None,
-    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return features [n, d] in float32 and the maps at strides 2, 4, 8, 16, 32 in the compute dtype.
 
-        The last map is that of the head (1x1 convolution, norm, activation) and the features are its mean:
-        1280 channels for B0, 1792 for B4. `behind` has what is to be done to a stage's map, of whose shape it must
-        leave it, by the stage's number in `STAGES`: models that build on this one put their own layers there.
+        The last map is the output of the head (1x1 convolution, norm, activation), and the features are its mean: 1280
+        channels for B0, 1792 for B4.
+
+        Args:
+            images: normalised images.
+            train: whether to use and track the statistics of the batch and to drop residuals.
+            behind: functions by the number of a stage in `STAGES`, which are applied to the map of that stage and must
+                keep its shape. A model that builds on this one puts its own layers there.
         """
         width, depth, lite = self.scaling()
         act = activation(lite)
@@ -159,7 +186,7 @@ class EfficientNet(nn.Module):
             for index, (n, *_) in enumerate(STAGES)
         ]
         total = sum(repeats)
-        # What the padding goes by; it follows the maps' own size unless `padding_size` differs from the images'.
+        # The padding is computed for these sizes, which shrink with the maps.
         sizes = images.shape[1:3] if self.padding_size is None else (self.padding_size,) * 2
         padding = same_padding(sizes, 3, 2)
         conv = ConvNorm(stem, 3, 2, padding=padding, dtype=self.dtype, pixels=True, name="stem", **NORM)
@@ -190,19 +217,19 @@ class EfficientNet(nn.Module):
 
 
 def activation(lite: bool) -> Callable[[Array], Array]:
-    """Swish, or ReLU6 in the Lite form."""
+    """Return swish, or ReLU6 for the Lite form."""
     return jax.nn.relu6 if lite else jax.nn.silu
 
 
 def scaled_channels(channels: int, width: float) -> int:
-    """Channels times width, to the nearest multiple of 8 that is not more than a tenth too few."""
+    """Return channels times width, rounded to a multiple of 8 but never down by more than a tenth."""
     wanted = channels * width
     rounded = max(8, int(wanted + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * wanted else rounded
 
 
 def same_padding(sizes: tuple[int, ...], kernel: int, stride: int) -> Padding:
-    """TensorFlow's 'same': the output is size / stride rounded up, and an odd zero goes to the end."""
+    """Return TensorFlow's 'same' padding: the output is size / stride rounded up, an odd zero goes to the end."""
     rows, columns = (max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in sizes)
     return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
 

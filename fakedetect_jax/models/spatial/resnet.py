@@ -1,8 +1,8 @@
-"""ResNet (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016) and ResNeXt (Xie et al.,
-"Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017): an image to features and maps.
+"""ResNet (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016) and ResNeXt (Xie et al., "Aggregated
+Residual Transformations for Deep Neural Networks", CVPR 2017).
 
-The layout is the one of torchvision's published weights ("v1.5"): the stride of a stage is on the 3x3
-convolution of its first block, not on the 1x1 before it. ResNeXt's 3x3 convolutions work on groups of channels.
+The layout is that of torchvision's published weights ("v1.5"): the stride of a stage is on the 3x3 convolution of its
+first block, not on the 1x1 before it. ResNeXt's 3x3 convolutions work on groups of channels.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.models.spatial.conv_norm import DTYPES, ConvNorm, check_known
+from fakedetect_jax.models.layers import ConvNorm
+from fakedetect_jax.models.options import check_dtype, check_known, check_positive
 
 # name: (blocks per stage, groups of the 3x3 convolutions, channels of a group in the first stage)
 VARIANTS: dict[str, tuple[tuple[int, ...], int, int]] = {
@@ -48,14 +49,14 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The feature extractor: images to pooled features and the maps of the four stages.
+    """Images to pooled features and the maps of the four stages.
 
     Attributes:
         variant: a name in `VARIANTS`; leave it None when `depths` is given.
         depths: blocks of each stage, instead of a variant.
         groups: groups of the 3x3 convolutions (only with `depths`).
         group_width: channels of a group in the first stage, doubled in each later one (only with `depths`);
-            None stands for `stem`.
+            None for `stem`.
         stem: channels of the stem; stage i has 4 x 2^i times as many.
         dtype: compute dtype, 'float32' or 'bfloat16'. Parameters and batch statistics are float32.
     """
@@ -69,16 +70,17 @@ class ResNet(nn.Module):
 
     def __post_init__(self) -> None:
         self.stages()
-        check_known("dtype", self.dtype, DTYPES)
+        check_positive("ResNet", stem=self.stem)
+        check_dtype("ResNet", dtype=self.dtype)
         super().__post_init__()
 
     def stages(self) -> tuple[tuple[int, ...], int, int]:
-        """Blocks of each stage, groups, and a group's width; ValueError for what is unknown or contradictory."""
+        """Return blocks of each stage, groups and the width of a group; raise for what is unknown or contradictory."""
         if self.variant is not None:
             given = [name for name in ("depths", "groups", "group_width") if getattr(self, name) is not None]
             if given:
                 raise FakedetectError(f"give variant={self.variant!r} or {' and '.join(given)}, not both")
-            check_known("ResNet variant", self.variant, tuple(VARIANTS))
+            check_known("ResNet", VARIANTS, variant=self.variant)
             return VARIANTS[self.variant]
         if not self.depths:
             raise FakedetectError(
@@ -90,7 +92,7 @@ class ResNet(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"], *, train: bool = False
-    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return features [n, d] in float32 and the maps at strides 4, 8, 16, 32 in the compute dtype.
 
         The features are the mean of the last map; d is 2048 for every variant.

@@ -1,9 +1,8 @@
-"""Xception (Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017): an image to
-features and maps.
+"""Xception (Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions", CVPR 2017).
 
 The layout is the PyTorch one on which FaceForensics++ (Rössler et al., ICCV 2019) built its detector: the two
-convolutions of the stem are not padded, pooling is padded by one pixel on every side, and the batch norms have
-an epsilon of 1e-5. Keras's own differs in these three things, so its weights do not give its outputs here.
+convolutions of the stem are not padded, pooling is padded by one pixel on every side, and the batch norms have an
+epsilon of 1e-5. Keras' own layout differs in these three, so its weights do not give its outputs here.
 """
 
 from collections.abc import Sequence
@@ -14,20 +13,41 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.models.spatial.conv_norm import DTYPES, ConvNorm, SeparableNorm, check_known
+from fakedetect_jax.models.layers import ConvNorm
+from fakedetect_jax.models.options import check_dtype
+from fakedetect_jax.models.spatial.depthwise import depthwise_conv, depthwise_normal
 
 WIDTHS = (32, 64, 128, 256, 728, 1024, 1536, 2048)
 SMALLEST = 7
 _NO_PADDING = ((0, 0), (0, 0))
 
 
+class SeparableNorm(nn.Module):
+    """3x3 depthwise convolution, then 1x1 convolution and batch norm.
+
+    Attributes:
+        features: output channels.
+        dtype: compute dtype.
+    """
+
+    features: int
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"], *, train: bool = False) -> Float[Array, "n h w features"]:
+        """Return the normed map; training uses and tracks the statistics of the batch."""
+        kernel = self.param("depthwise_kernel", depthwise_normal(3), (3, 3, x.shape[-1]))
+        x = depthwise_conv(x.astype(self.dtype), kernel.astype(self.dtype))
+        return ConvNorm(self.features, dtype=self.dtype, name="pointwise")(x, train=train)
+
+
 class SeparableBlock(nn.Module):
-    """Separable convolutions to `widths`, with ReLU before each, then pooling; added to the input's projection.
+    """Separable convolutions with ReLU before each, then pooling, added to a projection of the input.
 
     Attributes:
         widths: output channels of each convolution.
         stride: 2 to halve the map by max pooling behind the convolutions.
-        first_relu: whether there is a ReLU before the first convolution.
+        first_relu: whether a ReLU precedes the first convolution.
         dtype: compute dtype.
     """
 
@@ -52,11 +72,11 @@ class SeparableBlock(nn.Module):
 
 
 class Xception(nn.Module):
-    """The feature extractor: images to pooled features and a map for each stride.
+    """Images to pooled features and a map for each stride.
 
     Attributes:
-        widths: channels of the stem's two convolutions, of the three entry blocks, of the last block and of
-            the two separable convolutions behind it.
+        widths: channels of the two convolutions of the stem, of the three entry blocks, of the last block and of the
+            two separable convolutions behind it.
         middle_blocks: blocks of three separable convolutions between the entry blocks and the last one.
         dtype: compute dtype, 'float32' or 'bfloat16'. Parameters and batch statistics are float32.
     """
@@ -67,16 +87,18 @@ class Xception(nn.Module):
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(WIDTHS):
-            raise FakedetectError(f"widths={self.widths!r} must have {len(WIDTHS)} entries, as {WIDTHS}")
+            raise FakedetectError(
+                f"Xception widths={self.widths!r} must have {len(WIDTHS)} entries, as {WIDTHS}"
+            )
         if self.middle_blocks < 0:
-            raise FakedetectError(f"middle_blocks={self.middle_blocks!r} must not be negative")
-        check_known("dtype", self.dtype, DTYPES)
+            raise FakedetectError(f"Xception middle_blocks={self.middle_blocks!r} must not be negative")
+        check_dtype("Xception", dtype=self.dtype)
         super().__post_init__()
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"], *, train: bool = False
-    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n h_s w_s d_s"]]]:
+    ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return features [n, widths[-1]] in float32 and the maps at strides 4, 8, 16, 32 in the compute dtype.
 
         The features are the mean of the last map.

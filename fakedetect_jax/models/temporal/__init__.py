@@ -1,8 +1,12 @@
-"""Ways to join what was found in the frames of a clip.
+"""Parts that join the frames of a clip.
 
-Every part is called as `part(features [b, t, d], valid [b, t], *, maps=None, timestamps=None, train=False)` and returns
-the clip feature [b, dim] in float32, which frames that are not valid never change. A part that needs the last maps
-[b, t, h, w, c] or the timestamps [b, t] says so; the others take and ignore them.
+Every part is called as `part(features, valid, *, maps=None, timestamps=None, train=False)`:
+
+- `features` [b, t, d] are those of the frames, `valid` [b, t] tells which frames count.
+- `maps` [b, t, h, w, c] are the last maps of the frames, `timestamps` [b, t] their times in seconds. Parts ignore what
+  they do not need and refuse a call without what they need.
+
+It returns the clip feature [b, dim] in float32, which invalid frames never change.
 """
 
 import flax.linen as nn

@@ -1,8 +1,8 @@
 """A dilated temporal convolution network (TCN) over the features of a clip's frames.
 
 After Bai, Kolter and Koltun, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence
-Modeling", arXiv 1803.01271, 2018: residual blocks of two dilated, weight-normed convolutions, the dilation doubling
-from block to block; the layer layout is that of the authors' TemporalConvNet.
+Modeling", arXiv 1803.01271, 2018. Residual blocks have two dilated, weight-normed convolutions, and the dilation
+doubles from block to block. The layers are laid out as in the authors' TemporalConvNet.
 """
 
 import flax.linen as nn
@@ -11,15 +11,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
-from fakedetect_jax.models.temporal.pooling import masked_mean
+from fakedetect_jax.models.layers import masked_mean
+from fakedetect_jax.models.options import check_dtype, check_positive, check_rate
 
 
 class WeightNormConv(nn.Module):
-    """Dilated convolution over time, its kernel scaled to a learned norm for every output channel.
+    """Dilated convolution over time with weight norm (Salimans and Kingma, NeurIPS 2016).
 
-    Weight norm: Salimans and Kingma, NeurIPS 2016. A causal one sees a frame and those before it, the other as many
-    to both sides; beyond the clip are zeros.
+    The kernel is scaled to a learned norm for every output channel. A causal convolution sees a frame and the ones
+    before it, any other as many frames on both sides. Beyond the clip are zeros.
     """
 
     dim: int
@@ -30,7 +30,7 @@ class WeightNormConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b t d"]) -> Float[Array, "b t dim"]:
-        """Return as many frames as were given."""
+        """Return as many frames as are given."""
         t, width = x.shape[1:]
         direction = self.param("kernel", nn.initializers.he_normal(), (self.kernel, width, self.dim))
         norm = jnp.sqrt((direction**2).sum(axis=(0, 1)))
@@ -40,7 +40,7 @@ class WeightNormConv(nn.Module):
         reach = (self.kernel - 1) * self.dilation
         before = reach if self.causal else reach // 2
         padded = jnp.pad(x.astype(self.dtype), ((0, 0), (before, reach - before), (0, 0)))
-        # Slices in so many words: with a symbolic batch, indexing would be exported as gathers.
+        # With a symbolic batch, indexing would be exported as gathers.
         starts = [tap * self.dilation for tap in range(self.kernel)]
         shifted = [jax.lax.slice_in_dim(padded, start, start + t, axis=1) for start in starts]
         stacked = jnp.concatenate(shifted, axis=-1)  # all taps in one matmul
@@ -48,7 +48,7 @@ class WeightNormConv(nn.Module):
 
 
 class TemporalBlock(nn.Module):
-    """Two convolutions, each with ReLU and dropout, added to the input in float32 and rectified."""
+    """Two convolutions with ReLU and dropout, added to the input in float32, and a last ReLU."""
 
     dim: int
     kernel: int
@@ -61,7 +61,7 @@ class TemporalBlock(nn.Module):
     def __call__(
         self, x: Float[Array, "b t d"], valid: Bool[Array, "b t"], *, train: bool = False
     ) -> Float[Array, "b t dim"]:
-        """Return frames that are zero where they are not valid; so must be those given."""
+        """Return frames that are zero where they are invalid; the given ones must be too."""
         y = x
         for index in range(2):
             conv = WeightNormConv(
@@ -78,15 +78,16 @@ class TemporalBlock(nn.Module):
 class TemporalConvolution(nn.Module):
     """Frame features to a clip feature by dilated convolutions over time.
 
-    A frame that is not valid is a zero between its neighbours, in every layer: unlike in a recurrent network the
-    others keep their distance.
+    An invalid frame is a zero between its neighbours in every layer. Unlike in a recurrent network, the other frames
+    keep their distance.
 
     Attributes:
         dim: channels of every block.
-        layers: blocks; block i has dilation 2^i. The clip feature sees 1 + 2 (kernel - 1) (2^layers - 1) frames.
+        layers: number of blocks; block i has dilation 2^i. The clip feature sees 1 + 2 (kernel - 1) (2^layers - 1)
+            frames.
         kernel: taps of each convolution; odd unless causal.
-        causal: True, as published: a frame sees none after it, and the last valid frame's output is the clip's.
-            False: frames see both sides, and the mean over valid frames is the clip's.
+        causal: True, as published: a frame sees no later one, and the clip feature is the output at the last valid
+            frame. False: frames see both sides, and the clip feature is the mean over the valid frames.
         dropout: rate after each convolution; draws from the rng stream 'dropout'.
         dtype: compute dtype. Parameters are float32.
     """
@@ -101,7 +102,7 @@ class TemporalConvolution(nn.Module):
     def __post_init__(self) -> None:
         check_positive("conv", dim=self.dim, layers=self.layers, kernel=self.kernel)
         check_rate("conv", dropout=self.dropout)
-        check_known("conv", "dtype", self.dtype, DTYPES)
+        check_dtype("conv", dtype=self.dtype)
         if not self.causal and self.kernel % 2 == 0:
             raise FakedetectError(f"conv kernel={self.kernel} must be odd unless causal")
         super().__post_init__()
@@ -116,10 +117,7 @@ class TemporalConvolution(nn.Module):
         timestamps: Array | None = None,
         train: bool = False,
     ) -> Float[Array, "b dim"]:
-        """Return the clip feature in float32, zero for a clip without valid frames.
-
-        `maps` and `timestamps` are not used.
-        """
+        """Return the clip feature in float32; zero for a clip without valid frames."""
         x = jnp.where(valid[..., None], features, 0)
         for index in range(self.layers):
             block = TemporalBlock(

@@ -1,7 +1,7 @@
 """ViViT's factorised encoder over a backbone's maps: space within each frame first, then time.
 
-After model 2 of Arnab et al., "ViViT: A Video Vision Transformer", ICCV 2021, with the places of the backbone's last
-map as tokens in place of patches of the frame.
+After model 2 of Arnab et al., "ViViT: A Video Vision Transformer", ICCV 2021. The tokens are the places of the
+backbone's last map instead of patches of the frame.
 """
 
 import flax.linen as nn
@@ -10,23 +10,24 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
-from fakedetect_jax.models.temporal.transformer import TemporalTransformer, TransformerBlock
-
-_normal = nn.initializers.normal(0.02)
+from fakedetect_jax.models.attention import TransformerBlock
+from fakedetect_jax.models.layers import normal
+from fakedetect_jax.models.options import check_dtype, check_positive, check_rate
+from fakedetect_jax.models.temporal.transformer import TemporalTransformer
 
 
 class FactorisedEncoder(nn.Module):
     """The last maps of a clip's frames to one clip feature.
 
-    A spatial transformer reads a class token off the places of each frame's map; a `TemporalTransformer` goes over
-    these. Pooled frame features are not used. The size of the maps given to `init` fixes the number of spatial
+    A spatial transformer reads the places of each frame's map into a class token, and a `TemporalTransformer` reads the
+    class tokens. Pooled frame features are ignored. The size of the maps given to `init` fixes the number of spatial
     positions.
 
     Attributes:
-        spatial_layers, layers: blocks of the spatial and of the temporal transformer.
-        heads, dim, mlp_ratio, dropout, dtype: of both, as in `TemporalTransformer`.
-        positions, max_frames: of the temporal one, as in `TemporalTransformer`.
+        spatial_layers: number of blocks of the spatial transformer.
+        layers: number of blocks of the temporal transformer.
+        heads, dim, mlp_ratio, dropout, dtype: options of both, as in `TemporalTransformer`.
+        positions, max_frames: options of the temporal one, as in `TemporalTransformer`.
     """
 
     spatial_layers: int = 2
@@ -42,8 +43,8 @@ class FactorisedEncoder(nn.Module):
     def __post_init__(self) -> None:
         check_positive("factorised", spatial_layers=self.spatial_layers, layers=self.layers)
         check_rate("factorised", dropout=self.dropout)
-        check_known("factorised", "dtype", self.dtype, DTYPES)
-        self._temporal(parent=None)  # raises here rather than at init when an option is wrong
+        check_dtype("factorised", dtype=self.dtype)
+        self._temporal(parent=None)  # checks its options
         super().__post_init__()
 
     @nn.compact
@@ -56,9 +57,10 @@ class FactorisedEncoder(nn.Module):
         timestamps: Float[Array, "b t"] | None = None,
         train: bool = False,
     ) -> Float[Array, "b dim"]:
-        """Return the clip feature in float32; frames that are not valid never change it.
+        """Return the clip feature in float32.
 
-        `maps` are the last maps of the frames, `timestamps` needed for positions='timestamps' only.
+        Raises:
+            FakedetectError: there are no `maps`, or no `timestamps` for positions='timestamps'.
         """
         if maps is None:
             raise FakedetectError("the temporal part 'factorised' needs maps [b, t, h, w, c], got None")
@@ -66,9 +68,9 @@ class FactorisedEncoder(nn.Module):
         maps = jnp.where(valid[..., None, None, None], maps, 0)
         tokens = maps.reshape((-1, h * w, c))
         tokens = nn.Dense(self.dim, dtype=self.dtype, name="embed")(tokens).astype(jnp.float32)
-        class_token = self.param("class_token", _normal, (1, 1, self.dim))
+        class_token = self.param("class_token", normal, (1, 1, self.dim))
         class_token = jnp.broadcast_to(class_token, (tokens.shape[0], 1, self.dim))
-        position = self.param("position", _normal, (1 + h * w, self.dim))
+        position = self.param("position", normal, (1 + h * w, self.dim))
         x = jnp.concatenate([class_token, tokens], axis=1) + position[None]
         for index in range(self.spatial_layers):
             block = TransformerBlock(

@@ -1,37 +1,24 @@
-"""Means and maxima over the frames of a clip that count."""
+"""Mean and maximum of the features over the valid frames, without parameters."""
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from fakedetect_jax.models.temporal.options import DTYPES, check_known
-
-
-def masked_mean(values: Float[Array, "b t *rest"], valid: Bool[Array, "b t"]) -> Float[Array, "b *rest"]:
-    """Mean over the valid frames; zero for a clip without any."""
-    mask = valid.reshape(valid.shape + (1,) * (values.ndim - 2))
-    count = jnp.maximum(mask.sum(axis=1), 1)
-    return jnp.where(mask, values, 0).sum(axis=1) / count
-
-
-def masked_max(values: Float[Array, "b t *rest"], valid: Bool[Array, "b t"]) -> Float[Array, "b *rest"]:
-    """Maximum over the valid frames; zero for a clip without any."""
-    mask = valid.reshape(valid.shape + (1,) * (values.ndim - 2))
-    largest = jnp.where(mask, values, -jnp.inf).max(axis=1)
-    return jnp.where(mask.any(axis=1), largest, 0)
+from fakedetect_jax.models.layers import masked_max, masked_mean
+from fakedetect_jax.models.options import check_dtype
 
 
 class _Pooling(nn.Module):
-    """A statistic of each feature over the valid frames, without parameters.
+    """A statistic of each feature over the valid frames.
 
     Attributes:
-        dtype: taken for likeness with the other parts; the result is always float32.
+        dtype: accepted like in the other parts; the result is always float32.
     """
 
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        check_known("temporal pooling", "dtype", self.dtype, DTYPES)
+        check_dtype("temporal pooling", dtype=self.dtype)
         super().__post_init__()
 
     def __call__(
@@ -43,11 +30,11 @@ class _Pooling(nn.Module):
         timestamps: Array | None = None,
         train: bool = False,
     ) -> Float[Array, "b d"]:
-        """Return the clip feature in float32. `maps` and `timestamps` are not used."""
+        """Return the clip feature in float32."""
         return self.pool(features.astype(jnp.float32), valid)
 
     def pool(self, values: Float[Array, "b t d"], valid: Bool[Array, "b t"]) -> Float[Array, "b d"]:
-        """The statistic."""
+        """Return the statistic."""
         raise NotImplementedError
 
 
@@ -55,7 +42,7 @@ class Mean(_Pooling):
     """Mean of each feature over the valid frames; zero for a clip without any."""
 
     def pool(self, values: Float[Array, "b t d"], valid: Bool[Array, "b t"]) -> Float[Array, "b d"]:
-        """`masked_mean`."""
+        """Return the mean."""
         return masked_mean(values, valid)
 
 
@@ -63,5 +50,5 @@ class Max(_Pooling):
     """Maximum of each feature over the valid frames; zero for a clip without any."""
 
     def pool(self, values: Float[Array, "b t d"], valid: Bool[Array, "b t"]) -> Float[Array, "b d"]:
-        """`masked_max`."""
+        """Return the maximum."""
         return masked_max(values, valid)

@@ -1,9 +1,9 @@
 """Recurrent networks over the features of a clip's frames: LSTM and GRU.
 
-LSTM: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget gate of Gers
-et al., 2000. GRU: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014, in the
-form whose reset gate acts after the matrix. Gates and their order are those of torch.nn.LSTM (input, forget, cell,
-output) and torch.nn.GRU (reset, update, new), both biases included, so that such weights only need transposing.
+LSTM: Hochreiter and Schmidhuber, "Long Short-Term Memory", Neural Computation 1997, with the forget gate of Gers et
+al., 2000. GRU: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014, in the form whose
+reset gate acts after the matrix. Gates, their order and both biases are the same as in torch.nn.LSTM (input, forget,
+cell, output) and torch.nn.GRU (reset, update, new), so PyTorch's weights only need transposing.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from fakedetect_jax.models.temporal.options import DTYPES, check_known, check_positive, check_rate
+from fakedetect_jax.models.options import check_dtype, check_positive, check_rate
 
 State = tuple[Array, ...]
 
@@ -36,7 +36,7 @@ def _gru_step(state: State, given: Array, recurrent: Array) -> State:
     return ((1 - update) * new + update * h,)
 
 
-# cell: (gates, arrays in the state, of which the first is the output; one step)
+# cell: (gates, arrays in the state, one step); the first array is the output
 _CELLS: dict[str, tuple[int, int, Callable[[State, Array, Array], State]]] = {
     "lstm": (4, 2, _lstm_step),
     "gru": (3, 1, _gru_step),
@@ -44,9 +44,15 @@ _CELLS: dict[str, tuple[int, int, Callable[[State, Array, Array], State]]] = {
 
 
 class RecurrentPass(nn.Module):
-    """One layer in one direction: the state after each frame, and after the last one of the direction.
+    """One recurrent layer in one direction.
 
-    Matmuls are in `dtype`, the state is float32. A frame that is not valid leaves the state as it is.
+    Matmuls are in `dtype` and the state is float32. An invalid frame leaves the state as it is.
+
+    Attributes:
+        cell: 'lstm' or 'gru'.
+        dim: width of the state.
+        reverse: whether to run from the last frame to the first.
+        dtype: dtype of the matmuls.
     """
 
     cell: str
@@ -58,7 +64,7 @@ class RecurrentPass(nn.Module):
     def __call__(
         self, x: Float[Array, "b t d"], valid: Bool[Array, "b t"]
     ) -> tuple[Float[Array, "b t dim"], Float[Array, "b dim"]]:
-        """Run over time, from the end if `reverse`; the states come in the order of the frames."""
+        """Return the state after each frame, in the order of the frames, and the state at the end of the pass."""
         gates, arrays, step = _CELLS[self.cell]
         width = gates * self.dim
 
@@ -69,7 +75,7 @@ class RecurrentPass(nn.Module):
         input_bias = self.param("input_bias", uniform, (width,)).astype(self.dtype)
         hidden_kernel = self.param("hidden_kernel", uniform, (self.dim, width)).astype(self.dtype)
         hidden_bias = self.param("hidden_bias", uniform, (width,)).astype(self.dtype)
-        # What the frames give does not depend on the state: one matmul for all of them.
+        # The frames' share does not depend on the state: one matmul for all of them.
         given = x.astype(self.dtype) @ input_kernel + input_bias[None, None]
 
         def advance(state: State, frame: tuple[Array, Array]) -> tuple[State, Array]:
@@ -86,7 +92,16 @@ class RecurrentPass(nn.Module):
 
 
 class _Recurrent(nn.Module):
-    """Stacked layers in one or both directions; the subclass names the cell."""
+    """Stacked layers in one or both directions.
+
+    Attributes:
+        cell: kind of the layers; the subclass names it.
+        dim: width of the state of one direction; the result has this width, or twice it if bidirectional.
+        layers: number of stacked layers.
+        bidirectional: whether a second pass runs from the last frame to the first.
+        dropout: rate between layers; draws from the rng stream 'dropout'.
+        dtype: dtype of the matmuls, 'float32' or 'bfloat16'. Parameters and the state are float32.
+    """
 
     cell: ClassVar[str]
 
@@ -99,7 +114,7 @@ class _Recurrent(nn.Module):
     def __post_init__(self) -> None:
         check_positive(self.cell, dim=self.dim, layers=self.layers)
         check_rate(self.cell, dropout=self.dropout)
-        check_known(self.cell, "dtype", self.dtype, DTYPES)
+        check_dtype(self.cell, dtype=self.dtype)
         super().__post_init__()
 
     @nn.compact
@@ -114,8 +129,8 @@ class _Recurrent(nn.Module):
     ) -> Float[Array, "b width"]:
         """Return the state after the last valid frame, in float32; zero for a clip without any.
 
-        Of two directions, the backward one's state after the first valid frame is the second half. Frames that
-        are not valid are as if they were not in the clip. `maps` and `timestamps` are not used.
+        With two directions the second half is the backward state after the first valid frame. The clip is read as if
+        it had no invalid frames.
         """
         x = jnp.where(valid[..., None], features, 0)
         directions = ("forward", "backward") if self.bidirectional else ("forward",)
@@ -135,28 +150,12 @@ class _Recurrent(nn.Module):
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory over frame features.
-
-    Attributes:
-        dim: width of the state of one direction; the result has this width, or twice it if bidirectional.
-        layers: stacked layers, each on the states of the one before.
-        bidirectional: whether a second pass runs from the last frame to the first.
-        dropout: rate between layers; draws from the rng stream 'dropout'.
-        dtype: dtype of the matmuls, 'float32' or 'bfloat16'. Parameters and the state are float32.
-    """
+    """Long short-term memory over frame features."""
 
     cell: ClassVar[str] = "lstm"
 
 
 class GRU(_Recurrent):
-    """Gated recurrent unit over frame features.
-
-    Attributes:
-        dim: width of the state of one direction; the result has this width, or twice it if bidirectional.
-        layers: stacked layers, each on the states of the one before.
-        bidirectional: whether a second pass runs from the last frame to the first.
-        dropout: rate between layers; draws from the rng stream 'dropout'.
-        dtype: dtype of the matmuls, 'float32' or 'bfloat16'. Parameters and the state are float32.
-    """
+    """Gated recurrent unit over frame features."""
 
     cell: ClassVar[str] = "gru"

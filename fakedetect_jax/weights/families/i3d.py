@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fakedetect_jax.models.video.i3d import MODULES
-from fakedetect_jax.models.video.inflation import inflate
+from fakedetect_jax.models.published.i3d import MODULES
+from fakedetect_jax.models.published.inflation import inflate
 from fakedetect_jax.weights.naming import Family, Paths, Table, conv_norm, torch_layout
 
 
@@ -36,7 +36,7 @@ def torchvision(paths: Paths) -> Table:
 def inflated(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Torch's image kernels as kernels over time; vectors as they are."""
     array = torch_layout(array, shape)
-    return np.asarray(inflate(array, shape[0])) if array.ndim == 4 and len(shape) == 5 else array
+    return inflate(array, shape[0]) if array.ndim == 4 and len(shape) == 5 else array
 
 
 TORCHVISION = Family(

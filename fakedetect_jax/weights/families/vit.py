@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from fakedetect_jax.models.video.vivit_init import clip_positions, tubelet_kernel
+from fakedetect_jax.models.published.inflation import clip_positions, inflate
 from fakedetect_jax.weights.naming import Entry, Family, Layout, Paths, Table, as_it_is
 
 _ROLES = ("query", "key", "value")
@@ -37,7 +37,7 @@ def _third(index: int) -> Layout:
 def _tubelets(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """[d, c, rows, columns] or, of a ViViT, [d, c, frames, rows, columns] to [frames, rows, columns, c, d]."""
     kernel = np.moveaxis(array, (1, 0), (-2, -1))
-    return kernel if kernel.ndim == len(shape) else tubelet_kernel(kernel, shape[0])
+    return kernel if kernel.ndim == len(shape) else inflate(kernel, shape[0], how="centre")
 
 
 def _positions(attention: str) -> Layout:

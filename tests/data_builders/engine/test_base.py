@@ -9,14 +9,14 @@ from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_inde
 from fakedetect_jax.data.schema import to_records
 from fakedetect_jax.data.videos import select
 from fakedetect_jax.data_builders.engine.splits import check_disjoint
-from fakedetect_jax.faces import extract
+from fakedetect_jax.faces import extract_faces
 from tests.tiny_dataset import FACE, build_tiny
 
 
 def test_records_hold_what_extraction_gave(tiny_data):
     folder = dataset_folder(tiny_data, "tiny_faces")
     records = list(open_split(folder, "validation"))
-    (sequence,) = extract(FACE)
+    (sequence,) = extract_faces(FACE)
     assert [record["jpeg"] for record in records] == sequence.frames
     assert [int(record["offset"]) for record in records] == list(range(24))
     for name in ("frame_index", "timestamp", "box", "landmarks", "confidence", "affine"):
@@ -81,7 +81,7 @@ def test_an_identity_in_two_splits_is_an_error_that_names_it(tiny_data):
 
 
 def test_label_and_method_must_agree():
-    (sequence,) = extract(FACE)
+    (sequence,) = extract_faces(FACE)
     with pytest.raises(ValueError, match="label=0 with method='swap'"):
         next(to_records(sequence, video_id="v", dataset="d", split="test", method="swap", label=0, main=True))
 

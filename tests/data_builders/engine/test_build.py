@@ -23,14 +23,13 @@ from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.engine.video_item import Listing
 from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.faces import Extraction
-from fakedetect_jax.faces.choice import FrameChoice
+from fakedetect_jax.faces import Extraction, FrameChoice
 from tests.data_builders import slow_builds
 from tests.tiny_dataset import FACE, TinyFaces, build_tiny
 
 
 def records(folder):
-    """Everything that a built version holds, by file."""
+    """Return everything that a built version holds, by file."""
     files = [path for path in folder.iterdir() if "array_record" in path.name or "build_report" in path.name]
     return {path.name: path.read_bytes() for path in files}
 
@@ -57,7 +56,7 @@ def test_a_killed_build_goes_on_and_equals_an_uninterrupted_one(tmp_path, whole,
 
 def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
     calls = []
-    extract = one_video.extract
+    extract = one_video.extract_faces
 
     def counted(path, **options):
         calls.append(path)
@@ -65,7 +64,7 @@ def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return extract(path, **options)
 
-    monkeypatch.setattr(one_video, "extract", counted)
+    monkeypatch.setattr(one_video, "extract_faces", counted)
     with pytest.raises(KeyboardInterrupt):
         build_tiny(tmp_path)
     build_tiny(tmp_path)
@@ -154,7 +153,7 @@ class TwoSplits(TinyFaces):
 
 
 def test_shared_people_are_an_error_before_anything_is_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(one_video, "extract", None)
+    monkeypatch.setattr(one_video, "extract_faces", None)
     with pytest.raises(ValueError, match=r"identity 'train0' is in split 'train'.*swap/test2_swap"):
         prepare(TwoSplits(data_dir=tmp_path))
 
@@ -168,6 +167,14 @@ def test_a_missing_source_is_named_with_its_place(tmp_path):
         build("faceforensics", tmp_path, source=tmp_path, variant="c24")
     with pytest.raises(ValueError, match="unknown dataset 'faceforensic'; there are"):
         build("faceforensic", tmp_path)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_dataset_is_documented(name):
+    root = Path(__file__).parents[3]
+    folder = root / "data_builders" / name
+    assert {"README.md", "CITATIONS.bib", "__init__.py"} <= {path.name for path in folder.iterdir()}
+    assert f"](../data_builders/{name}/README.md)" in (root / "docs/datasets.md").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(set(names()) - {"mini_forensics"}))

@@ -1,4 +1,4 @@
-"""What is no video's fault: it is named, nothing is written as if whole, and the next build tries again."""
+"""Trouble that is not a video's fault is named, no dataset is written, and the next build tries again."""
 
 import errno
 import json
@@ -51,7 +51,7 @@ def raising(error):
 )
 def test_trouble_of_the_moment_is_told_and_not_journalled(tmp_path, monkeypatch, error):
     journal = Journal(tmp_path, {})
-    monkeypatch.setattr(one_video, "extract", raising(error))
+    monkeypatch.setattr(one_video, "extract_faces", raising(error))
     item, trouble = extracted(journal)
     assert trouble.key == "real/v"
     assert trouble.reason == f"{type(error).__name__}: {error}"
@@ -71,7 +71,7 @@ def test_a_full_disk_is_known_in_all_its_forms(tmp_path, monkeypatch, number, ki
     else:
         # safetensors and ArrayRecord report the system's errors in words of their own.
         error = RuntimeError(f"I/O error: {os.strerror(number)} (os error {number})")
-    monkeypatch.setattr(one_video, "extract", raising(error))
+    monkeypatch.setattr(one_video, "extract_faces", raising(error))
     journal = Journal(tmp_path, {})
     item, trouble = extracted(journal)
     assert trouble.no_room
@@ -85,7 +85,7 @@ def test_the_videos_own_faults_are_journalled(tmp_path, monkeypatch):
     assert "README.md" in journal.outcome(item)["failure"]
 
     journal = Journal(tmp_path / "opencv", {})
-    monkeypatch.setattr(one_video, "extract", raising(cv2.error("bad image")))
+    monkeypatch.setattr(one_video, "extract_faces", raising(cv2.error("bad image")))
     item, trouble = extracted(journal)
     assert trouble is None
     assert journal.outcome(item)["failure"] == "error: bad image"
@@ -94,7 +94,7 @@ def test_the_videos_own_faults_are_journalled(tmp_path, monkeypatch):
 def test_want_of_memory_in_opencv_is_not_the_videos_fault(tmp_path, monkeypatch):
     error = cv2.error("Failed to allocate")
     error.code = cv2.Error.StsNoMem
-    monkeypatch.setattr(one_video, "extract", raising(error))
+    monkeypatch.setattr(one_video, "extract_faces", raising(error))
     journal = Journal(tmp_path, {})
     item, trouble = extracted(journal)
     assert trouble.reason == "error: Failed to allocate"
@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_read_is_not_a_broken_video(tmp_path, monkeypatch)
     # OpenCV says of both that it cannot open them.
     video = tmp_path / "v.mp4"
     shutil.copy(FACE, video)
-    monkeypatch.setattr(one_video, "extract", raising(VideoError("not a video")))
+    monkeypatch.setattr(one_video, "extract_faces", raising(VideoError("not a video")))
     monkeypatch.setattr(Path, "open", raising(OSError(errno.EIO, "Input/output error")))
     journal = Journal(tmp_path / "journal", {})
     item, trouble = extracted(journal, source=video)
@@ -174,9 +174,9 @@ def test_a_video_that_is_undone_each_time_is_built_without_once_its_file_is_away
             raise ValueError("a bug")
         return extract(path, **options)
 
-    extract = one_video.extract
+    extract = one_video.extract_faces
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(of_victim))
-    monkeypatch.setattr(one_video, "extract", buggy)
+    monkeypatch.setattr(one_video, "extract_faces", buggy)
     for _ in range(2):
         with pytest.raises(VideosUndone, match=r"ValueError: a bug.*moved away"):
             build_tiny(tmp_path / "data")

@@ -131,7 +131,7 @@ def test_a_killed_builds_leftovers_are_swept(tmp_path, dead_pid):
 
 
 def test_what_a_build_killed_while_writing_left_is_swept(tmp_path):
-    """The name of the folder is TFDS's own here."""
+    """Here TFDS itself names the folder."""
     script = (
         "import os, signal, sys, fakedetect_jax.data_builders.engine.base as base\n"
         "from tests.tiny_dataset import build_tiny\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fakedetect_jax.data_builders.mini_forensics import footage
-from fakedetect_jax.faces.detect import FaceDetector
+from fakedetect_jax.faces.networks import FaceDetector
 
 PLAN = footage.plan()
 

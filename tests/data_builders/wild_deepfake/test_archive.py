@@ -1,4 +1,4 @@
-"""What an archive may not do to its reader."""
+"""What an archive must not be able to do to its reader."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""Archives that were made to harm their reader: each is one that failed by name, at little cost."""
+"""Archives made to harm their reader: each fails by name, at little cost."""
 
 import errno
 import gzip

@@ -27,7 +27,7 @@ SEQUENCES, FRAMES = 7, 3
 
 
 def make(path: Path, tag: int = 0, sequences: int = SEQUENCES) -> Path:
-    """Frame f of sequence s is of one grey, 10 * s + f + tag; the frames of all sequences are mixed."""
+    """Frame f of sequence s has a single grey, 10 * s + f + tag; the frames of all sequences are mixed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz") as tar:
         for frame in reversed(range(FRAMES)):
@@ -41,7 +41,7 @@ def make(path: Path, tag: int = 0, sequences: int = SEQUENCES) -> Path:
 
 
 class Counted:
-    """Puts itself in the place of gzip.open, and counts what comes out."""
+    """A replacement of gzip.open that counts what comes out."""
 
     def __init__(self):
         self.bytes = 0
@@ -66,7 +66,7 @@ def counted(monkeypatch):
 
 
 def write(item: VideoItem, scratch: Path) -> list[int]:
-    """The greys of a sequence's frames, in their order."""
+    """Return the greys of a sequence's frames in their order."""
     folder = scratch / item.video_id
     folder.mkdir(parents=True)
     write_frames(item, folder)
@@ -200,7 +200,7 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path, monkeypatch):
 
 
 def test_many_at_once_with_fewer_copies_than_archives(tmp_path, monkeypatch):
-    """Copies are made, opened and taken away all the time; every reader gets its own archive's images."""
+    """Copies are made, opened and removed all the time, and every reader gets its own archive's images."""
     monkeypatch.setattr(plain_copy, "KEPT", 2)
     paths = [make(tmp_path / f"{number}.tar.gz", number, 1) for number in range(6)]
 

@@ -13,7 +13,7 @@ from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.data_builders.wild_deepfake import sequences
 from fakedetect_jax.data_builders.wild_deepfake.layout import list_videos
 from fakedetect_jax.data_builders.wild_deepfake.sequences import add_border, write_frames
-from fakedetect_jax.faces import VideoError, extract
+from fakedetect_jax.faces import VideoError, extract_faces
 from fakedetect_jax.faces.video import open_video
 
 FACE = Path(__file__).parents[2] / "fixtures" / "face.mp4"
@@ -81,7 +81,7 @@ def test_the_border_repeats_the_edge():
 @pytest.mark.parametrize("border", [0.0, sequences.BORDER])
 def test_the_face_of_a_tight_crop_is_found_in_every_frame(items, tmp_path, monkeypatch, border):
     monkeypatch.setattr(sequences, "BORDER", border)
-    (track,) = extract(written(items["test-3-6"], tmp_path / "frames"))
+    (track,) = extract_faces(written(items["test-3-6"], tmp_path / "frames"))
     assert len(track.frames) == FRAMES
 
 
@@ -142,7 +142,7 @@ def test_images_that_differ_in_their_suffix_alone_are_two_frames(tmp_path):
 
 
 def test_an_archive_that_was_fetched_again_is_another_video_to_the_journal(tmp_path):
-    """A build that goes on does again what has changed, as it does for files."""
+    """A resumed build does a changed archive again, as it does a changed file."""
     archive = tmp_path / "real_test" / "0.tar.gz"
     journal = Journal(tmp_path / "journal", {})
     for value in (10, 90):

@@ -80,7 +80,7 @@ def test_every_member_is_seen_and_only_those_accepted_are_read():
 @pytest.mark.parametrize("layout", FORMATS)
 @given(seed=st.integers(0, 2**32))
 def test_bytes_changed_in_headers_are_read_or_a_fault_and_nothing_else(layout, seed):
-    """Checksums are made right again, or nearly every change would be refused for its checksum alone."""
+    """Checksums are corrected; otherwise nearly every change would be refused for its checksum alone."""
     chance = random.Random(seed)
     long = "b" * 120 + "/1.png"
     data = bytearray(pack([("a/1.png", tarfile.REGTYPE, b"x"), (long, tarfile.REGTYPE, b"y" * 600)], layout))

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import scipy.fft
 
+from fakedetect_jax.models.clip import IMAGENET, levels_of
 from fakedetect_jax.models.frequency.band_dct import BandDCTBranch, BandSplit, bands
-from fakedetect_jax.models.frequency.cosine import dct_matrix
-from fakedetect_jax.models.frequency.high_pass import CLIP, FILTERS, IMAGENET_LEVELS, residuals
+from fakedetect_jax.models.frequency.high_pass import CLIP, FILTERS, residuals
 from fakedetect_jax.models.frequency.local_statistics import (
     LocalStatistics,
     diagonal_bands,
     window_transforms,
 )
 from fakedetect_jax.models.frequency.phase import phase_only
+from fakedetect_jax.models.frequency.transforms import dct_matrix
 
 SIZES = [(8, 8), (7, 10), (10, 7)]
 
@@ -30,16 +31,16 @@ def test_phase_picture_equals_numpy(size):
     spectrum = np.fft.fft2(images.astype(np.float64).mean(axis=-1))
     expected = np.fft.ifft2(np.exp(1j * np.angle(spectrum)))
     assert abs(expected.imag).max() < 1e-12
-    got = phase_only(images)
+    got = phase_only(jnp.asarray(images))
     np.testing.assert_allclose(got[..., 0], expected.real * np.sqrt(np.prod(size)), atol=1e-5)
     np.testing.assert_allclose(np.square(got).mean(axis=(1, 2)), 1, atol=1e-5)
 
 
 def test_phase_picture_is_blind_to_contrast_and_has_no_noise_of_its_own():
-    images = _images((12, 12))
+    images = jnp.asarray(_images((12, 12)))
     np.testing.assert_allclose(phase_only(images), phase_only(3 * images), atol=1e-4)
     # Of a flat picture only the mean has a phase; what rounding leaves at other frequencies has none.
-    flat = phase_only(np.full((1, 24, 24, 3), 0.7))
+    flat = phase_only(jnp.full((1, 24, 24, 3), 0.7))
     np.testing.assert_allclose(flat, np.full((1, 24, 24, 1), 1 / 24), atol=1e-3)
     gradient = jax.grad(lambda x: phase_only(x)[0, 0, 0, 0])(jnp.zeros((1, 6, 6, 3)))
     assert np.isfinite(gradient).all()
@@ -62,7 +63,7 @@ def test_bands_equal_scipy(size):
         )
         for band, learnt in zip(bands(*size), mask, strict=True)
     ]
-    got = BandSplit().apply({"params": {"mask": mask}}, images)
+    got = BandSplit().apply({"params": {"mask": mask}}, jnp.asarray(images))
     np.testing.assert_allclose(got, np.concatenate(expected, axis=-1), atol=1e-5)
 
 
@@ -100,7 +101,7 @@ def test_local_statistics_equal_scipy(window, stride, size):
     expected = np.stack(
         [np.log10(np.abs(spectra * filters[:, i]).sum(axis=-1) + 1e-3) for i in range(count)], axis=-1
     )
-    got = LocalStatistics(window, stride, count).apply({"params": {"mask": mask}}, images)
+    got = LocalStatistics(window, stride, count).apply({"params": {"mask": mask}}, jnp.asarray(images))
     np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
@@ -120,7 +121,7 @@ def test_residuals_equal_opencv():
     levels = np.clip(levels + rng.normal(0, 2, levels.shape), 0, 255).round()
     std = np.array([0.226, 0.226, 0.226])
     normalised = (levels / 255 - np.array([0.485, 0.456, 0.406])) / std
-    got = np.asarray(residuals(normalised[None].astype(np.float32), IMAGENET_LEVELS))[0]
+    got = np.asarray(residuals(jnp.asarray(normalised[None], jnp.float32), levels_of(IMAGENET)))[0]
     for index, kernel in enumerate(FILTERS):
         found = cv2.filter2D(levels.astype(np.float64), -1, kernel.astype(np.float64))
         expected = np.clip(found, -CLIP, CLIP)

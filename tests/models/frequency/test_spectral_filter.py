@@ -5,13 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fakedetect_jax.models.frequency.spectral_filter import (
-    FrequencyBranch,
-    SpectralFilter,
-    high_passes,
-    irfft2,
-    rfft2,
-)
+from fakedetect_jax.models.frequency.spectral_filter import FrequencyBranch, SpectralFilter, high_passes
+from fakedetect_jax.models.frequency.transforms import irfft2, rfft2
 
 SIZES = [(8, 8), (7, 10), (10, 7), (5, 1)]
 
@@ -23,7 +18,7 @@ def _frames(size, n=2):
 @pytest.mark.parametrize("size", SIZES)
 def test_spectrum_equals_numpy(size):
     frames = _frames(size)
-    spectrum = np.asarray(rfft2(frames))
+    spectrum = np.asarray(rfft2(jnp.asarray(frames)))
     expected = np.fft.rfft2(frames.astype(np.float64), axes=(1, 2), norm="ortho").transpose(0, 3, 2, 1)
     np.testing.assert_allclose(spectrum[..., 0] + 1j * spectrum[..., 1], expected, atol=1e-5)
 
@@ -49,7 +44,9 @@ def test_filtering_equals_numpy_with_the_same_response():
     filtered = [
         np.fft.irfft2(spectrum * response[i].transpose(2, 1, 0), s=(12, 10), axes=(1, 2)) for i in range(2)
     ]
-    np.testing.assert_allclose(module.apply(variables, frames), np.concatenate(filtered, -1), atol=1e-4)
+    np.testing.assert_allclose(
+        module.apply(variables, jnp.asarray(frames)), np.concatenate(filtered, -1), atol=1e-4
+    )
 
 
 def test_filters_start_as_high_passes_of_unit_gain_for_natural_images():
@@ -70,7 +67,7 @@ def test_filters_start_as_high_passes_of_unit_gain_for_natural_images():
 
 
 def test_every_parameter_of_the_branch_learns():
-    frames = _frames((16, 16))
+    frames = jnp.asarray(_frames((16, 16)))
     module = FrequencyBranch(widths=(8, 16), filters=2)
     variables = jax.jit(module.init)(jax.random.key(0), frames)
     gradient = jax.jit(jax.grad(lambda v: (module.apply(v, frames)[0] ** 3).sum()))(variables)

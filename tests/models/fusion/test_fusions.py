@@ -12,6 +12,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from torch.nn import functional
 
 from fakedetect_jax import models
+from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.fusion import FUSIONS
 from fakedetect_jax.models.fusion.cross_attention import place_codes
 
@@ -31,7 +32,7 @@ def branches(n=4, seed=0):
     rng = np.random.default_rng(seed)
 
     def normal(*shape):
-        return rng.normal(size=(n, *shape)).astype(np.float32)
+        return jnp.asarray(rng.normal(size=(n, *shape)), jnp.float32)
 
     features = [normal(6), normal(5), normal(3)]
     maps = [[normal(8, 6, 4), normal(4, 3, 5), normal(2, 2, 6)], [normal(4, 3, 4), normal(3, 2, 5)], []]
@@ -284,7 +285,7 @@ def test_the_detector_takes_each_by_name(name):
     parts = {"spatial": {"variant": "atto"}, "frequency": {}, "motion": {}, "mask": {}}
     model = models.create("detector", **parts, fusion=name, dtype="bfloat16")
     frames = jax.ShapeDtypeStruct((2, 3, 64, 64, 3), jnp.float32)
-    (logit, out), variables = jax.eval_shape(model.init_with_output, jax.random.key(0), frames)
+    (logit, out), variables = jax.eval_shape(model.init_with_output, jax.random.key(0), Clip(frames))
     widths = {"concat": 320 + 96 + 64, "gated": 256, "cross_attention": 256 + 64, "multi_scale": 64 + 64}
     assert (logit.shape, out["features"].shape) == ((2,), (2, widths[name]))
     assert ("fusion" in variables["params"]) == (name != "concat")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from tests.models.video.parity import assert_no_kink_near
+from tests.models.published.parity import assert_no_kink_near
 
 # Leaves of our trees that are batch statistics, not parameters.
 STATISTICS = ("mean", "var")

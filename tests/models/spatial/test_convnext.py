@@ -2,6 +2,7 @@
 
 import math
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 from transformers import ConvNextConfig, ConvNextForImageClassification
 
-from fakedetect_jax.models.spatial.convnext import VARIANTS, ConvNeXt, ConvNeXtClassifier, DropPath
+from fakedetect_jax.models.layers import DropPath
+from fakedetect_jax.models.spatial.convnext import VARIANTS, ConvNeXt
 
 PUBLISHED = {
     "tiny": 28_589_128,
@@ -20,6 +22,18 @@ PUBLISHED = {
 }
 PUBLISHED_MILLIONS = {"atto": 3.70, "femto": 5.22, "pico": 9.05, "nano": 15.59}
 DEPTHS, DIMS = (1, 2, 1), (8, 12, 16)
+
+
+class Classifier(nn.Module):
+    """ConvNeXt with a linear head, laid out as the published ImageNet classifiers."""
+
+    num_classes: int
+    backbone: ConvNeXt
+
+    @nn.compact
+    def __call__(self, images):
+        features, _ = self.backbone(images)
+        return nn.Dense(self.num_classes, name="head")(features)
 
 
 def _torch_model(depths, dims, classes):
@@ -91,7 +105,7 @@ def test_logits_and_input_gradients_equal_the_torch_implementation(depths, dims,
     x = torch.tensor(images.transpose(0, 3, 1, 2), requires_grad=True)
     expected = reference(x).logits
     (expected**2).sum().backward()
-    model = ConvNeXtClassifier(5, ConvNeXt(depths=depths, dims=dims))
+    model = Classifier(5, ConvNeXt(depths=depths, dims=dims))
     variables = _from_torch(reference, depths)
 
     def loss(images):
@@ -108,7 +122,7 @@ def test_logits_and_input_gradients_equal_the_torch_implementation(depths, dims,
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_parameter_counts_are_the_published_ones(variant):
-    model = ConvNeXtClassifier(1000, ConvNeXt(variant))
+    model = Classifier(1000, ConvNeXt(variant))
     variables = jax.eval_shape(
         model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     )

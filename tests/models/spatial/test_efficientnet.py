@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import EfficientNetConfig, EfficientNetForImageClassification, EfficientNetModel
 
-from fakedetect_jax.models.spatial.convnext import DropPath
+from fakedetect_jax.models.layers import DropPath
 from fakedetect_jax.models.spatial.efficientnet import (
     STAGES,
     VARIANTS,

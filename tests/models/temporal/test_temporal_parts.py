@@ -10,10 +10,10 @@ import torch
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from torch.nn.utils.parametrizations import weight_norm
 
+from fakedetect_jax.models.layers import masked_max
 from fakedetect_jax.models.temporal import TEMPORAL
 from fakedetect_jax.models.temporal.convolution import TemporalConvolution
 from fakedetect_jax.models.temporal.factorised import FactorisedEncoder
-from fakedetect_jax.models.temporal.pooling import masked_max
 from fakedetect_jax.models.temporal.transformer import TemporalTransformer
 
 _TRANSFORMER = {"layers": 1, "heads": 2, "dim": 8}

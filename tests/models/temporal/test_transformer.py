@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fakedetect_jax.models.temporal.pooling import masked_mean
+from fakedetect_jax.models.layers import masked_mean
 from fakedetect_jax.models.temporal.transformer import TemporalTransformer
 
 
