@@ -6,14 +6,16 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakedetect_jax.cli import experiment
 from fakedetect_jax.cli.program import NAME, importing
 from fakedetect_jax.config import Config
 from fakedetect_jax.config.compare import differences
 from fakedetect_jax.errors import ConfigError, FakedetectError
-from fakedetect_jax.files import AnyPath, to_path
+
+if TYPE_CHECKING:
+    from fakedetect_jax.files import AnyPath
 
 # Written into a run's folder once the run is evaluated: the config that it was done with.
 DONE = "done.json"
@@ -107,4 +109,6 @@ def _is_done(folder: AnyPath, config: Config) -> bool:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from fakedetect_jax.files import to_path
+
     run_sweep(arguments.config, to_path(arguments.workdir), arguments.overrides)

@@ -188,7 +188,7 @@ def _imported(config: Config) -> tuple[nn.Module, Any, dict[str, Any]]:
     model, place = make_model(config), config.model.init_from
     # Nothing tells how the crops were made that the weights learned from.
     clip = ClipSpec(extraction=Extraction(), **config.clip.to_dict())
-    shapes = jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(clip.frames, clip.size))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(clip.frames, clip.size))
     variables, report = start_from(shapes, place, config.model.init_source)
     if report.missing:
         raise WeightsError(

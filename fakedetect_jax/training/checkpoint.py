@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to go on, written as one, and the best by validation kept."""
+"""Checkpoints: all that a run needs to resume, written as one; the newest and the best by validation are kept."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _UNCHECKED = ("_CHECKPOINT_METADATA", _COMPLETE, DIGESTS)
 
 
 class CheckpointMismatch(FakedetectError):
-    """A checkpoint that does not fit the run that would go on from it."""
+    """A checkpoint that does not fit the run that would resume from it."""
 
 
 class DamagedCheckpoint(FakedetectError):
-    """A checkpoint whose files are not what was written: cut, changed, or missing."""
+    """A checkpoint whose files were cut, changed or lost since they were written."""
 
 
 class CheckpointNotWritten(FakedetectError):
-    """A checkpoint that the disk did not take."""
+    """A checkpoint that did not fit on the disk."""
 
 
 class ChangedFile(FakedetectError):
@@ -48,14 +48,13 @@ class ChangedFile(FakedetectError):
 class Checkpoints:
     """The checkpoints of one run, in one folder.
 
-    Each holds the train state and a JSON document `about` (config, place in the data, versions). The newest is
-    kept, to go on from, and the one with the highest validation metric, to use. A checkpoint counts only when
-    it is written whole: a kill in the middle of a save leaves the one before. What such a save left behind is removed,
-    but not if `read_only`: another process may be saving. The digests of the files lie beside them, and what is read
-    is held against them.
+    Each holds the train state and a JSON document `about` (config, data, versions). Two are kept: the newest, to
+    resume from, and the one with the highest validation metric, to use. A checkpoint counts only when it is complete:
+    a kill in the middle of a save leaves the one before. Remains of such a save are removed, except if `read_only`,
+    when another process may be saving. The files are checked against digests that are stored beside them.
 
     Raises:
-      DamagedCheckpoint: a file of any checkpoint was changed, cut or lost; names it and the remedy.
+        DamagedCheckpoint: a file of any checkpoint was changed, cut or lost; names it and the remedy.
     """
 
     def __init__(self, folder: PathLike, *, metric: str, read_only: bool = False) -> None:
@@ -69,7 +68,7 @@ class Checkpoints:
                 ),
             ]
         )
-        # Before orbax looks at any: it chooses the best by the metrics of all.
+        # Before orbax reads any: it chooses the best by the metrics of all.
         for step in _steps(self.folder):
             self._check(step)
         self._manager = ocp.CheckpointManager(
@@ -85,14 +84,14 @@ class Checkpoints:
         )
 
     def latest_step(self) -> int | None:
-        """The newest whole checkpoint's step, or None where there is none."""
+        """Return the step of the newest complete checkpoint, or None if there is none."""
         return self._manager.latest_step()
 
     def best_step(self) -> int:
-        """The step of the checkpoint with the highest validation metric.
+        """Return the step of the checkpoint with the highest validation metric.
 
         Raises:
-          CheckpointMismatch: no checkpoint was validated yet.
+            CheckpointMismatch: no checkpoint was validated yet.
         """
         step = self._manager.best_step()
         if step is None:
@@ -102,35 +101,35 @@ class Checkpoints:
     def save(
         self, step: int, state: TrainState, about: dict[str, Any], metrics: dict[str, float] | None
     ) -> None:
-        """Starts to write a checkpoint; the device goes on computing meanwhile.
+        """Start to write a checkpoint; the device keeps computing meanwhile.
 
         Raises:
-          CheckpointNotWritten: the disk did not take this one or the one before; says what is safe.
+            CheckpointNotWritten: this one or the one before did not fit on the disk; says what is safe.
         """
         items = ocp.args.Composite(state=_SaveState(state), about=ocp.args.JsonSave(about))
         with self._writing():
             self._manager.save(step, args=items, metrics=metrics, force=True)
 
     def about(self, step: int) -> dict[str, Any]:
-        """Returns the JSON document of a checkpoint.
+        """Return the JSON document of a checkpoint.
 
         Raises:
-          DamagedCheckpoint: it is not there, or is not JSON.
+            DamagedCheckpoint: it is not there, or is not JSON.
         """
         with self._reading(step):
             return self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))["about"]
 
     def metrics(self, step: int) -> dict[str, float]:
-        """Returns the validation metrics of a checkpoint."""
+        """Return the validation metrics of a checkpoint."""
         with self._reading(step):
             return {str(name): float(value) for name, value in (self._manager.metrics(step) or {}).items()}
 
     def restore(self, step: int, template: TrainState) -> TrainState:
-        """Reads a state onto the shardings of `template`, whose leaves may be arrays or jax.ShapeDtypeStruct.
+        """Read a state onto the shardings of `template`, whose leaves may be arrays or jax.ShapeDtypeStruct.
 
         Raises:
-          CheckpointMismatch: a leaf is missing, left over, or of another shape or dtype; names it.
-          DamagedCheckpoint: a file is cut or missing, or a number is not the one that was written.
+            CheckpointMismatch: a leaf is missing, left over, or of another shape or dtype; names it.
+            DamagedCheckpoint: a file is cut or missing, or a number differs from the one that was written.
         """
         with self._reading(step):
             stored = self._manager.item_metadata(step)["state"]
@@ -140,10 +139,10 @@ class Checkpoints:
             return self._manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
 
     def close(self) -> None:
-        """Waits until all is written.
+        """Wait until everything is written.
 
         Raises:
-          CheckpointNotWritten: the disk did not take the last one; says what is safe.
+            CheckpointNotWritten: the last one did not fit on the disk; says what is safe.
         """
         with self._writing():
             self._manager.wait_until_finished()
@@ -159,7 +158,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _reading(self, step: int) -> Iterator[None]:
-        """Names the checkpoint in whatever reading it raises: each library has errors of its own."""
+        """Name the checkpoint in any error of reading it: each library raises its own."""
         try:
             yield
         except (PermissionError, MemoryError):
@@ -178,7 +177,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Turns a full disk into an error that says what is safe; orbax wraps the system's words in its own."""
+        """Turn a full disk into an error that says what is safe; orbax wraps the system's message in its own."""
         try:
             yield
         except Exception as error:
@@ -193,10 +192,10 @@ class Checkpoints:
 
 
 class _StateHandler(ocp.PyTreeCheckpointHandler):
-    """Writes each array from the first device that holds it, and the digests of all files when they are whole.
+    """Writes each array from the first device that holds it, and then the digests of all files.
 
-    Orbax would have every device write a slice of every replicated array, and compiles a program for each shape and
-    place of a slice at the first save (google/orbax issue 2934): longer than the writing saves.
+    By default every device writes a slice of every replicated array, and orbax compiles a program for each shape and
+    place of a slice at the first save (google/orbax issue 2934). That takes longer than the slicing saves.
     """
 
     def __init__(self) -> None:
@@ -205,7 +204,7 @@ class _StateHandler(ocp.PyTreeCheckpointHandler):
         super().__init__(type_handler_registry=registry)
 
     def finalize(self, directory: Any) -> None:
-        """Is called in the background, on one process, before the checkpoint gets the name under which it counts."""
+        """Write the digests; called in the background, on one process, before the checkpoint counts as complete."""
         super().finalize(directory)
         write_digests(to_path(directory).parent, unfinished=_UNFINISHED)
 
@@ -213,13 +212,13 @@ class _StateHandler(ocp.PyTreeCheckpointHandler):
 @checkpoint_args.register_with_handler(_StateHandler, for_save=True)
 @dataclasses.dataclass
 class _SaveState(ocp.args.PyTreeSave):
-    """What orbax wants to know of a handler of ours."""
+    """The arguments by which orbax finds our handler to save."""
 
 
 @checkpoint_args.register_with_handler(_StateHandler, for_restore=True)
 @dataclasses.dataclass
 class _RestoreState(ocp.args.PyTreeRestore):
-    """What orbax wants to know of a handler of ours."""
+    """The arguments by which orbax finds our handler to restore."""
 
 
 def _check_same_leaves(template: TrainState, stored: Any, where: str) -> None:
@@ -245,7 +244,7 @@ def _steps(folder: AnyPath) -> list[int]:
 
 
 def _is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, is that there is no room."""
+    """Return whether an error, or one that it came from, says that the disk is full."""
     while error is not None:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             return True
@@ -261,7 +260,7 @@ def _signatures(tree: Any) -> dict[str, str]:
 
 
 def _name(path: tuple) -> str:
-    """A leaf's name, the same whether its parents are dataclasses, tuples or dictionaries."""
+    """Return a leaf's name, the same whether its parents are dataclasses, tuples or dictionaries."""
     parts = (getattr(key, "name", getattr(key, "key", getattr(key, "idx", None))) for key in path)
     return "/".join(str(part) for part in parts)
 

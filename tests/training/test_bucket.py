@@ -89,9 +89,7 @@ def test_a_changed_file_is_named(bucket):
 def test_records_in_a_bucket_are_refused(config, tmp_path):
     config = config.copy_and_resolve_references()
     config.data.folder = "gs://bucket/data"
-    with pytest.raises(
-        FakedetectError, match=r"config\.data\.folder='gs://bucket/data': built datasets are"
-    ):
+    with pytest.raises(FakedetectError, match=r"config\.data\.folder='gs://bucket/data': built datasets are"):
         train(config, tmp_path)
 
 
