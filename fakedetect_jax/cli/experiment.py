@@ -10,15 +10,17 @@ import contextlib
 import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fakedetect_jax.cli.config_files import BASE, ConfigFile, names, open_config
 from fakedetect_jax.cli.program import NAME, importing, path
 from fakedetect_jax.config import Config
 from fakedetect_jax.errors import ConfigError, FakedetectError
 
-Work = Callable[[Config, Path], object]
+if TYPE_CHECKING:
+    from fakedetect_jax.files import AnyPath
+
+Work = Callable[[Config, "AnyPath"], object]
 
 
 class Mode(NamedTuple):
@@ -94,11 +96,13 @@ def run_mode(program: str, mode: str, *, config: str, workdir: str, overrides: S
         FakedetectError: the mode cannot be run; names what and the remedy.
     """
     with importing(program):
+        from fakedetect_jax.files import to_path
+
         # A wrong config is refused before the seconds that the other imports take.
         chosen, _ = load(config, overrides)
         start_jax()
         work = MODES[mode].load()
-    work(chosen, Path(workdir))
+    work(chosen, to_path(workdir))
 
 
 def load(reference: str, overrides: Sequence[str]) -> tuple[Config, ConfigFile]:

@@ -39,9 +39,10 @@ def _run(arguments: argparse.Namespace) -> None:
             draw_timeline,
             write_json,
         )
+        from fakedetect_jax.files import to_path
         from fakedetect_jax.parallel import keep_compiled_programs
 
-    out = Path(arguments.out or f"{Path(arguments.video).stem}.fakedetect")
+    out = to_path(arguments.out or f"{Path(arguments.video).stem}.fakedetect")
     keep_compiled_programs()
     check_free(out, arguments.video)
     verdicts = load_detector(arguments.detector).predict(arguments.video, face_crops=arguments.face_crops)

@@ -6,14 +6,16 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakedetect_jax.cli import experiment
 from fakedetect_jax.cli.program import NAME, importing
 from fakedetect_jax.config import Config
 from fakedetect_jax.config.compare import differences
 from fakedetect_jax.errors import ConfigError, FakedetectError
+
+if TYPE_CHECKING:
+    from fakedetect_jax.files import AnyPath
 
 # Written into a run's folder once the run is evaluated: the config that it was done with.
 DONE = "done.json"
@@ -34,7 +36,7 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_run)
 
 
-def run_sweep(reference: str, workdir: Path, overrides: Sequence[str]) -> None:
+def run_sweep(reference: str, workdir: AnyPath, overrides: Sequence[str]) -> None:
     """Run a sweep, and go on after a run that fails with an error that names its remedy.
 
     Args:
@@ -98,7 +100,7 @@ def _folder_name(changes: Mapping[str, Any]) -> str:
     return re.sub(r"[^\w.,=+-]+", "_", ",".join(words)) or "unchanged"
 
 
-def _is_done(folder: Path, config: Config) -> bool:
+def _is_done(folder: AnyPath, config: Config) -> bool:
     try:
         saved = json.loads((folder / DONE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # killed before or while it was written
@@ -107,4 +109,6 @@ def _is_done(folder: Path, config: Config) -> bool:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    run_sweep(arguments.config, Path(arguments.workdir), arguments.overrides)
+    from fakedetect_jax.files import to_path
+
+    run_sweep(arguments.config, to_path(arguments.workdir), arguments.overrides)

@@ -16,12 +16,12 @@ from flax import traverse_util
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.deployment.inference import CARD, PROGRAM, SPEC, WEIGHTS, make_forward
 from fakedetect_jax.deployment.model_card import model_card
-from fakedetect_jax.files import write_tensors
+from fakedetect_jax.files import AnyPath, write_bytes, write_tensors, write_text
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def write_detector(folder: Path, model: nn.Module, variables: Any, spec: dict[str, Any]) -> None:
+def write_detector(folder: AnyPath, model: nn.Module, variables: Any, spec: dict[str, Any]) -> None:
     """Write a detector's folder; an existing one is replaced only when the new one is complete.
 
     The folder has weights.safetensors, detector.json, README.md (the model card) and forward.stablehlo (jax.export:
@@ -35,19 +35,28 @@ def write_detector(folder: Path, model: nn.Module, variables: Any, spec: dict[st
         spec: the content of detector.json: `format`, `model` (name, options), `clip`, `trained` (step, validation,
             and the run as `training.provenance` describes it) and `version`.
     """
+    if not isinstance(folder, Path):
+        # A bucket cannot rename a folder at once. Until detector.json is there, a folder is no detector.
+        if folder.exists():
+            folder.rmtree()
+        _write_files(folder, model, variables, spec)
+        return
     partial, old = (folder.with_name(folder.name + suffix) for suffix in (".partial", ".old"))
     for left_over in (partial, old):
         shutil.rmtree(left_over, ignore_errors=True)
-    partial.mkdir(parents=True)
-    flat = {name: np.asarray(leaf) for name, leaf in traverse_util.flatten_dict(variables, sep="/").items()}
-    write_tensors(partial / WEIGHTS, flat)
-    (partial / SPEC).write_text(json.dumps(spec, indent=1), encoding="utf-8")
-    (partial / PROGRAM).write_bytes(stablehlo(model, flat, ClipSpec.parse(spec["clip"])))
-    (partial / CARD).write_text(model_card(spec, flat), encoding="utf-8")
+    _write_files(partial, model, variables, spec)
     if folder.exists():
         folder.rename(old)
     partial.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_files(folder: AnyPath, model: nn.Module, variables: Any, spec: dict[str, Any]) -> None:
+    flat = {name: np.asarray(leaf) for name, leaf in traverse_util.flatten_dict(variables, sep="/").items()}
+    write_tensors(folder / WEIGHTS, flat)
+    write_bytes(folder / PROGRAM, stablehlo(model, flat, ClipSpec.parse(spec["clip"])))
+    write_text(folder / CARD, model_card(spec, flat))
+    write_text(folder / SPEC, json.dumps(spec, indent=1))
 
 
 def stablehlo(model: nn.Module, flat: dict[str, np.ndarray], clip: ClipSpec) -> bytes:

@@ -1,4 +1,4 @@
-"""An exported detector, in use: arrays or a video in, P(fake) out."""
+"""An exported detector in use: arrays or a video in, P(fake) out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 from jaxtyping import Bool, Float, Float64, Int32, UInt8
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from fakedetect_jax import models, parallel
 from fakedetect_jax.augment import Crop, face_crop
@@ -23,21 +23,22 @@ from fakedetect_jax.data.videos import from_sequences
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import metrics
 from fakedetect_jax.faces import FaceSequence, extract_faces
+from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
 WEIGHTS, SPEC, PROGRAM, CARD = "weights.safetensors", "detector.json", "forward.stablehlo", "README.md"
 FORMAT = 4
-# What a detector sees of a clip, in the order of its program's arguments behind the weights.
+# The detector's inputs, in the order of its program's arguments after the weights.
 INPUTS = ("frames", "landmarks", "timestamps", "valid")
 _BATCH_PER_DEVICE = 8
 
 
 class DetectorError(FakedetectError):
-    """A folder that holds no detector, or one that cannot be read or whose scores are no numbers."""
+    """A folder without a detector, or a detector that cannot be read or whose scores are not finite."""
 
 
 class ClipScores(NamedTuple):
-    """P(fake) of clips and of their frames; `place` are their numbers, as the batches had them, -1 for padding."""
+    """P(fake) of clips and of their frames; `place` are the clips' numbers in the batches, -1 for padding."""
 
     place: Int32[np.ndarray, " b"]
     clip: Float64[np.ndarray, " b"]
@@ -46,11 +47,17 @@ class ClipScores(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PersonVerdict:
-    """What the detector says of one person of a video.
+    """The detector's verdict on one person of a video.
 
-    `score` is the mean P(fake) of the clips. `frame_index`, `timestamp` [seconds], `frame_scores` and `box` (x0, y0,
-    x1, y1 in the video's pixels) tell of the frames that were looked at, in order of time. `tracks` are all of the
-    person's tracks, one a shot.
+    Attributes:
+        person: number of the person in the video.
+        score: mean P(fake) of the clips.
+        clip_scores: P(fake) of each clip.
+        frame_index: numbers of the scored frames in the video, in order of time.
+        timestamp: times of these frames in seconds.
+        frame_scores: P(fake) of these frames, averaged where clips overlap.
+        box: face box in these frames: x0, y0, x1, y1 in the video's pixels.
+        tracks: all of the person's tracks, one a shot.
     """
 
     person: int
@@ -69,7 +76,7 @@ class PersonVerdict:
 
 
 def make_forward(model: Any, spec: ClipSpec) -> Callable:
-    """Returns the detector's function, the model's crop included.
+    """Return the detector's function, including the model's crop.
 
     It maps (variables, frames uint8 [B,T,S,S,3], landmarks [B,T,81,2] in their pixels, timestamps [B,T] in seconds,
     valid bool [B,T]) to logits of P(fake): of the clips [B] and of their frames [B,T].
@@ -90,7 +97,7 @@ def make_forward(model: Any, spec: ClipSpec) -> Callable:
 
 
 class Detector:
-    """A detector that was exported by `launch.py --mode=export`."""
+    """A detector that `fakedetect export` wrote."""
 
     def __init__(self, spec: dict[str, Any], variables: Any) -> None:
         self.spec = spec
@@ -108,17 +115,17 @@ class Detector:
         )
 
     def score_batches(self, batches: Iterable[dict[str, np.ndarray]]) -> Iterator[ClipScores]:
-        """Scores batches; the next one is on its way to the device while one is computed.
+        """Score batches; the next one is on its way to the device while one is computed.
 
         Args:
-          batches: this process's rows of each batch, which divide by its devices: `INPUTS` as `score` takes them, and
-            `place` int32 [B], which the scores keep, whatever the order of devices and processes.
+            batches: this process's rows of each batch, a multiple of its devices: `INPUTS` as `score` takes them, and
+              `place` int32 [B], which identifies the clips in the scores.
 
         Yields:
-          The scores of all processes' rows, on every process.
+            The scores of all processes' rows, on every process.
 
         Raises:
-          DetectorError: a score is not finite.
+            DetectorError: a score is not finite.
         """
         waiting: list[tuple[jax.Array, ...]] = []
         for batch in batches:
@@ -138,29 +145,28 @@ class Detector:
         valid: Bool[np.ndarray, "n t"] | None = None,
         batch_size: int = _BATCH_PER_DEVICE,
     ) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, "n t"]]:
-        """Scores clips of stored face crops, as `faces.extract_faces` makes them.
+        """Score clips of stored face crops, as `faces.extract_faces` makes them.
 
         Args:
-          frames: RGB; T and S as `clip.frames` and `clip.extraction.size` say.
-          landmarks: in crop pixels.
-          timestamps: in seconds; without them frames follow each other at 25 a second. Only models with
-            positions='timestamps' look at them.
-          valid: frames that count; all, if not given.
-          batch_size: clips at once on each device.
+            frames: RGB; T and S as `clip.frames` and `clip.extraction.size` say.
+            landmarks: in crop pixels.
+            timestamps: in seconds; by default 25 frames a second. Only models with positions='timestamps' use them.
+            valid: frames that count; by default all.
+            batch_size: clips at once on each device.
 
         Returns:
-          P(fake) of each clip and of each frame.
+            P(fake) of each clip and of each frame.
 
         Raises:
-          FakedetectError: another number of frames, size or type.
-          DetectorError: a score is not finite.
+            FakedetectError: another number of frames, size or type.
+            DetectorError: a score is not finite.
 
         Example:
-          >>> detector = load_detector("runs/demo/detector")  # doctest: +SKIP
-          >>> (track, *_) = extract_faces("interview.mp4")  # doctest: +SKIP
-          >>> frames = np.stack([track.decode(place) for place in range(detector.clip.frames)])  # doctest: +SKIP
-          >>> detector.score(frames[None], track.landmarks[None, : len(frames)])[0]  # doctest: +SKIP
-          array([0.12])
+            >>> detector = load_detector("runs/demo/detector")  # doctest: +SKIP
+            >>> (track, *_) = extract_faces("interview.mp4")  # doctest: +SKIP
+            >>> frames = np.stack([track.decode(place) for place in range(detector.clip.frames)])  # doctest: +SKIP
+            >>> detector.score(frames[None], track.landmarks[None, : len(frames)])[0]  # doctest: +SKIP
+            array([0.12])
         """
         self._check(frames)
         if timestamps is None:
@@ -181,26 +187,26 @@ class Detector:
         return clips, per_frame
 
     def predict(self, video: str | Path, *, face_crops: bool = False) -> list[PersonVerdict]:
-        """Finds the people of a video and scores each, the most important one first.
+        """Find the people of a video and score each, the most important one first.
 
-        Faces are cut out and clips are chosen as they were for the detector's training data and are in `evaluate`,
-        over all of a person's tracks. Memory holds a batch of clips; the crops of the whole video lie in a temporary
-        file (about 20 kB a face and frame).
+        Faces are cropped and clips chosen as in the detector's training data and in `evaluate`, over all of a person's
+        tracks. Memory holds one batch of clips; the crops of the whole video are in a temporary file (about 20 kB a
+        face and frame).
 
         Args:
-          video: a video file, an image, or a folder of frames.
-          face_crops: its pictures are crops of one face each already.
+            video: a video file, an image, or a folder of frames.
+            face_crops: whether its pictures are face crops already, one face each.
 
         Returns:
-          A verdict for each person; none if no face was found.
+            A verdict for each person; an empty list if no face was found.
 
         Raises:
-          VideoError: not a video, or nothing of it can be decoded.
-          DetectorError: a score is not finite.
+            VideoError: not a video, or nothing of it can be decoded.
+            DetectorError: a score is not finite.
 
         Example:
-          >>> load_detector("runs/demo/detector").predict("interview.mp4")[0].score  # doctest: +SKIP
-          0.12
+            >>> load_detector("runs/demo/detector").predict("interview.mp4")[0].score  # doctest: +SKIP
+            0.12
         """
         extraction = dataclasses.replace(self.clip.extraction, face_crops=face_crops)
         sequences = extract_faces(video, spool=Path(tempfile.gettempdir()), **vars(extraction))
@@ -264,16 +270,16 @@ def _verdict(
     )
 
 
-def load_detector(folder: str | Path) -> Detector:
-    """Reads a detector from the folder that `launch.py --mode=export` wrote.
+def load_detector(folder: PathLike) -> Detector:
+    """Read a detector from the folder that `fakedetect export` wrote, on a disk or in a bucket.
 
     Raises:
-      DetectorError: a file is missing, unreadable, of another format, or does not fit the model; names it.
+        DetectorError: a file is missing, unreadable, of another format, or does not fit the model; names it.
     """
-    folder = Path(folder)
+    folder = to_path(folder)
     try:
         spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
-        flat = load_file(folder / WEIGHTS)
+        flat = load((folder / WEIGHTS).read_bytes())
     except FileNotFoundError as error:
         raise DetectorError(
             f"{folder} holds no detector: {Path(error.filename or WEIGHTS).name} is missing; "
@@ -291,7 +297,7 @@ def load_detector(folder: str | Path) -> Detector:
     return Detector(spec, traverse_util.unflatten_dict(flat, sep="/"))
 
 
-def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarray]) -> None:
+def _check_weights(folder: AnyPath, spec: dict[str, Any], flat: dict[str, np.ndarray]) -> None:
     try:
         model = models.create(spec["model"]["name"], **spec["model"]["options"])
         wanted = variable_shapes(model, ClipSpec.parse(spec["clip"]))
@@ -312,14 +318,14 @@ def _check_weights(folder: Path, spec: dict[str, Any], flat: dict[str, np.ndarra
 
 
 def _check_provenance(trained: dict[str, Any]) -> None:
-    """Checks what evaluation asks of a detector's training: without its people, nobody would be refused."""
+    """Check what evaluation needs to know of the training: without its people, nobody would be refused."""
     for name, kind in (("people", list), ("config", dict), ("step", int)):
         if not isinstance(trained[name], kind):
             raise TypeError(f"trained.{name} is {trained[name]!r}")
 
 
 def variable_shapes(model: Any, spec: ClipSpec) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Returns shape and dtype of every parameter and statistic by its path, without computing any."""
+    """Return the shape and dtype of every parameter and statistic by its path, without computing any."""
     shapes = jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(spec.frames, spec.size))
     flat: dict[str, Any] = traverse_util.flatten_dict(shapes, sep="/")
     return {name: (leaf.shape, str(leaf.dtype)) for name, leaf in flat.items()}

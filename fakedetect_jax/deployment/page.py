@@ -6,7 +6,7 @@ import jinja2
 
 
 def load_template(path: Path) -> jinja2.Template:
-    """Returns a template that escapes what it is given, and fails on a name that it is not given."""
+    """Return a template that escapes its values and fails on a missing one."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(path.parent),
         autoescape=True,

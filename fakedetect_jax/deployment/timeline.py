@@ -1,4 +1,4 @@
-"""What a detector said of a video, as JSON and as a picture."""
+"""The verdicts on a video as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from fakedetect_jax import files
 from fakedetect_jax.deployment.inference import PersonVerdict
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.metrics import THRESHOLD
+from fakedetect_jax.files import AnyPath
 
-# Told apart by people of all kinds of colour vision.
+# Distinguishable with any kind of colour vision.
 _REAL, _FAKE, _LINE = "#0072b2", "#d55e00", "#444444"
 _FACES = 8
 VERDICT = "verdict.json"
 TIMELINE_PEOPLE = 20
 
 
-def check_free(folder: Path, video: str) -> None:
-    """Checks that `folder` has no verdict on another video; files of the same name in two folders are two videos.
+def check_free(folder: AnyPath, video: str) -> None:
+    """Check that `folder` has no verdict on another video; files of the same name in two folders are two videos.
 
     Raises:
-      FakedetectError: names the other video.
+        FakedetectError: names the other video.
     """
     document = folder / VERDICT
     try:
@@ -48,11 +49,11 @@ def check_free(folder: Path, video: str) -> None:
         )
 
 
-def write_json(path: Path, video: str, detector: str, verdicts: Sequence[PersonVerdict]) -> Path:
-    """Writes the verdicts with all that is needed to draw them on the video again; makes the folder.
+def write_json(path: AnyPath, video: str, detector: str, verdicts: Sequence[PersonVerdict]) -> AnyPath:
+    """Write the verdicts with all that is needed to draw them on the video again; make the folder.
 
     Raises:
-      FakedetectError: a score is not a number between 0 and 1; names the person.
+        FakedetectError: a score is not a number between 0 and 1; names the person.
     """
     for verdict in verdicts:
         scores = np.array([verdict.score, *verdict.clip_scores, *verdict.frame_scores])
@@ -71,16 +72,16 @@ def write_json(path: Path, video: str, detector: str, verdicts: Sequence[PersonV
     return files.write_text(path, json.dumps(document, indent=1, allow_nan=False))
 
 
-def draw_timeline(path: Path, video: str, verdicts: Sequence[PersonVerdict]) -> Path:
-    """Draws P(fake) of the frames over time, a panel a person, under faces of it, as PNG.
+def draw_timeline(path: AnyPath, video: str, verdicts: Sequence[PersonVerdict]) -> AnyPath:
+    """Draw P(fake) of the frames over time as PNG, with a panel and a row of faces for each person.
 
-    Only the first `TIMELINE_PEOPLE` are drawn: a picture of hundreds takes minutes and nobody can look at it.
+    Only the first `TIMELINE_PEOPLE` are drawn: a picture of hundreds takes minutes and cannot be read.
     """
     drawn = verdicts[:TIMELINE_PEOPLE]
     height = 3.6 * len(drawn) + 0.9
     figure = Figure(figsize=(10, height))
     FigureCanvasAgg(figure)
-    # Set by hand, in inches: matplotlib's solver needs longer for the places than for the drawing.
+    # Set by hand, in inches: matplotlib's layout solver takes longer than the drawing.
     figure.subplots_adjust(left=0.07, right=0.98, bottom=0.5 / height, top=1 - 0.65 / height, hspace=0.45)
     name = os.fsencode(Path(video).name).decode(errors="replace")
     shown = f", the first {len(drawn)} of {len(verdicts)} people" if len(drawn) < len(verdicts) else ""

@@ -20,11 +20,11 @@ from fakedetect_jax.evaluation.metrics import UndefinedMetric
 
 Metric = Callable[..., np.float64 | np.ndarray]
 
-# A kind with fewer clusters is not drawn by itself, and a class in fewer has no interval.
+# A kind with fewer clusters is not drawn by itself, and a class in fewer clusters has no interval.
 MIN_CLUSTERS = 5
 # Weights of one batch of resamples: large enough for numpy to be quick, small enough for 32 MB.
 _BATCH_ELEMENTS = 1 << 22
-# Rounding alone tells apart resamples of a perfect ranking.
+# Resamples of a perfect ranking differ by rounding only.
 _NO_WIDTH = 1e-12
 
 
@@ -43,7 +43,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Resamples:
-    """How often each cluster was drawn, `counts`, and the cluster that each item is in, `cluster`."""
+    """The cluster of each item, and how often each resample drew each cluster."""
 
     cluster: Int[np.ndarray, " n"]
     counts: Int[np.ndarray, "r c"]
@@ -56,7 +56,7 @@ def draw(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Resamples:
-    """Draws clusters with replacement, each kind by itself: reals only, fakes only, both.
+    """Draw clusters with replacement, each kind by itself: reals only, fakes only, both.
 
     If one of the kinds has fewer than `MIN_CLUSTERS` members, all kinds are drawn together.
 
@@ -64,7 +64,7 @@ def draw(
         groups: [n], the cluster (identity, source video) of each item.
         labels: [n], 1 = fake, 0 = real.
         resamples: number of resamples r.
-        seed: same seed, same draws.
+        seed: seed of the draws.
     """
     groups, labels = np.asarray(groups), np.asarray(labels, np.int64)
     if groups.shape != labels.shape or groups.ndim != 1:
@@ -93,11 +93,11 @@ def replicates(
     *,
     where: Bool[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, " r"]:
-    """The metric on every resample, over the items that `where` selects; NaN where the resample is rejected.
+    """Return the metric on every resample, over the items that `where` selects; NaN where the resample is rejected.
 
-    `metric(labels, scores, weights)` must take weights [r, n] and give r values, as those of `metrics` do.
-    One set of resamples serves many subsets and metrics, so that differences and means of them have honest
-    intervals too. A resample is rejected when it lacks a class that the selected items have.
+    `metric(labels, scores, weights)` must take weights [r, n] and give r values, as the functions of `metrics` do.
+    One set of resamples serves many subsets and metrics, so that their differences and means have honest intervals
+    too. A resample is rejected when it lacks a class that the selected items have.
 
     Raises:
         UndefinedMetric: a class of the selected items is in fewer than `MIN_CLUSTERS` clusters.
@@ -125,7 +125,7 @@ def replicates(
 def percentile_interval(
     value: float, values: Float[np.ndarray, " r"], *, confidence: float = 0.95
 ) -> Interval:
-    """The central `confidence` share of the resampled values around the measured one, NaN left out.
+    """Return the interval that holds the central `confidence` share of the resampled values, NaN left out.
 
     Raises:
         UndefinedMetric: most resamples were rejected, or all give one value, as a perfect ranking does.
@@ -151,16 +151,16 @@ def bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """A metric's value with its percentile interval, resampling whole groups when given.
+    """Return a metric's value with its percentile interval, resampling whole groups when given.
 
     Args:
         metric: as in `replicates`.
         labels: [n], 1 = fake, 0 = real.
         scores: [n].
         groups: [n], the identity or source video of each item; without it each item is its own cluster.
-        resamples: 1000 is the usual least for a 95 % interval.
+        resamples: number of resamples; 1000 is the usual minimum for a 95 % interval.
         confidence: in (0, 1).
-        seed: same seed, same interval.
+        seed: seed of the draws.
 
     Raises:
         UndefinedMetric: the metric is undefined on the data, or has no interval there: a class in fewer than

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,6 +21,7 @@ from fakedetect_jax.evaluation.gallery import GalleryItem, choose
 from fakedetect_jax.evaluation.report import Context, write_report
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate, write_csv
 from fakedetect_jax.evaluation.summary import summarise, write_json
+from fakedetect_jax.files import AnyPath
 
 _GALLERY_FRAMES = 4
 
@@ -29,7 +29,7 @@ _GALLERY_FRAMES = 4
 def evaluate_detector(
     detector: Detector,
     sources: Mapping[str, Videos],
-    folder: Path,
+    folder: AnyPath,
     *,
     failures: Sequence[Failure],
     title: str,
@@ -38,7 +38,7 @@ def evaluate_detector(
     loading: Loading,
     resamples: int,
     seed: int,
-) -> Path | None:
+) -> AnyPath | None:
     """Score every video of every source and write the results.
 
     The scores of a source are on disk, in scores.csv, before the next one is begun.

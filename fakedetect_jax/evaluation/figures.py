@@ -17,7 +17,7 @@ from fakedetect_jax.evaluation.metrics import THRESHOLD, RocCurve
 DASHES = ("", "6 2", "2 2", "8 2 2 2", "4 1 1 1 1 1")
 SERIES = 5
 
-# Matplotlib knows no CSS variables: a stand-in colour is drawn, and replaced in the SVG's text.
+# Matplotlib has no CSS variables: stand-in colours are drawn and then replaced in the SVG's text.
 _VARIABLES = {
     "#010101": "var(--ink)",
     "#020202": "var(--muted)",
@@ -31,7 +31,7 @@ _BINS = 20
 
 
 def roc(curves: Sequence[RocCurve], overall: RocCurve | None) -> str:
-    """ROC curves, one style per method in the order given, and the curve of all fakes in the ink colour."""
+    """Draw ROC curves, one style per method in the given order, and the curve of all fakes in the ink colour."""
     figure = Figure(figsize=(4.2, 4.0), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=_COLOURS["var(--line)"], linewidth=1, dashes=(3, 3))
@@ -59,7 +59,7 @@ def roc(curves: Sequence[RocCurve], overall: RocCurve | None) -> str:
 
 
 def histogram(real: Float[np.ndarray, " n"], fake: Float[np.ndarray, " m"]) -> str:
-    """Distribution of P(fake): reals upwards, fakes downwards, each as a share of its class."""
+    """Draw the distribution of P(fake): reals upwards, fakes downwards, each as a share of its class."""
     figure = Figure(figsize=(3.4, 2.3), layout="constrained")
     axes = figure.add_subplot()
     edges = np.linspace(0, 1, _BINS + 1)
@@ -102,7 +102,7 @@ def _calm(axes: Axes) -> None:
 
 
 def _svg(figure: Figure, salt: str) -> str:
-    """The figure as an <svg> element for use inside HTML: no size, no metadata, no ids that could clash."""
+    """Return the figure as an <svg> element for HTML, without size, metadata or ids that could clash."""
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         figure.savefig(

@@ -1,4 +1,4 @@
-"""Which clips to look at: the surest right, the surest wrong and the least sure; and their film strips."""
+"""The videos to look at: the most confident right, the most confident wrong and the least certain ones."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ _STRIP_HEIGHT = 144
 
 @runtime_checkable
 class Scored(Protocol):
-    """Anything with a true label (1 = fake) and a score P(fake)."""
+    """An item with a true label (1 = fake) and a score P(fake)."""
 
     @property
     def label(self) -> int: ...  # noqa: D102
@@ -32,7 +32,7 @@ Item = TypeVar("Item", bound=Scored)
 
 @dataclass(frozen=True)
 class GalleryItem:
-    """A video to show: RGB frames [T, H, W, 3], its truth (label, method), and P(fake) as it was scored."""
+    """A video to show: RGB frames [T, H, W, 3], its true label and method, and its score P(fake)."""
 
     frames: UInt8[np.ndarray, "t h w 3"]
     label: int
@@ -65,10 +65,10 @@ class Choice(Generic[Item]):
 
 
 def choose(items: Iterable[Item], *, count: int = 4) -> Choice[Item]:
-    """Up to `count` of each: most confident right, most confident wrong, least certain of the rest.
+    """Choose up to `count` of each: most confident right, most confident wrong, least certain of the rest.
 
-    Right and wrong ones take turns between reals and fakes as long as there are both, for otherwise the
-    easiest method would fill the list. Choosing again from what was chosen gives the same lists.
+    Right and wrong ones alternate between reals and fakes as long as there are both; otherwise the easiest method would
+    fill the list. Choosing again from the chosen items gives the same lists.
     """
     items = list(items)
     right = _most_confident([item for item in items if _is_right(item)], count)
@@ -79,7 +79,7 @@ def choose(items: Iterable[Item], *, count: int = 4) -> Choice[Item]:
 
 
 def film_strip(frames: UInt8[np.ndarray, "t h w 3"]) -> str:
-    """Up to four frames, evenly spread over the clip, side by side: a JPEG as a data URI."""
+    """Return up to four frames, evenly spread over the clip, side by side, as the data URI of a JPEG."""
     index = np.unique(np.linspace(0, len(frames) - 1, min(_STRIP_FRAMES, len(frames))).round().astype(int))
     width = max(1, round(_STRIP_HEIGHT * frames.shape[2] / frames.shape[1]))
     strip = Image.new("RGB", (width * len(index), _STRIP_HEIGHT))

@@ -38,12 +38,12 @@ class RocCurve(NamedTuple):
 
 
 def probability(logit: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
-    """P(fake) in float64 of logits in float32 or float64, 1 / (1 + exp(-logit)), without overflow.
+    """Return P(fake) = 1 / (1 + exp(-logit)) in float64, without overflow.
 
-    In float32 all logits above 17 would tie at 1; in float64 those above 37 do.
+    In float32, all logits above 17 would tie at 1; in float64, only those above 37 do.
 
     Raises:
-        FakedetectError: a logit that is not finite.
+        FakedetectError: a logit is not finite.
     """
     logit = np.asarray(logit, np.float64)
     if not np.isfinite(logit).all():
@@ -58,17 +58,17 @@ def probability(logit: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
 
 
 def roc_curve(labels: Labels, scores: Scores, weights: Weights | None = None) -> RocCurve:
-    """The ROC curve; a clip counts as fake when score >= threshold, and the first threshold is +inf.
+    """Return the ROC curve; a clip counts as fake if score >= threshold, and the first threshold is +inf.
 
     Args:
         labels: [n], 1 = fake, 0 = real.
         scores: [n], any finite numbers.
-        weights: [n], non-negative; all 1 when left out.
+        weights: [n], non-negative; 1 by default.
 
     Raises:
-        UndefinedMetric: no input, or a class without weight.
-        FakedetectError: a score that is not finite.
-        ValueError: labels other than 0 and 1, weights that are negative or not finite, or lengths that differ.
+        UndefinedMetric: there is no input, or a class has no weight.
+        FakedetectError: a score is not finite.
+        ValueError: labels are not 0 or 1, weights are negative or not finite, or lengths differ.
     """
     labels, scores, weights = _checked(labels, scores, weights)
     if weights.ndim != 1:
@@ -80,7 +80,7 @@ def roc_curve(labels: Labels, scores: Scores, weights: Weights | None = None) ->
 
 
 def auc(labels: Labels, scores: Scores, weights: Weights | None = None) -> Value:
-    """Area under the ROC curve: the chance that a fake scores above a real, a tie counting one half.
+    """Return the area under the ROC curve: the chance that a fake scores above a real, with ties as one half.
 
     Shapes and errors as in `roc_curve`; weights [r, n] give r values. In [0, 1]; 0.5 is chance.
     """
@@ -89,7 +89,7 @@ def auc(labels: Labels, scores: Scores, weights: Weights | None = None) -> Value
 
 
 def average_precision(labels: Labels, scores: Scores, weights: Weights | None = None) -> Value:
-    """Precision averaged over the steps in recall, without interpolation; it rises with the share of fakes.
+    """Return precision averaged over the steps in recall, without interpolation; it rises with the share of fakes.
 
     Shapes and errors as in `roc_curve`; weights [r, n] give r values. In (0, 1].
     """
@@ -100,10 +100,10 @@ def average_precision(labels: Labels, scores: Scores, weights: Weights | None = 
 
 
 def equal_error_rate(labels: Labels, scores: Scores, weights: Weights | None = None) -> Value:
-    """The error rate where false positives and misses are equally frequent: FPR = 1 - TPR.
+    """Return the error rate where false positives and misses are equally frequent: FPR = 1 - TPR.
 
-    The ROC points (one per distinct score) are joined by straight lines and the crossing is found on them,
-    so the value does not depend on which threshold a tool happens to pick. Shapes and errors as in
+    The crossing is found on the straight lines between ROC points (one per distinct score), so the value does not
+    depend on a choice of thresholds. Shapes and errors as in
     `roc_curve`; weights [r, n] give r values. In [0, 1]; 0.5 is chance.
     """
     false_rate, true_rate = _rates(*_cumulative(*_checked(labels, scores, weights)))
@@ -121,10 +121,12 @@ def equal_error_rate(labels: Labels, scores: Scores, weights: Weights | None = N
 def accuracy(
     labels: Labels, scores: Scores, weights: Weights | None = None, *, threshold: float = THRESHOLD
 ) -> Value:
-    """Share of right verdicts when score >= threshold means fake; errors as in `roc_curve`.
+    """Return the share of right verdicts if score >= threshold means fake.
 
-    One class alone is fine. With unequal classes the constant verdict scores well too: read it beside AUC.
-    A threshold that is not finite is a FakedetectError.
+    One class alone is fine. With unequal classes a constant verdict scores well too: read it beside AUC.
+
+    Raises:
+        FakedetectError: the threshold is not finite, or a case of `roc_curve`.
     """
     if not np.isfinite(threshold):
         raise FakedetectError(f"threshold is {threshold}; it must be a finite score")
@@ -133,10 +135,10 @@ def accuracy(
 
 
 def log_loss(labels: Labels, scores: Scores, weights: Weights | None = None) -> Value:
-    """Mean of -log P(true label), natural logarithm, with P clipped to [eps, 1 - eps] of float64.
+    """Return the mean of -log P(true label), natural logarithm, with P clipped to [eps, 1 - eps] of float64.
 
     Near P = 1 a probability has lost the bits that the loss of a real depends on (2 in 10^9 of it at the logit
-    20, and all beyond 36): where there are logits, `log_loss_from_logits` is exact.
+    20, all beyond 36). If there are logits, `log_loss_from_logits` is exact.
 
     Args:
         labels: [n], 1 = fake, 0 = real; one class alone is fine.
@@ -144,7 +146,7 @@ def log_loss(labels: Labels, scores: Scores, weights: Weights | None = None) -> 
         weights: [n] or [r, n].
 
     Raises:
-        FakedetectError: a score outside [0, 1].
+        FakedetectError: a score is outside [0, 1].
         ValueError: the cases of `roc_curve`.
     """
     labels, scores, weights = _checked(labels, scores, weights)
@@ -159,7 +161,7 @@ def log_loss(labels: Labels, scores: Scores, weights: Weights | None = None) -> 
 
 
 def log_loss_from_logits(labels: Labels, logits: Scores, weights: Weights | None = None) -> Value:
-    """Mean of -log P(true label) of logits of P(fake), without a bound: ln(1 + exp(logit)) for a real.
+    """Return the mean of -log P(true label) from logits of P(fake), unclipped: ln(1 + exp(logit)) for a real.
 
     Confident errors on reals and on fakes cost the same, to the last bits. Shapes as in `log_loss`, errors as
     in `roc_curve`; one class alone is fine.
@@ -192,7 +194,7 @@ def _checked(
 
 
 def _cumulative(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of fakes and of reals at or above each distinct score, highest first: two arrays [..., k]."""
+    """Return the weight of fakes and of reals at or above each distinct score, highest first: two arrays [..., k]."""
     order = np.argsort(-scores, kind="stable")
     ranked, fake = scores[order], labels[order] == 1
     last_of_tie = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
@@ -206,7 +208,7 @@ def _cumulative(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> 
 
 
 def _rates(fakes: np.ndarray, reals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False and true positive rates [..., k + 1] from cumulative weights, starting at (0, 0)."""
+    """Return false and true positive rates [..., k + 1] from cumulative weights, starting at (0, 0)."""
     start = np.zeros((*fakes.shape[:-1], 1))
     false_rate = np.concatenate([start, reals / reals[..., -1:]], axis=-1)
     return false_rate, np.concatenate([start, fakes / fakes[..., -1:]], axis=-1)

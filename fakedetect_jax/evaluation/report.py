@@ -1,6 +1,5 @@
-"""The evaluation as one HTML file that needs nothing else: figures, clips and how it was measured."""
+"""The evaluation as one self-contained HTML file: figures, clips and how it was measured."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from fakedetect_jax.evaluation import figures, metrics
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose, film_strip
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate
 from fakedetect_jax.evaluation.summary import LEVELS
+from fakedetect_jax.files import AnyPath
 
 _NAMES = {
     "auc": ("AUC", "area under the ROC curve; 1 is perfect, 0.5 is chance"),
@@ -34,7 +34,7 @@ _FEW_CLUSTERS = 20
 
 @dataclass(frozen=True)
 class Context:
-    """What the numbers cannot say themselves.
+    """The facts about an evaluation that its numbers do not show.
 
     Attributes:
         trained_on: a plain phrase, as in "real clips of 12 people; fakes made by self-blending".
@@ -50,21 +50,21 @@ class Context:
 
 
 def write_report(
-    folder: str | os.PathLike[str],
+    folder: AnyPath,
     *,
     summary: Mapping[str, Any],
     scores: Sequence[Score],
     gallery: Sequence[GalleryItem],
     title: str,
     context: Context,
-) -> Path:
-    """Writes `report.html` into `folder`, atomically, and returns its path.
+) -> AnyPath:
+    """Write `report.html` into `folder`, atomically, and return its path.
 
     Args:
         folder: made when missing.
-        summary: what `summarise` gave for these scores.
-        scores: the rows; for curves and histograms.
-        gallery: videos to choose the shown clips from; `choose(aggregate(scores))` names the wanted ones.
+        summary: the result of `summarise` for these scores.
+        scores: the rows, for curves and histograms.
+        gallery: videos to choose the shown ones from; `choose(aggregate(scores))` names those that are needed.
         title: heading of the page.
         context: training, test and provenance in words.
     """
@@ -86,7 +86,7 @@ def write_report(
         threshold=metrics.THRESHOLD,
         few_clusters=_FEW_CLUSTERS,
     )
-    return files.write_text(Path(folder) / "report.html", html)
+    return files.write_text(folder / "report.html", html)
 
 
 def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> dict[str, Any]:
@@ -108,12 +108,12 @@ def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> 
 
 
 def _columns(overall: Mapping[str, Any]) -> list[str]:
-    """The metrics of a table; the worst case is one of them only if there are failures to be ranked."""
+    """Return the metrics of a table; the worst case is shown only if there are failures to rank."""
     return [name for name in overall["metrics"] if overall["n_failed"] or name != "auc_worst_case"]
 
 
 def _reasons(part: Mapping[str, Any]) -> list[str]:
-    """Why figures of one level lack a value or an interval, each reason once for a row of the table."""
+    """Return why figures of one level lack a value or an interval, each reason once for a row of the table."""
     rows = {
         **part["methods"],
         "mean over methods": part["mean_over_methods"],
@@ -136,13 +136,13 @@ def _points(videos: list[VideoScore], method: str, level: str) -> np.ndarray:
 
 
 def _curves(methods: list[str], videos: list[VideoScore], level: str) -> Markup | None:
-    """The ROC figure of one level; None when reals or a method's fakes are missing there."""
+    """Return the ROC figure of one level, or None if reals or a method's fakes are missing there."""
     real = _points(videos, REAL, level)
     fakes = [_points(videos, method, level) for method in methods]
     if not (len(real) and fakes and all(map(len, fakes))):
         return None
     overall = _curve(real, np.concatenate(fakes)) if len(fakes) > 1 else None
-    # The template holds nothing but what matplotlib drew: no text of the user's is in it.
+    # Safe as markup: matplotlib drew it, and it holds no text of the user.
     return Markup(figures.roc([_curve(real, fake) for fake in fakes], overall))
 
 

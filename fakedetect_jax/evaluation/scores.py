@@ -1,22 +1,21 @@
-"""Scores of clips, how they become scores of videos, and scores.csv.
+"""Scores of clips, their aggregation to scores of videos, and scores.csv.
 
-A video is known by (dataset, method, video_id): in FaceForensics++ every method has a `000_003`, and they are
+A video is identified by (dataset, method, video_id): in FaceForensics++ every method has a `000_003`, and they are
 different videos.
 """
 
 import csv
 import io
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 
 import numpy as np
 
 from fakedetect_jax import files
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.files import AnyPath, PathLike
 
 VideoKey = tuple[str, str, str]
 
@@ -26,7 +25,7 @@ UNDECIDED = 0.5
 
 @dataclass(frozen=True)
 class _OfVideo:
-    """What belongs to a video; `method` is 'real' or the manipulation's name."""
+    """The identification of a video; `method` is 'real' or the manipulation's name."""
 
     dataset: str
     method: str
@@ -34,25 +33,25 @@ class _OfVideo:
 
     @property
     def key(self) -> VideoKey:
-        """What tells this video from all others."""
+        """The key that is unique to this video."""
         return self.dataset, self.method, self.video_id
 
 
 @dataclass(frozen=True)
 class Score(_OfVideo):
-    """What the detector said about one clip of a video's main person.
+    """The detector's score of one clip of a video's main person.
 
     Attributes:
-        track: face track in the video, as numbered by face extraction; a person has one in each shot.
+        track: number of the face track in the video; a person has one in each shot.
         label: 1 = fake, 0 = real.
         score: P(fake) of the clip, float64 in [0, 1].
-        frame_index: frame numbers in the source video that the clip used.
+        frame_index: numbers of the clip's frames in the source video.
         frame_scores: P(fake) of each of these frames, in [0, 1].
-        identity: the person, or whatever makes videos dependent; '' when unknown.
-        clip: number of the clip within the track; (track, clip) is given once in a video.
+        identity: the person, or whatever else makes videos dependent; '' if unknown.
+        clip: number of the clip in the track; (track, clip) is unique in a video.
 
     Raises:
-        FakedetectError: a score that is not a finite number in [0, 1], or values that contradict each other.
+        FakedetectError: a score is not a finite number in [0, 1], or values contradict each other.
     """
 
     track: int
@@ -77,13 +76,13 @@ class Score(_OfVideo):
 
     @property
     def name(self) -> str:
-        """The clip in words, for messages."""
+        """The clip's name in messages."""
         return f"{'/'.join(self.key)} track {self.track} clip {self.clip}"
 
 
 @dataclass(frozen=True)
 class Failure(_OfVideo):
-    """A video that could not be scored, and why (no face found, unreadable file)."""
+    """A video that could not be scored, with the reason (no face found, unreadable file)."""
 
     label: int
     reason: str
@@ -108,19 +107,18 @@ class VideoScore(_OfVideo):
 
     @property
     def cluster(self) -> str:
-        """The unit of independence: the identity, or the video itself when that is unknown."""
+        """The unit of independence: the identity, or the video itself if that is unknown."""
         return f"identity {self.identity}" if self.identity else f"video {self.method}/{self.video_id}"
 
 
 def aggregate(scores: Iterable[Score], *, failures: Iterable[Failure] = ()) -> list[VideoScore]:
-    """Clip scores to video scores, sorted by (dataset, method, video_id).
+    """Aggregate clip scores to video scores, sorted by (dataset, method, video_id).
 
-    All rows of a video are of its main person, whom several tracks may follow: one in each shot. The video's
-    score is the mean over all clips of all its tracks. A frame that several clips used has the mean of its
-    scores.
+    All rows of a video are of its main person, who may have several tracks, one in each shot. The video's score is the
+    mean over all clips of all its tracks. A frame that several clips used has the mean of its scores.
 
     Raises:
-        FakedetectError: a clip given twice, a video with two identities, a video both scored and failed.
+        FakedetectError: a clip is given twice, a video has two identities, or is both scored and failed.
     """
     by_video: dict[VideoKey, list[Score]] = {}
     for score in scores:
@@ -137,8 +135,8 @@ def aggregate(scores: Iterable[Score], *, failures: Iterable[Failure] = ()) -> l
     return sorted(videos, key=lambda video: video.key)
 
 
-def write_csv(path: str | os.PathLike[str], scores: Iterable[Score]) -> Path:
-    """Writes one row per (video, track, clip), atomically; frame columns are lists separated by spaces.
+def write_csv(path: PathLike, scores: Iterable[Score]) -> AnyPath:
+    """Write one row per (video, track, clip), atomically; frame columns are lists separated by spaces.
 
     In pandas: `df = pd.read_csv(path, dtype={"video_id": str, "identity": str})` and
     `df.frame_scores.str.split()`. Floats survive exactly.
@@ -152,13 +150,14 @@ def write_csv(path: str | os.PathLike[str], scores: Iterable[Score]) -> Path:
     return files.write_text(path, text.getvalue())
 
 
-def read_csv(path: str | os.PathLike[str]) -> list[Score]:
-    """Reads what `write_csv` wrote.
+def read_csv(path: PathLike) -> list[Score]:
+    """Read what `write_csv` wrote.
 
     Raises:
-        FakedetectError: no table in UTF-8, a column is missing, or a value is ill-formed; names file and line.
+        FakedetectError: the file is no table in UTF-8, a column is missing, or a value is malformed; names file and
+            line.
     """
-    with open(path, encoding="utf-8", newline="") as file:
+    with io.TextIOWrapper(io.BytesIO(files.to_path(path).read_bytes()), encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         try:
             missing = {column.name for column in fields(Score)} - set(reader.fieldnames or ())

@@ -1,10 +1,8 @@
-"""From scores to the numbers of metrics.json: per dataset, level and method, each with an interval."""
+"""The numbers of metrics.json: per dataset, level and method, each with an interval."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +12,12 @@ from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import bootstrap, metrics
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate
+from fakedetect_jax.files import AnyPath, PathLike
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric, and what a failed video is to it: undecided (0.5), or as wrong as a score can be."""
+    """A metric, and how it counts a failed video: as undecided (0.5), or as wrong as a score can be."""
 
     metric: bootstrap.Metric
     failure_is_wrong: bool = False
@@ -66,7 +65,7 @@ class _Items:
     failed: np.ndarray
 
     def scores_for(self, measure: Measure) -> np.ndarray:
-        """The scores [n] as `measure` takes those of failed videos."""
+        """Return the scores [n], with those of failed videos as `measure` counts them."""
         if not measure.failure_is_wrong:
             return self.score
         return np.where(self.failed, np.where(self.label == 1, _WRONG_FAKE, _WRONG_REAL), self.score)
@@ -79,18 +78,18 @@ def summarise(
     seed: int = 0,
     resamples: int = 1000,
 ) -> dict[str, Any]:
-    """All figures of an evaluation as a tree that JSON can hold.
+    """Return all figures of an evaluation as a tree that JSON can hold.
 
     `result["datasets"][dataset][level]` has `overall`, `methods[name]` and `mean_over_methods`; each has
     `metrics[name] = {"value", "low", "high", "rejected"}` (95 % interval, and how many resamples lacked a class)
-    and the counts behind it. What is undefined is None, with a `reason`. `result["measured"]` says how it was
-    measured, `result["failures"]` lists the videos without a score.
+    and the counts behind it. An undefined value is None, with a `reason`. `result["measured"]` says how it was
+    measured, and `result["failures"]` lists the videos without a score.
 
     Args:
         scores: rows of all datasets.
         failures: videos that could not be scored.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
+        seed: seed of the bootstrap.
+        resamples: number of bootstrap resamples.
 
     Raises:
         FakedetectError: nothing was scored, or rows contradict each other (see `aggregate`).
@@ -118,8 +117,8 @@ def summarise(
     }
 
 
-def write_json(path: str | os.PathLike[str], summary: dict[str, Any]) -> Path:
-    """Writes metrics.json atomically; refuses NaN and infinity, which are not JSON."""
+def write_json(path: PathLike, summary: dict[str, Any]) -> AnyPath:
+    """Write metrics.json atomically; refuse NaN and infinity, which are not JSON."""
     return files.write_text(path, json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
@@ -170,7 +169,7 @@ def _subset(
     measures: dict[str, Measure],
     n_failed: int,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The summary of the items `where`, and each metric's replicates [r] for the mean over methods."""
+    """Return the summary of the items `where`, and each metric's replicates [r] for the mean over methods."""
     entries, values = {}, {}
     for name, measure in measures.items():
         entries[name], replicates = _measure(measure, items, where, drawn)
@@ -212,9 +211,9 @@ def _undefined(value: float | None, reason: str) -> dict[str, Any]:
 def _mean(
     name: str, methods: dict[str, dict[str, Any]], values: dict[str, dict[str, np.ndarray]]
 ) -> dict[str, Any]:
-    """Mean over the methods of one metric; without a value or an interval as soon as one method lacks it.
+    """Return one metric's mean over the methods; it lacks a value or an interval if any method lacks it.
 
-    A method whose resamples all give one value has no interval of its own but takes part in that of the mean.
+    A method whose resamples all give one value has no interval of its own but takes part in the mean's.
     """
     entries = {method: summary["metrics"][name] for method, summary in methods.items()}
     if not entries:

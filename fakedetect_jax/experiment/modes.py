@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -38,6 +37,7 @@ from fakedetect_jax.experiment.sources import (
 )
 from fakedetect_jax.experiment.start import announce_start
 from fakedetect_jax.faces import Extraction
+from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.training import loop
 from fakedetect_jax.training.checkpoint import Checkpoints
 from fakedetect_jax.training.interruption import Interruption
@@ -56,7 +56,7 @@ from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.start import start_from
 
 
-def train(config: Config, workdir: str | Path) -> Path:
+def train(config: Config, workdir: PathLike) -> AnyPath:
     """Train up to `config.train.steps`, from the newest checkpoint in `workdir` if there is one.
 
     Returns:
@@ -69,7 +69,7 @@ def train(config: Config, workdir: str | Path) -> Path:
         Stopped: Ctrl-C or SIGTERM asked for it; the step that was reached is saved.
         WorkdirInUse: another process trains in `workdir`.
     """
-    workdir = Path(workdir)
+    workdir = to_path(workdir)
     folder = workdir / CHECKPOINTS
     with contextlib.ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
@@ -135,7 +135,7 @@ def train(config: Config, workdir: str | Path) -> Path:
     return folder
 
 
-def export(config: Config, workdir: str | Path) -> Path:
+def export(config: Config, workdir: PathLike) -> AnyPath:
     """Write a detector: the averaged weights of the best checkpoint by validation, or imported weights as they are.
 
     The detector is built from the checkpoint's own config; `config` must be the same, except for fields that change no
@@ -149,7 +149,7 @@ def export(config: Config, workdir: str | Path) -> Path:
         CheckpointMismatch: there is no validated checkpoint, or it has another config; names the fields.
         WeightsError: nothing was trained, and `config.model.init_from` does not name weights of the whole model.
     """
-    workdir = Path(workdir)
+    workdir = to_path(workdir)
     checkpoints = Checkpoints(workdir / CHECKPOINTS, metric=SELECTION_METRIC, read_only=True)
     with contextlib.closing(checkpoints):
         if checkpoints.latest_step() is None and config.model.init_from:
@@ -188,7 +188,7 @@ def _imported(config: Config) -> tuple[nn.Module, Any, dict[str, Any]]:
     model, place = make_model(config), config.model.init_from
     # Nothing tells how the crops were made that the weights learned from.
     clip = ClipSpec(extraction=Extraction(), **config.clip.to_dict())
-    shapes = jax.eval_shape(model.init, jax.random.key(0), **models.clip_shapes(clip.frames, clip.size))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(clip.frames, clip.size))
     variables, report = start_from(shapes, place, config.model.init_source)
     if report.missing:
         raise WeightsError(
@@ -199,9 +199,7 @@ def _imported(config: Config) -> tuple[nn.Module, Any, dict[str, Any]]:
     return model, jax.device_get(variables), {"step": 0, "validation": {}, **trained}
 
 
-def evaluate(
-    config: Config, workdir: str | Path, *, detector_folder: str | Path | None = None
-) -> Path | None:
+def evaluate(config: Config, workdir: PathLike, *, detector_folder: PathLike | None = None) -> AnyPath | None:
     """Score every video of `config.evaluation.sources` with an exported detector and write the results.
 
     Args:
@@ -221,7 +219,7 @@ def evaluate(
         raise FakedetectError(
             "config.evaluation.sources is empty; name at least one source (configs/base.py)"
         )
-    workdir = Path(workdir)
+    workdir = to_path(workdir)
     detector = load_detector(workdir / DETECTOR if detector_folder is None else detector_folder)
     parallel.check_batch_size(options.batch_size, detector.mesh, "config.evaluation.batch_size")
     keys = sorted(options.sources)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import jax
 from jax.sharding import Mesh
@@ -11,13 +10,14 @@ from jax.sharding import Mesh
 from fakedetect_jax import files, parallel
 from fakedetect_jax.config import Config
 from fakedetect_jax.data.videos import Videos
+from fakedetect_jax.files import AnyPath
 from fakedetect_jax.training.state import TrainState
 
 CONFIG, START = "config.json", "start.txt"
 
 
 def announce_start(
-    config: Config, workdir: Path, *, mesh: Mesh, state: TrainState, train: Videos, validation: Videos
+    config: Config, workdir: AnyPath, *, mesh: Mesh, state: TrainState, train: Videos, validation: Videos
 ) -> None:
     """Say what is about to be trained, and on what; the first process alone does so.
 

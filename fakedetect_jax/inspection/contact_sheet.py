@@ -52,7 +52,7 @@ def write_contact_sheet(
     tracks: int = 6,
     seed: int = 0,
     measured: int = MEASURED,
-) -> Path:
+) -> files.AnyPath:
     """Write the contact sheet of a built dataset, atomically, and return its path.
 
     Args:

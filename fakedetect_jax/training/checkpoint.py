@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to go on, written as one, and the best by validation kept."""
+"""Checkpoints: all that a run needs to resume, written as one; the newest and the best by validation are kept."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_args, checkpoint_managers
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.training.state import TrainState
 
 # Orbax appends this to the name of a folder that is not complete yet.
 _UNFINISHED = ".orbax-checkpoint-tmp"
+_COMPLETE = "commit_success.txt"
 DIGESTS = "sha256.json"
+_CHUNK = 1 << 20
 # Orbax rewrites the first when the rest is complete: it holds times, on which nothing depends.
-_UNCHECKED = ("_CHECKPOINT_METADATA", DIGESTS)
+_UNCHECKED = ("_CHECKPOINT_METADATA", _COMPLETE, DIGESTS)
 
 
 class CheckpointMismatch(FakedetectError):
-    """A checkpoint that does not fit the run that would go on from it."""
+    """A checkpoint that does not fit the run that would resume from it."""
 
 
 class DamagedCheckpoint(FakedetectError):
-    """A checkpoint whose files are not what was written: cut, changed, or missing."""
+    """A checkpoint whose files were cut, changed or lost since they were written."""
 
 
 class CheckpointNotWritten(FakedetectError):
-    """A checkpoint that the disk did not take."""
+    """A checkpoint that did not fit on the disk."""
 
 
 class ChangedFile(FakedetectError):
@@ -45,18 +48,18 @@ class ChangedFile(FakedetectError):
 class Checkpoints:
     """The checkpoints of one run, in one folder.
 
-    Each holds the train state and a JSON document `about` (config, place in the data, versions). The newest is
-    kept, to go on from, and the one with the highest validation metric, to use. A checkpoint counts only when
-    it is written whole: a kill in the middle of a save leaves the one before. What such a save left behind is removed,
-    but not if `read_only`: another process may be saving. The digests of the files lie beside them, and what is read
-    is held against them.
+    Each holds the train state and a JSON document `about` (config, data, versions). Two are kept: the newest, to
+    resume from, and the one with the highest validation metric, to use. A checkpoint counts only when it is complete:
+    a kill in the middle of a save leaves the one before. Remains of such a save are removed, except if `read_only`,
+    when another process may be saving. The files are checked against digests that are stored beside them.
 
     Raises:
-      DamagedCheckpoint: a file of any checkpoint was changed, cut or lost; names it and the remedy.
+        DamagedCheckpoint: a file of any checkpoint was changed, cut or lost; names it and the remedy.
     """
 
-    def __init__(self, folder: str | Path, *, metric: str, read_only: bool = False) -> None:
-        self.folder = Path(folder).absolute()
+    def __init__(self, folder: PathLike, *, metric: str, read_only: bool = False) -> None:
+        folder = to_path(folder)
+        self.folder = folder.absolute() if isinstance(folder, Path) else folder
         keep = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(1),
@@ -65,7 +68,7 @@ class Checkpoints:
                 ),
             ]
         )
-        # Before orbax looks at any: it chooses the best by the metrics of all.
+        # Before orbax reads any: it chooses the best by the metrics of all.
         for step in _steps(self.folder):
             self._check(step)
         self._manager = ocp.CheckpointManager(
@@ -81,14 +84,14 @@ class Checkpoints:
         )
 
     def latest_step(self) -> int | None:
-        """The newest whole checkpoint's step, or None where there is none."""
+        """Return the step of the newest complete checkpoint, or None if there is none."""
         return self._manager.latest_step()
 
     def best_step(self) -> int:
-        """The step of the checkpoint with the highest validation metric.
+        """Return the step of the checkpoint with the highest validation metric.
 
         Raises:
-          CheckpointMismatch: no checkpoint was validated yet.
+            CheckpointMismatch: no checkpoint was validated yet.
         """
         step = self._manager.best_step()
         if step is None:
@@ -98,35 +101,35 @@ class Checkpoints:
     def save(
         self, step: int, state: TrainState, about: dict[str, Any], metrics: dict[str, float] | None
     ) -> None:
-        """Starts to write a checkpoint; the device goes on computing meanwhile.
+        """Start to write a checkpoint; the device keeps computing meanwhile.
 
         Raises:
-          CheckpointNotWritten: the disk did not take this one or the one before; says what is safe.
+            CheckpointNotWritten: this one or the one before did not fit on the disk; says what is safe.
         """
         items = ocp.args.Composite(state=_SaveState(state), about=ocp.args.JsonSave(about))
         with self._writing():
             self._manager.save(step, args=items, metrics=metrics, force=True)
 
     def about(self, step: int) -> dict[str, Any]:
-        """Returns the JSON document of a checkpoint.
+        """Return the JSON document of a checkpoint.
 
         Raises:
-          DamagedCheckpoint: it is not there, or is not JSON.
+            DamagedCheckpoint: it is not there, or is not JSON.
         """
         with self._reading(step):
             return self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))["about"]
 
     def metrics(self, step: int) -> dict[str, float]:
-        """Returns the validation metrics of a checkpoint."""
+        """Return the validation metrics of a checkpoint."""
         with self._reading(step):
             return {str(name): float(value) for name, value in (self._manager.metrics(step) or {}).items()}
 
     def restore(self, step: int, template: TrainState) -> TrainState:
-        """Reads a state onto the shardings of `template`, whose leaves may be arrays or jax.ShapeDtypeStruct.
+        """Read a state onto the shardings of `template`, whose leaves may be arrays or jax.ShapeDtypeStruct.
 
         Raises:
-          CheckpointMismatch: a leaf is missing, left over, or of another shape or dtype; names it.
-          DamagedCheckpoint: a file is cut or missing, or a number is not the one that was written.
+            CheckpointMismatch: a leaf is missing, left over, or of another shape or dtype; names it.
+            DamagedCheckpoint: a file is cut or missing, or a number differs from the one that was written.
         """
         with self._reading(step):
             stored = self._manager.item_metadata(step)["state"]
@@ -136,10 +139,10 @@ class Checkpoints:
             return self._manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
 
     def close(self) -> None:
-        """Waits until all is written.
+        """Wait until everything is written.
 
         Raises:
-          CheckpointNotWritten: the disk did not take the last one; says what is safe.
+            CheckpointNotWritten: the last one did not fit on the disk; says what is safe.
         """
         with self._writing():
             self._manager.wait_until_finished()
@@ -155,7 +158,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _reading(self, step: int) -> Iterator[None]:
-        """Names the checkpoint in whatever reading it raises: each library has errors of its own."""
+        """Name the checkpoint in any error of reading it: each library raises its own."""
         try:
             yield
         except (PermissionError, MemoryError):
@@ -174,7 +177,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Turns a full disk into an error that says what is safe; orbax wraps the system's words in its own."""
+        """Turn a full disk into an error that says what is safe; orbax wraps the system's message in its own."""
         try:
             yield
         except Exception as error:
@@ -189,10 +192,10 @@ class Checkpoints:
 
 
 class _StateHandler(ocp.PyTreeCheckpointHandler):
-    """Writes each array from the first device that holds it, and the digests of all files when they are whole.
+    """Writes each array from the first device that holds it, and then the digests of all files.
 
-    Orbax would have every device write a slice of every replicated array, and compiles a program for each shape and
-    place of a slice at the first save (google/orbax issue 2934): longer than the writing saves.
+    By default every device writes a slice of every replicated array, and orbax compiles a program for each shape and
+    place of a slice at the first save (google/orbax issue 2934). That takes longer than the slicing saves.
     """
 
     def __init__(self) -> None:
@@ -201,21 +204,21 @@ class _StateHandler(ocp.PyTreeCheckpointHandler):
         super().__init__(type_handler_registry=registry)
 
     def finalize(self, directory: Any) -> None:
-        """Is called in the background, on one process, before the checkpoint gets the name under which it counts."""
+        """Write the digests; called in the background, on one process, before the checkpoint counts as complete."""
         super().finalize(directory)
-        write_digests(Path(directory).parent, unfinished=_UNFINISHED)
+        write_digests(to_path(directory).parent, unfinished=_UNFINISHED)
 
 
 @checkpoint_args.register_with_handler(_StateHandler, for_save=True)
 @dataclasses.dataclass
 class _SaveState(ocp.args.PyTreeSave):
-    """What orbax wants to know of a handler of ours."""
+    """The arguments by which orbax finds our handler to save."""
 
 
 @checkpoint_args.register_with_handler(_StateHandler, for_restore=True)
 @dataclasses.dataclass
 class _RestoreState(ocp.args.PyTreeRestore):
-    """What orbax wants to know of a handler of ours."""
+    """The arguments by which orbax finds our handler to restore."""
 
 
 def _check_same_leaves(template: TrainState, stored: Any, where: str) -> None:
@@ -228,14 +231,20 @@ def _check_same_leaves(template: TrainState, stored: Any, where: str) -> None:
             )
 
 
-def _steps(folder: Path) -> list[int]:
-    """The steps of the checkpoints that count: what is not whole has another name."""
-    names = (re.fullmatch(r"step_(\d+)", path.name) for path in folder.glob("step_*"))
+def _steps(folder: AnyPath) -> list[int]:
+    """Return the steps of the complete checkpoints.
+
+    On a disk an incomplete one has another name; in a bucket it lacks the file that orbax writes last.
+    """
+    complete = [
+        path for path in folder.glob("step_*") if isinstance(path, Path) or (path / _COMPLETE).exists()
+    ]
+    names = (re.fullmatch(r"step_(\d+)", path.name) for path in complete)
     return sorted(int(name[1]) for name in names if name)
 
 
 def _is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, is that there is no room."""
+    """Return whether an error, or one that it came from, says that the disk is full."""
     while error is not None:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             return True
@@ -251,23 +260,34 @@ def _signatures(tree: Any) -> dict[str, str]:
 
 
 def _name(path: tuple) -> str:
-    """A leaf's name, the same whether its parents are dataclasses, tuples or dictionaries."""
+    """Return a leaf's name, the same whether its parents are dataclasses, tuples or dictionaries."""
     parts = (getattr(key, "name", getattr(key, "key", getattr(key, "idx", None))) for key in path)
     return "/".join(str(part) for part in parts)
 
 
-def write_digests(folder: Path, *, unfinished: str) -> None:
+def write_digests(folder: AnyPath, *, unfinished: str) -> None:
     """Write the SHA-256 of all files below `folder` to its sha256.json, as {path: digest}.
 
     `unfinished` is removed from the paths: the folder loses it from its name when it is complete.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in _UNCHECKED]
-    names = [path.relative_to(folder).as_posix().replace(unfinished, "") for path in files]
-    document = {name: _digest(path) for name, path in zip(names, files, strict=True)}
+    document = {
+        path.relative_to(folder).as_posix().replace(unfinished, ""): _digest(path)
+        for path in sorted(_files_below(folder))
+        if path.name not in _UNCHECKED
+    }
     (folder / DIGESTS).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
-def check_digests(folder: Path) -> bool:
+def _files_below(folder: AnyPath) -> Iterator[AnyPath]:
+    """Yield all files of a folder and its folders; epath has no `rglob`."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files_below(path)
+        else:
+            yield path
+
+
+def check_digests(folder: AnyPath) -> bool:
     """Check that the files are those that the digests were made of.
 
     Returns:
@@ -292,6 +312,9 @@ def check_digests(folder: Path) -> bool:
     return True
 
 
-def _digest(path: Path) -> str:
+def _digest(path: AnyPath) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while data := file.read(_CHUNK):
+            digest.update(data)
+    return digest.hexdigest()

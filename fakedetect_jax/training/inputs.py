@@ -1,4 +1,4 @@
-"""From a loaded batch to what the model sees: crops, augmentation, and fakes where the data has none."""
+"""A loaded batch turned into examples for the model: crops, augmentation, and fakes if the data has none."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ from fakedetect_jax.errors import FakedetectError
 Batch = dict[str, jax.Array]
 # (one key per example [B], batch as loaded) -> `frames` float32 [N, T, H, W, 3] in [0, 1], `landmarks` [N, T, 81, 2]
 # in their pixels, `timestamps` and `valid` [N, T], `label` [N], `frame_label` [N, T], `weight` [N]; N is B, or 2 B
-# where every example becomes a pair. Recorded examples have `method` [N] too; pairs `blend_mask` [N, T, H, W] and
-# `unblended` [N]: 1 for a fake of weight 0 because nothing could be blended.
+# if every example becomes a pair. Recorded examples also have `method` [N]. Pairs have `blend_mask` [N, T, H, W] and
+# `unblended` [N], which is 1 for a fake that could not be blended and has weight 0.
 MakeInputs = Callable[[jax.Array, Batch], Batch]
 
 
-# Of the compiled program's operations, those with this in their names make the fakes.
+# The operations that make the fakes have this in their names in the compiled program.
 SELF_BLEND = "self_blend"
 _SEEN = ("frames", "landmarks", "valid")
 
 
 def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
-    """Every clip becomes a pair: itself as a real, and its self-blended image as a fake.
+    """Make a pair of every clip: the clip itself as a real, and its self-blended image as a fake.
 
-    A clip of which no frame could be forged (unusable landmarks) gives a real, and a fake of weight 0.
-    FakedetectError at tracing if `recipe.other_face` needs neighbours and the batch is odd; `check_pairs` checks the
-    share of each device.
+    If no frame of a clip can be forged (unusable landmarks), the fake has weight 0.
+
+    Raises:
+        FakedetectError: while tracing, if `recipe.other_face` needs neighbours and the batch is odd; `check_pairs`
+            checks the share of each device.
     """
 
     def make(keys: jax.Array, batch: Batch) -> Batch:
@@ -68,15 +70,15 @@ def self_blended(recipe: SelfBlendRecipe) -> MakeInputs:
 
 
 def _side_by_side(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """[B, ...] twice -> [2 B, ...]. Putting all reals before all fakes would move examples between devices."""
+    """Interleave two [B, ...] into [2 B, ...]; all reals before all fakes would move examples between devices."""
     return jnp.stack([real, fake], axis=1).reshape(-1, *real.shape[1:])
 
 
 def check_pairs(recipe: SelfBlendRecipe, batch_size: int, *, devices: int, field: str) -> None:
-    """Checks that the neighbours whose faces `self_blended` may swap lie on one device.
+    """Check that the neighbours whose faces `self_blended` may swap are on one device.
 
     Raises:
-      FakedetectError: names `field`, the clips that each device gets, and the nearest value that works.
+        FakedetectError: names `field`, the clips that each device gets, and the nearest value that works.
     """
     if recipe.other_face > 0.0 and batch_size % (2 * devices):
         nearest = max(1, round(batch_size / devices / 2)) * 2 * devices
@@ -87,10 +89,10 @@ def check_pairs(recipe: SelfBlendRecipe, batch_size: int, *, devices: int, field
 
 
 def _neighbours(frames: jax.Array, batch: Batch) -> OtherFace:
-    """For each clip the next one, two by two: within a device, so that no frame crosses between devices.
+    """Return each clip's partner in its pair of neighbours, so that no frame crosses between devices.
 
-    That holds where every device has an even number of clips (`check_pairs`), and the pairs are then the same
-    under any number of devices. Whoever makes the batch sees to it that neighbours are strangers.
+    This holds if every device has an even number of clips (`check_pairs`); then the pairs are the same for any number
+    of devices. The batch must be ordered so that neighbours are strangers.
     """
     if frames.shape[0] % 2:
         raise FakedetectError(
@@ -112,7 +114,7 @@ def _neighbours(frames: jax.Array, batch: Batch) -> OtherFace:
 
 
 def augmented(recipe: SelfBlendRecipe) -> MakeInputs:
-    """Every clip keeps its recorded label and gets the geometric and photometric part of the recipe."""
+    """Keep every clip's recorded label, and apply the geometric and photometric part of the recipe."""
 
     def make(keys: jax.Array, batch: Batch) -> Batch:
         def one(key: jax.Array, frames: jax.Array, landmarks: jax.Array, valid: jax.Array) -> Crop:
@@ -124,7 +126,7 @@ def augmented(recipe: SelfBlendRecipe) -> MakeInputs:
 
 
 def cropped(*, size: int, margin: float) -> MakeInputs:
-    """Every clip keeps its recorded label and gets the fixed crop of evaluation; the keys are not used."""
+    """Keep every clip's recorded label, and apply the fixed crop of evaluation; the keys are not used."""
 
     def make(keys: jax.Array, batch: Batch) -> Batch:
         del keys
@@ -138,7 +140,7 @@ def cropped(*, size: int, margin: float) -> MakeInputs:
 
 
 def to_unit(frames: jax.Array) -> jax.Array:
-    """uint8 -> float32 in [0, 1]."""
+    """Convert uint8 to float32 in [0, 1]."""
     return frames.astype(jnp.float32) / 255.0
 
 

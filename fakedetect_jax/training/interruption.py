@@ -1,4 +1,4 @@
-"""A run that is asked to stop: by Ctrl-C, or by SIGTERM, as Slurm and spot machines send it before they kill."""
+"""Requests to stop a run: Ctrl-C, and SIGTERM, which Slurm and spot machines send before they kill."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ _GOES_ON = "the same line goes on from the newest checkpoint"
 
 
 class Interruption:
-    """While entered, keeps Ctrl-C and SIGTERM for `asked`, once steps are `counted`; a second one stops at once.
+    """A context that reports Ctrl-C and SIGTERM through `asked` once steps are `counted`; a second one stops at once.
 
-    With several processes they must agree on the step to stop at: jax's service, which hears SIGTERM itself, sees to
-    it, and Ctrl-C stops each at once.
+    Several processes must agree on the step to stop at: jax's service, which handles SIGTERM itself, takes care of
+    that, and Ctrl-C stops each process at once.
+
+    Attributes:
+        counted: whether the run has reached its steps. Before, there is nothing to save, and a signal stops at once.
     """
 
     def __init__(self) -> None:
         self.counted = False
-        """Whether the run has come to its steps; before, there is nothing to save, and a signal stops at once."""
         self._number: int | None = None
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Interruption:
-        # Python lets the main thread alone hear signals.
+        # Python delivers signals to the main thread only.
         if threading.current_thread() is threading.main_thread():
             mine = (signal.SIGINT, signal.SIGTERM) if jax.process_count() == 1 else (signal.SIGINT,)
-            # What was to be ignored, as Ctrl-C is by a job in the background, still is.
+            # A signal that was ignored, as Ctrl-C is by a background job, stays ignored.
             heard = [number for number in mine if signal.getsignal(number) is not signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._hear) for number in heard}
         return self
@@ -44,17 +46,17 @@ class Interruption:
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
 
     def asked(self, step: int) -> bool:
-        """Says, after each step, whether to save it and stop."""
+        """Return, after each step, whether to save it and stop."""
         if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(step):
             self._number = signal.SIGTERM
         return self._number is not None
 
     def stop(self, step: int) -> Stopped:
-        """Returns what to raise when the step is saved."""
+        """Return what to raise when the step is saved."""
         return Stopped(f"stopped at step {step}; the same line goes on from step {step}", self._number or 0)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        # Kept in any case: code that is interrupted before the first step may swallow the exception.
+        # Remembered in any case: code that is interrupted before the first step may swallow the exception.
         again, self._number = self._number is not None, number
         if again or not self.counted or jax.process_count() > 1:
             raise Stopped(f"stopped; {_GOES_ON}", number)

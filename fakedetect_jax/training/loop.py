@@ -88,6 +88,8 @@ def fit(
                     f"step {done}: validation AUC {scores['auc']:.3f}, log loss {scores['log_loss']:.3f}"
                 )
             save(done, state, scores)
+            if log:
+                log.publish()
             window = StepMetrics(done)  # the time of validating and saving is not the steps' time
         if stopping and not last:
             progress.close()

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 
 def weighted_mean(values: Float[Array, " *s"], weights: Float[Array, " *s"]) -> Float[Array, ""]:
-    """Returns sum(values * weights) / sum(weights), and 0 where all weights are 0."""
+    """Return sum(values * weights) / sum(weights), or 0 if all weights are 0."""
     total = jnp.sum(weights)
     return jnp.sum(values * weights) / jnp.where(total > 0, total, 1.0)
 
@@ -26,13 +26,13 @@ def detection_loss(
     weight: Float[Array, " b"],
     frame_weight: float,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Binary cross-entropy of the clip, plus `frame_weight` times that of its frames.
+    """Return the binary cross-entropy of the clips, plus `frame_weight` times that of their frames.
 
-    Every clip counts by its `weight`, and the frames of a clip share it; invalid frames count nothing. A fake may
-    have frames that are real.
+    A clip counts by its `weight`, which its valid frames share equally; invalid frames do not count. A fake may have
+    real frames.
 
     Returns:
-      The loss, and `clip_loss`, `frame_loss` and `accuracy` at P(fake) = 0.5, all weighted means.
+        The loss, and `clip_loss`, `frame_loss` and `accuracy` at P(fake) = 0.5, all weighted means.
     """
     target = label.astype(jnp.float32)
     clip_loss = weighted_mean(optax.sigmoid_binary_cross_entropy(logit, target), weight)
@@ -54,13 +54,13 @@ def method_loss(
     *,
     weight: Float[Array, " b"],
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Cross-entropy between forgery methods, over the clips that were made by one of them.
+    """Return the cross-entropy between forgery methods, over the clips that one of them made.
 
-    `numbers` are those of the methods in the order of the logits, as `data.videos.number_of` gives them; clips of
-    other methods, and reals, count nothing.
+    `numbers` are the methods' numbers in the order of the logits, from `data.videos.number_of`. Reals and clips of
+    other methods do not count.
 
     Returns:
-      The loss, and `method_loss` and `method_accuracy`, weighted means.
+        The loss, and `method_loss` and `method_accuracy`, weighted means.
     """
     made_by = method[:, None] == jnp.asarray(numbers, method.dtype)
     weight = weight * jnp.any(made_by, axis=1)
@@ -76,10 +76,10 @@ def mask_loss(
     valid: Bool[Array, "b t"],
     weight: Float[Array, " b"],
 ) -> Float[Array, ""]:
-    """Binary cross-entropy of predicted masks against blend masks, averaged over cells, valid frames and clips.
+    """Return the binary cross-entropy of predicted masks, averaged over cells, valid frames and clips.
 
-    The mask is averaged over each cell of the prediction, whose sides need not divide its own (antialiased
-    linear resampling).
+    The blend mask is averaged over each cell of the prediction by antialiased linear resampling, so the sizes need not
+    divide.
     """
     target = jax.image.resize(blend_mask, logits.shape, "linear")
     per_frame = jnp.mean(optax.sigmoid_binary_cross_entropy(logits, target), axis=(2, 3))

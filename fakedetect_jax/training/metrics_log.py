@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from tensorboardX.summary import scalar
 
 from fakedetect_jax import files
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.files import AnyPath
+
+LINES = "metrics.jsonl"
 
 
 class LossNotFinite(FakedetectError):
@@ -70,13 +74,18 @@ class MetricsLog:
     """Writes to `folder`/metrics.jsonl and `folder`/tensorboard.
 
     Lines past `step`, where the run resumes, are dropped first: a killed run may have logged steps that are taken
-    again.
+    again. Files in a bucket cannot be appended to: there, the log is kept on this machine and copied by `publish`.
     """
 
-    def __init__(self, folder: Path, *, step: int) -> None:
-        board = folder / "tensorboard"
+    def __init__(self, folder: AnyPath, *, step: int) -> None:
+        self._folder, self._full = folder, False
+        self._temporary = None if isinstance(folder, Path) else tempfile.TemporaryDirectory()
+        local = Path(self._temporary.name) if self._temporary else Path(folder)
+        board = local / "tensorboard"
         board.mkdir(parents=True, exist_ok=True)
-        self._path, self._full = folder / "metrics.jsonl", False
+        self._path = local / LINES
+        if self._temporary and (folder / LINES).exists():
+            self._path.write_bytes((folder / LINES).read_bytes())
         if self._path.exists():
             _keep_until(self._path, step)
         self._lines = self._path.open("a", encoding="utf-8")
@@ -102,11 +111,24 @@ class MetricsLog:
             self._full = True  # closing would try to write the buffers again, and fail again
             raise OSError(error.errno, error.strerror, str(self._path.parent)) from error
 
+    def publish(self) -> None:
+        """Copy the log to the bucket, if the run is in one.
+
+        Called with each checkpoint: lines past the newest one are dropped anyway when a killed run resumes.
+        """
+        if self._temporary:
+            local = Path(self._temporary.name)
+            for path in (self._path, *(local / "tensorboard").iterdir()):
+                files.write_bytes(self._folder / path.relative_to(local).as_posix(), path.read_bytes())
+
     def close(self) -> None:
         """Flush and close both."""
         if not self._full:
             self._lines.close()
             self._board.close()
+            self.publish()
+        if self._temporary:
+            self._temporary.cleanup()
 
 
 def _keep_until(path: Path, step: int) -> None:

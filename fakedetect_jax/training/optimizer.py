@@ -1,4 +1,4 @@
-"""AdamW with warm-up and cosine decay, gradient clipping, and no decay where decay does harm."""
+"""AdamW with warm-up, cosine decay and gradient clipping, and without weight decay where it does harm."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import optax
 
 from fakedetect_jax.errors import FakedetectError
 
-# By the last name in the parameter's path. Norms, layer scales and most biases have one axis and are exempt by that.
-# Edge weights begin at one: decay would pull them to a graph without edges.
+# Last names of parameter paths. Norms, layer scales and most biases are exempt already, because they have one axis.
+# Edge weights start at one: decay would pull them towards a graph without edges.
 _UNDECAYED_NAMES = ("bias", "class_token", "edge_weight", "position")
 
 
 def decay_mask(params: Any) -> Any:
-    """Returns a tree of bools: True where weight decay applies.
+    """Return a tree of bools: True where weight decay applies.
 
-    Norms, biases, layer scales, class tokens, positions and weights of edges are not decayed.
+    Norms, biases, layer scales, class tokens, positions and edge weights are not decayed.
     """
 
     def decays(path: tuple, leaf: jax.Array) -> bool:
@@ -27,10 +27,10 @@ def decay_mask(params: Any) -> Any:
 
 
 def learning_rate_schedule(peak: float, *, warmup_steps: int, steps: int) -> optax.Schedule:
-    """Rises linearly from 0 to `peak` over `warmup_steps`, then falls to 0 along a cosine at step `steps`.
+    """Return a rate that rises linearly from 0 to `peak` in `warmup_steps`, then falls to 0 as a cosine at `steps`.
 
     Raises:
-      FakedetectError: the warm-up does not end before the training does.
+        FakedetectError: the warm-up does not end before the training does.
     """
     if not 0 <= warmup_steps < steps:
         raise FakedetectError(f"optimizer.warmup_steps={warmup_steps} must be below train.steps={steps}")
@@ -40,7 +40,7 @@ def learning_rate_schedule(peak: float, *, warmup_steps: int, steps: int) -> opt
 def adamw(
     schedule: optax.Schedule, *, weight_decay: float, clip_norm: float, b1: float, b2: float
 ) -> optax.GradientTransformation:
-    """Returns AdamW (Loshchilov & Hutter, 2019) behind clipping of the global gradient norm."""
+    """Return AdamW (Loshchilov & Hutter, 2019) behind clipping of the global gradient norm."""
     return optax.chain(
         optax.clip_by_global_norm(clip_norm),
         optax.adamw(schedule, b1=b1, b2=b2, weight_decay=weight_decay, mask=decay_mask),
@@ -48,7 +48,7 @@ def adamw(
 
 
 def without(optimizer: optax.GradientTransformation, frozen: tuple[str, ...]) -> optax.GradientTransformation:
-    """Returns the optimiser for all parameters but those under the `frozen` top-level names, which stay as they are."""
+    """Return an optimizer that leaves the parameters under the `frozen` top-level names unchanged."""
     if not frozen:
         return optimizer
 

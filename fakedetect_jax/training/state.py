@@ -1,4 +1,4 @@
-"""What a training run carries from step to step."""
+"""The state that a training run carries from step to step."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from fakedetect_jax.models import clip_shapes
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """The whole of a run's numbers: with the config and `step`, every later step follows from it.
+    """All numbers of a run: with the config, every later step follows from them.
 
-    `statistics` are those of batch norms, {} without any. `average` and `average_statistics` are the exponential
-    moving averages of `params` and `statistics`: what is evaluated and exported, one with the other.
+    Attributes:
+        step: number of steps taken, int32 [].
+        params: the parameters.
+        average: exponential moving average of `params`, evaluated and exported with `average_statistics`.
+        statistics: the statistics of batch norms; {} without any.
+        average_statistics: exponential moving average of `statistics`.
+        optimizer: the state of the optimizer.
     """
 
     step: Any
@@ -34,7 +39,7 @@ class TrainState(flax.struct.PyTreeNode):
         return variables_of(self.average, self.average_statistics)
 
     def begin_from(self, variables: dict[str, Any]) -> TrainState:
-        """Returns the state with these variables for its parameters and statistics and for their averages."""
+        """Return the state with these variables as its parameters and statistics, and as their averages."""
         params, average = (jax.tree.map(jnp.array, variables["params"]) for _ in range(2))
         statistics, followed = (jax.tree.map(jnp.array, variables.get("batch_stats", {})) for _ in range(2))
         return self.replace(
@@ -43,14 +48,14 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def variables_of(params: Any, statistics: Any) -> dict[str, Any]:
-    """Flax's variables; the collection of statistics is left out if it is empty."""
+    """Return Flax's variables, without the collection of statistics if it is empty."""
     return {"params": params} | ({"batch_stats": statistics} if statistics else {})
 
 
 def create_state(
     model: nn.Module, optimizer: optax.GradientTransformation, *, seed: int, frames: int, size: int
 ) -> TrainState:
-    """Draws the parameters of `model` for clips of `frames` frames of `size` x `size` pixels."""
+    """Return the first state of `model`, with random parameters, for clips of `frames` x `size` x `size` pixels."""
 
     @jax.jit
     def draw(key: jax.Array) -> TrainState:

@@ -1,4 +1,4 @@
-"""One training step: fakes from reals, forward, backward, update. All of it on the device, in one program."""
+"""One training step in one compiled program: make fakes from reals, forward, backward, update."""
 
 from __future__ import annotations
 
@@ -34,11 +34,24 @@ def make_train_step(
     method_weight: float,
     methods: Sequence[str],
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Returns the pure step (state, batch) -> (state, metrics).
+    """Return the pure step (state, batch) -> (state, metrics), not yet compiled.
 
-    All randomness comes from (seed, state.step) and the example's place in the global batch. With a `mask_weight`
-    the model predicts the blend mask too, with a `method_weight` which of its `methods` made a fake. The metric
-    `unblended` counts the step's clips that gave no fake.
+    All randomness comes from (seed, state.step) and the example's place in the global batch.
+
+    Args:
+        model: the model; with a `mask_weight` it predicts the blend mask too, with a `method_weight` the method.
+        optimizer: updates the parameters; it follows `schedule`.
+        schedule: learning rate by step, for the metric `learning_rate`.
+        make_inputs: turns a loaded batch into examples.
+        seed: seed of augmentation and dropout.
+        ema_decay: decay of the averaged weights, in [0, 1).
+        frame_weight: weight of the per-frame loss beside the clip's.
+        mask_weight: weight of the loss of the predicted blend mask.
+        method_weight: weight of the loss of telling methods apart.
+        methods: names of the methods, in the order of the model's logits.
+
+    Returns:
+        The step. Its metrics are float32 scalars; `unblended` counts the clips that no fake could be made of.
     """
 
     numbers = [number_of(name) for name in methods]
@@ -78,7 +91,7 @@ def make_train_step(
         (loss, (metrics, statistics)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
-        # Early on the average must not remember the random initial weights.
+        # Early on, the average must not remember the random initial weights.
         decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
         average, average_statistics = (
             _follow(old, new, 1.0 - decay)
@@ -98,12 +111,12 @@ def make_train_step(
 
 
 def _follow(average: Any, values: Any, share: jax.Array) -> Any:
-    """Moves an average by a share of the way to the values; what is frozen stays as it is, bit for bit."""
+    """Move an average by a share of the way to the values; frozen values stay the same, bit for bit."""
     return jax.tree.map(lambda old, new: old + share * (new - old), average, values)
 
 
 def compile_step(step: Callable, mesh: Mesh) -> Callable:
-    """Jits a step over `mesh`: state replicated and donated, batch split by example."""
+    """Jit a step over `mesh`: the state is replicated and donated, the batch split by example."""
     whole = parallel.replicated(mesh)
     return jax.jit(
         step,

@@ -1,4 +1,4 @@
-"""How good the model is on the validation split: what the best checkpoint is chosen by."""
+"""Metrics on the validation split, by which the best checkpoint is chosen."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fakedetect_jax.models import Clip
 from fakedetect_jax.training.inputs import MakeInputs
 from fakedetect_jax.training.state import TrainState
 
-# The checkpoint with the highest value of it is the best. The log loss tells apart what AUC calls equal.
+# The checkpoint with the highest value is the best. The log loss distinguishes models that have the same AUC.
 SELECTION_METRIC = "negative_log_loss"
 
 
 def make_validation_step(model: nn.Module, inputs: MakeInputs, *, seed: int, mesh: Mesh) -> Callable:
-    """Returns the jitted (variables, batch) -> (logit, label, weight), each [N], on every device.
+    """Return the jitted (variables, batch) -> (logit, label, weight), each [N], on every device.
 
-    A batch has `place` int32 [B]: its examples' fakes are the same at every validation, and whatever the
-    number of devices.
+    A batch has `place` int32 [B], which seeds its fakes: they are the same at every validation and for any number of
+    devices.
     """
     whole, split = parallel.replicated(mesh), parallel.split_by_example(mesh)
 
@@ -39,9 +39,16 @@ def make_validation_step(model: nn.Module, inputs: MakeInputs, *, seed: int, mes
 def validate(
     step: Callable, state: TrainState, batches: Iterable[dict[str, np.ndarray]], mesh: Mesh
 ) -> dict[str, float]:
-    """Returns AUC, log loss and accuracy at P(fake) = 0.5 of the averaged weights, by clip, padding left out.
+    """Return the AUC, the log loss and the accuracy at P(fake) = 0.5 of the averaged weights.
 
-    All are computed from logits in float64: a float32 probability is 1 from a logit of 17 on.
+    Metrics are by clip, without padding, and computed from logits in float64: from a logit of 17 on, a float32
+    probability is 1.
+
+    Args:
+        step: what `make_validation_step` returned.
+        state: the state; its averaged weights are validated.
+        batches: this process's rows of every batch.
+        mesh: the devices.
     """
     outputs = [step(state.evaluated, parallel.to_global(_riffled(batch), mesh)) for batch in batches]
     logits, labels, weights = (np.concatenate(part) for part in zip(*jax.device_get(outputs), strict=True))
@@ -56,10 +63,10 @@ def validate(
 
 
 def _riffled(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Puts the rows of the second half between those of the first, as cards are.
+    """Interleave the rows of the two halves, as in shuffling cards.
 
-    Batches hold the clips of a track one after another, and `self_blended` borrows faces from neighbours, which
-    must be strangers.
+    Batches hold the clips of a track one after another, but `self_blended` borrows faces from neighbours, who must be
+    strangers.
     """
     rows = len(batch["place"])
     order = np.arange(rows) if rows % 2 else np.arange(rows).reshape(2, -1).T.reshape(-1)

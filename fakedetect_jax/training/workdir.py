@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.files import AnyPath
 
 CHECKPOINTS = "checkpoints"
 DETECTOR = "detector"
@@ -28,17 +29,19 @@ class WorkdirInUse(FakedetectError):
 
 
 @contextlib.contextmanager
-def reserved(workdir: Path) -> Iterator[None]:
+def reserved(workdir: AnyPath) -> Iterator[None]:
     """Keep other runs from training in `workdir`, on this machine and on those that share its file system.
 
     Two runs would remove each other's checkpoints. The first process holds the lock for all processes of a run. The
     system releases the lock when the process ends, however that happens: a killed run leaves nothing that would keep
     it from resuming, on the same machine or another.
 
+    A bucket has no locks: there, nothing keeps two runs apart.
+
     Raises:
         WorkdirInUse: another process trains there; names it.
     """
-    if jax.process_index() > 0:
+    if jax.process_index() > 0 or not isinstance(workdir, Path):
         yield
         return
     workdir.mkdir(parents=True, exist_ok=True)
