@@ -52,13 +52,6 @@ def check_widths(owner: str, count: int, **options: Iterable[Any]) -> None:
             raise FakedetectError(f"{owner} {option}={value!r} must be {count} whole numbers of at least 1")
 
 
-def check_multiple(owner: str, divisor: int, **options: int) -> None:
-    """Raise unless every value is a multiple of `divisor`."""
-    for option, value in options.items():
-        if value % divisor:
-            raise FakedetectError(f"{owner} {option}={value!r} must be a multiple of {divisor}")
-
-
 def option_names(module: type[nn.Module]) -> list[str]:
     """Return the names of a module's options."""
     return [field.name for field in dataclasses.fields(module) if field.name not in ("parent", "name")]

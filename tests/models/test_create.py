@@ -33,6 +33,12 @@ def test_options_are_laid_over_those_of_the_name():
     assert model.dropout == 0.1
 
 
+def test_names_are_listed_in_the_order_of_the_catalogue():
+    assert models.list_models() == list(CATALOGUE)
+    assert models.list_models("resnet") == ["resnet_50", "resnet_101"]
+    assert models.list_models("no such") == []
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_parameters_are_the_published_ones(name):
     entry = CATALOGUE[name]
