@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,6 +32,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="fake
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import hypothesis
+import jaxtyping
 import numpy as np
 import pytest
 import simplejpeg
@@ -115,6 +117,14 @@ def make_videos(
         index = tuple(np.rint(time * 25).astype(np.int32) for time in times)
         videos.append(Video(tuple(tracks), index, tuple(times)))
     return Videos(videos, records, Extraction(size=CROP))
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Call the package as users do: nothing checks declared types, and the functions must check what matters."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

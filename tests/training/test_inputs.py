@@ -4,9 +4,12 @@ import dataclasses
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import torch
+from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -167,9 +170,7 @@ def test_a_model_learns_to_predict_the_mask(batch):
     )
     assert {"mask_loss", "unblended"} <= set(step[1])
     _, out = jax.eval_shape(
-        lambda: model.init_with_output(
-            jax.random.key(0), models.Clip(np.zeros((1, 2, 32, 32, 3), np.float32))
-        )[0]
+        lambda: model.init_with_output(jax.random.key(0), models.Clip(jnp.zeros((1, 2, 32, 32, 3))))[0]
     )
     assert out["blend_mask"].shape == (1, 2, 4, 4)
 
@@ -189,7 +190,7 @@ def test_a_model_may_learn_which_method_made_a_fake(batch):
         check_methods(config, make_videos([3, 3], labels=[0, 1]))
     config.input.fakes = "self_blend"
     with pytest.raises(ValueError, match=r"set config\.input\.fakes='recorded'"):
-        experiment.make_step(config, None, None)
+        experiment.make_step(config, nn.Dense(1), optax.identity())
     with pytest.raises(ValueError, match="at least two different names"):
         models.create("detector", motion={}, methods=("swap", "swap"))
 
@@ -198,10 +199,10 @@ def test_masks_are_refused_where_there_are_none():
     config = tiny_config.get_config()
     config.train.mask_weight = 1.0
     with pytest.raises(ValueError, match=r"config.model.options.mask = \{\}"):
-        experiment.make_step(config, None, None)
+        experiment.make_step(config, nn.Dense(1), optax.identity())
     config.input.fakes = "recorded"
     with pytest.raises(ValueError, match="not 'recorded'"):
-        experiment.make_step(config, None, None)
+        experiment.make_step(config, nn.Dense(1), optax.identity())
     with pytest.raises(ValueError, match="maps of the spatial or the frequency branch"):
         models.create("detector", motion={}, mask={})
 
