@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import tempfile
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,15 +31,18 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="fake
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import hypothesis
+import jax
 import jaxtyping
 import numpy as np
 import pytest
 import simplejpeg
-from jaxtyping import install_import_hook
 
-# Every function of the package checks the types and shapes that it declares; an int is a float, as PEP 484 has it. The
-# plugin's own option splits at the commas of the checker's options.
-install_import_hook("fakedetect_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+# Every function of the package checks the types and shapes that it declares. As JAX and PEP 484 have it, NumPy's arrays
+# do where JAX's are wanted, and an int is a float. The plugin's own option splits at the commas of the checker's.
+jaxtyping.Array = jax.Array | np.ndarray
+jaxtyping.install_import_hook(
+    "fakedetect_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
 
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.index import Entry
@@ -54,6 +56,15 @@ hypothesis.settings.load_profile("fakedetect")
 
 # What jax traced stays in its caches: looking through it for garbage, as often as usual, takes a tenth of the time.
 gc.set_threshold(200_000, 50, 1000)
+
+
+@pytest.fixture
+def unchecked_types():
+    """Types and shapes are not checked: for what a user, whose program does not check them, is told of wrong ones."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
 
 CROP = 64
 
@@ -117,14 +128,6 @@ def make_videos(
         index = tuple(np.rint(time * 25).astype(np.int32) for time in times)
         videos.append(Video(tuple(tracks), index, tuple(times)))
     return Videos(videos, records, Extraction(size=CROP))
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Call the package as users do: nothing checks declared types, and the functions must check what matters."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ class Clip:
     @property
     def mask(self) -> Bool[Array, "b t"]:
         """`valid`, or all true without it."""
-        return jnp.ones(self.frames.shape[:2], bool) if self.valid is None else self.valid.astype(bool)
+        return jnp.ones(self.frames.shape[:2], bool) if self.valid is None else jnp.asarray(self.valid, bool)
 
 
 def clip_shapes(frames: int, size: int) -> Clip:
@@ -107,7 +107,7 @@ def fill_invalid(clip: Clip) -> tuple[Float[Array, "b t h w 3"], Bool[Array, "b 
     Returns:
         The frames in float32, and `clip.mask`.
     """
-    frames, valid = clip.frames.astype(jnp.float32), clip.mask
+    frames, valid = jnp.asarray(clip.frames, jnp.float32), clip.mask
     if clip.valid is None:
         return frames, valid
     t = frames.shape[1]

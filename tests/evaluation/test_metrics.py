@@ -246,7 +246,7 @@ def test_one_class_has_accuracy_and_log_loss(metric):
         ([0, 1, 1], [0.1, 0.2], ValueError, "one length"),
     ],
 )
-def test_bad_input_is_named(unchecked, metric, labels, scores, error, message):
+def test_bad_input_is_named(unchecked_types, metric, labels, scores, error, message):
     with pytest.raises(error, match=message):
         metric(np.array(labels, int), np.array(scores, float))
 
@@ -267,7 +267,7 @@ def test_log_loss_wants_probabilities(score):
     ],
 )
 @pytest.mark.parametrize("metric", ALL)
-def test_bad_weights(unchecked, metric, weights, message):
+def test_bad_weights(unchecked_types, metric, weights, message):
     with pytest.raises(ValueError, match=message):
         metric(np.array([0, 1]), np.array([0.1, 0.2]), np.array(weights))
 

@@ -249,6 +249,6 @@ def test_gallery_shows_no_verdict_without_a_probability(score):
     "frames",
     [np.zeros((2, 4, 4, 3), np.float32), np.zeros((4, 4, 3), np.uint8), np.zeros((0, 4, 4, 3), np.uint8)],
 )
-def test_gallery_frames_are_checked(unchecked, frames):
+def test_gallery_frames_are_checked(unchecked_types, frames):
     with pytest.raises(ValueError, match="v7"):
         GalleryItem(frames, 1, "swap", 0.5, "v7")

@@ -1,6 +1,7 @@
 """The input of every model: defaults, its way through jax, and the frames that do not count."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -43,7 +44,7 @@ def test_jax_takes_it_apart_and_puts_it_together():
 
 @pytest.mark.parametrize("statistics", [IMAGENET, HALF])
 def test_colours_are_normalised(statistics):
-    got = np.asarray(normalise(FRAMES, statistics))
+    got = np.asarray(normalise(jnp.asarray(FRAMES), statistics))
     for colour, (mean, deviation) in enumerate(zip(*statistics, strict=True)):
         np.testing.assert_allclose(got[..., colour] * deviation + mean, FRAMES[..., colour], atol=1e-6)
 

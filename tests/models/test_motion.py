@@ -44,7 +44,7 @@ def test_a_frame_has_the_mean_of_its_pairs_of_valid_frames():
     pairs = np.array([[[1.0], [10.0], [100.0]]] * 4, np.float32)
     valid = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 1, 1], [1, 0, 0, 0]], bool)
     expected = [[1, 5.5, 55, 100], [1, 1, 0, 0], [0, 0, 100, 100], [0, 0, 0, 0]]
-    np.testing.assert_allclose(_of_frames(pairs, valid)[..., 0], expected)
+    np.testing.assert_allclose(_of_frames(jnp.asarray(pairs), jnp.asarray(valid))[..., 0], expected)
 
 
 def test_frames_in_reverse_give_the_features_in_reverse():

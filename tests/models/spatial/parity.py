@@ -105,6 +105,8 @@ def assert_parity(model, variables, reference, size):
     assert_no_kink_near(reference_gradient, wide)
     expected, expected_maps = reference(torch.tensor(wide.transpose(0, 3, 1, 2)))
 
+    variables = jax.tree.map(jnp.asarray, variables)
+
     def loss(images):
         features, maps = model.apply(variables, images)
         return (features**2).sum(), (features, maps)

@@ -90,7 +90,7 @@ def test_invalid_frames_never_count_clips_do_not_mix_and_half_precision_is_close
 
 @pytest.mark.parametrize("name", ["mean", "max", "conv", "factorised"])
 def test_gradients_of_clips_without_valid_frames_are_finite(name):
-    features, maps, timestamps = _clips(0)
+    features, maps, timestamps = map(jnp.asarray, _clips(0))
     none = jnp.zeros((4, 5), bool)
     module = TEMPORAL[name](**SMALL[name])
     variables = jax.jit(module.init)(jax.random.key(0), features, none, maps=maps, timestamps=timestamps)
@@ -146,7 +146,7 @@ def test_masked_max_equals_numpy_and_is_zero_without_frames():
     expected = np.stack(
         [features[row, VALID[row]].max(0) if VALID[row].any() else np.zeros(8) for row in range(4)]
     )
-    np.testing.assert_array_equal(masked_max(features, jnp.asarray(VALID)), expected)
+    np.testing.assert_array_equal(masked_max(jnp.asarray(features), jnp.asarray(VALID)), expected)
 
 
 class _TorchBlock(torch.nn.Module):
@@ -224,7 +224,7 @@ def test_convolutions_to_both_sides_of_a_mirrored_clip_with_mirrored_kernels_agr
 
 
 def test_timestamps_at_25_a_second_are_the_sinusoids_of_places_and_only_differences_count():
-    features, valid = _clips(0)[0], jnp.ones((4, 5), bool)
+    features, valid = jnp.asarray(_clips(0)[0]), jnp.ones((4, 5), bool)
     timed, placed = (TemporalTransformer(**_TRANSFORMER, positions=p) for p in ("timestamps", "sinusoidal"))
     variables = _randomised(jax.jit(placed.init)(jax.random.key(0), features, valid))
     assert "position" not in variables["params"]

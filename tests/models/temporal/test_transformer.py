@@ -22,7 +22,7 @@ def test_masked_mean_equals_numpy_and_is_zero_without_frames():
     values = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
     valid = np.array([[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0]], bool)
     expected = [values[0].mean(0), values[1, [1, 3]].mean(0), np.zeros(2)]
-    np.testing.assert_allclose(masked_mean(values, valid), expected, rtol=1e-6)
+    np.testing.assert_allclose(masked_mean(jnp.asarray(values), jnp.asarray(valid)), expected, rtol=1e-6)
 
 
 def test_masked_frames_at_the_end_equal_a_shorter_clip(encoder):
