@@ -40,7 +40,9 @@ import simplejpeg
 # Every function of the package checks the types and shapes that it declares. As JAX and PEP 484 have it, NumPy's arrays
 # do where JAX's are wanted, and an int is a float. The plugin's own option splits at the commas of the checker's.
 jaxtyping.Array = jax.Array | np.ndarray
-jaxtyping.install_import_hook("fakedetect_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+jaxtyping.install_import_hook(
+    "fakedetect_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
 
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.index import Entry

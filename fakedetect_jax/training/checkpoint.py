@@ -18,7 +18,6 @@ from orbax.checkpoint import checkpoint_args, checkpoint_managers
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.files import AnyPath, PathLike, to_path
-from fakedetect_jax.training.state import TrainState
 
 # Orbax appends this to the name of a folder that is not complete yet.
 _UNFINISHED = ".orbax-checkpoint-tmp"
@@ -98,9 +97,7 @@ class Checkpoints:
             raise CheckpointMismatch(f"{self.folder}: no validated checkpoint; train first with --mode=train")
         return step
 
-    def save(
-        self, step: int, state: TrainState, about: dict[str, Any], metrics: dict[str, float] | None
-    ) -> None:
+    def save(self, step: int, state: Any, about: dict[str, Any], metrics: dict[str, float] | None) -> None:
         """Start to write a checkpoint; the device keeps computing meanwhile.
 
         Raises:
@@ -124,7 +121,7 @@ class Checkpoints:
         with self._reading(step):
             return {str(name): float(value) for name, value in (self._manager.metrics(step) or {}).items()}
 
-    def restore(self, step: int, template: TrainState) -> TrainState:
+    def restore(self, step: int, template: Any) -> Any:
         """Read a state onto the shardings of `template`, whose leaves may be arrays or jax.ShapeDtypeStruct.
 
         Raises:
@@ -221,7 +218,7 @@ class _RestoreState(ocp.args.PyTreeRestore):
     """The arguments by which orbax finds our handler to restore."""
 
 
-def _check_same_leaves(template: TrainState, stored: Any, where: str) -> None:
+def _check_same_leaves(template: Any, stored: Any, where: str) -> None:
     wanted, found = _signatures(template), _signatures(stored)
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):

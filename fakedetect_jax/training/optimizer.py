@@ -20,7 +20,7 @@ def decay_mask(params: Any) -> Any:
     Norms, biases, layer scales, class tokens, positions and edge weights are not decayed.
     """
 
-    def decays(path: tuple, leaf: jax.Array) -> bool:
+    def decays(path: tuple, leaf: Any) -> bool:
         return leaf.ndim > 1 and path[-1].key not in _UNDECAYED_NAMES
 
     return jax.tree_util.tree_map_with_path(decays, params)

@@ -246,6 +246,7 @@ def test_one_class_has_accuracy_and_log_loss(metric):
         ([0, 1, 1], [0.1, 0.2], ValueError, "one length"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_types")
 def test_bad_input_is_named(metric, labels, scores, error, message):
     with pytest.raises(error, match=message):
         metric(np.array(labels, int), np.array(scores, float))
@@ -267,6 +268,7 @@ def test_log_loss_wants_probabilities(score):
     ],
 )
 @pytest.mark.parametrize("metric", ALL)
+@pytest.mark.usefixtures("unchecked_types")
 def test_bad_weights(metric, weights, message):
     with pytest.raises(ValueError, match=message):
         metric(np.array([0, 1]), np.array([0.1, 0.2]), np.array(weights))

@@ -69,7 +69,7 @@ def test_no_gradient_of_it_is_computed(taken):
 
 
 def test_only_branches_can_be_frozen():
-    with pytest.raises(ValueError, match="names 'temporal', which is no branch"):
+    with pytest.raises(ValueError, match="names 'temporal', which is not a branch"):
         models.create("detector", spatial={"variant": "atto"}, temporal={}, frozen=("temporal",))
-    with pytest.raises(ValueError, match="names 'motion', which is no branch"):
+    with pytest.raises(ValueError, match="names 'motion', which is not a branch"):
         models.create("detector", spatial={"variant": "atto"}, frozen=("motion",))

@@ -69,8 +69,8 @@ def test_neighbours_show_different_people_with_several_clips_a_track():
 
 class Brightness(nn.Module):
     @nn.compact
-    def __call__(self, frames, **_):
-        return 1000 * frames.mean(axis=(1, 2, 3, 4)), {}
+    def __call__(self, clip, **_):
+        return 1000 * clip.frames.mean(axis=(1, 2, 3, 4)), {}
 
 
 @pytest.mark.parametrize("devices", [1, 8])
