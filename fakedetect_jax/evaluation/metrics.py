@@ -37,7 +37,7 @@ class RocCurve(NamedTuple):
     threshold: Float[np.ndarray, " k"]
 
 
-def probability(logit: Float[np.ndarray, "*s"]) -> Float[np.ndarray, "*s"]:
+def probability(logit: Float[np.ndarray, "*s"] | np.floating) -> Float[np.ndarray, "*s"]:
     """Return P(fake) = 1 / (1 + exp(-logit)) in float64, without overflow.
 
     In float32, all logits above 17 would tie at 1; in float64, only those above 37 do.

@@ -1,9 +1,9 @@
 """Motion branch: where successive frames differ more, or less, than the face's own motion explains.
 
 A face that was pasted or warped frame by frame drifts against the head that carries it (Yan et al., CVPR 2025, describe
-the drift; `fakedetect_jax.augment.extensions` makes it). A person's looks say little about the drift, so few people suffice
-to train this branch. Like pixel-wise temporal frequency (Kim et al., ICCV 2025), it looks at change over time before
-anything is pooled over space.
+the drift; `fakedetect_jax.augment.extensions` makes it). A person's looks say little about the drift, so few people
+suffice to train this branch. Like pixel-wise temporal frequency (Kim et al., ICCV 2025), it looks at change over time
+before anything is pooled over space.
 """
 
 from collections.abc import Sequence

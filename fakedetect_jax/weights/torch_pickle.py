@@ -13,7 +13,7 @@ import mmap
 import pickletools
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -122,7 +122,7 @@ class TensorPickle:
             "BINPERSID": lambda: self._push(self._storage(self._stack.pop())),
         }
 
-    def load(self, stream: IO[bytes] | io.IOBase | mmap.mmap) -> Any:
+    def load(self, stream: io.BufferedIOBase | mmap.mmap) -> Any:
         """What the next pickle of the stream holds; WeightsError for anything that is no plain data or tensor."""
         self._stack, self._marks, self._memo = [], [], {}
         for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):

@@ -274,6 +274,7 @@ def test_a_field_of_the_detector_that_makes_no_sense_is_named(folder, tmp_path, 
         load_detector(tmp_path)
 
 
-def test_frames_of_another_kind_are_refused(unchecked_types, folder, clips):
+@pytest.mark.usefixtures("unchecked_types")
+def test_frames_of_another_kind_are_refused(folder, clips):
     with pytest.raises(ValueError, match=r"frames are uint8\[3, 2, 128, 256, 3\]; this detector takes"):
         load_detector(folder).score(clips["frames"][:, :, :128], clips["landmarks"])

@@ -286,6 +286,7 @@ def test_higher_confidence_is_wider():
     assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
 
 
-def test_lengths_must_agree(unchecked_types):
+@pytest.mark.usefixtures("unchecked_types")
+def test_lengths_must_agree():
     with pytest.raises(ValueError, match="one length"):
         bootstrap.draw(np.arange(3), np.arange(4))

@@ -178,7 +178,7 @@ def test_probability_keeps_apart_what_float32_ties():
     assert len(np.unique(np.float32(1) / (1 + np.exp(-logits)))) < len(logits)
     found = metrics.probability(logits)
     assert (np.diff(found) > 0).all()
-    assert metrics.probability(np.zeros(1, np.float32)) == 0.5
+    assert metrics.probability(np.float32(0)) == 0.5
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -246,7 +246,8 @@ def test_one_class_has_accuracy_and_log_loss(metric):
         ([0, 1, 1], [0.1, 0.2], ValueError, "one length"),
     ],
 )
-def test_bad_input_is_named(unchecked_types, metric, labels, scores, error, message):
+@pytest.mark.usefixtures("unchecked_types")
+def test_bad_input_is_named(metric, labels, scores, error, message):
     with pytest.raises(error, match=message):
         metric(np.array(labels, int), np.array(scores, float))
 
@@ -267,7 +268,8 @@ def test_log_loss_wants_probabilities(score):
     ],
 )
 @pytest.mark.parametrize("metric", ALL)
-def test_bad_weights(unchecked_types, metric, weights, message):
+@pytest.mark.usefixtures("unchecked_types")
+def test_bad_weights(metric, weights, message):
     with pytest.raises(ValueError, match=message):
         metric(np.array([0, 1]), np.array([0.1, 0.2]), np.array(weights))
 

@@ -249,6 +249,7 @@ def test_gallery_shows_no_verdict_without_a_probability(score):
     "frames",
     [np.zeros((2, 4, 4, 3), np.float32), np.zeros((4, 4, 3), np.uint8), np.zeros((0, 4, 4, 3), np.uint8)],
 )
-def test_gallery_frames_are_checked(unchecked_types, frames):
+@pytest.mark.usefixtures("unchecked_types")
+def test_gallery_frames_are_checked(frames):
     with pytest.raises(ValueError, match="v7"):
         GalleryItem(frames, 1, "swap", 0.5, "v7")

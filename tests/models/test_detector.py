@@ -182,6 +182,7 @@ def test_modules_are_hashable_and_equal_by_value():
         ({"frequency": {}, "depth": 2}, "no option depth; known: spatial"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_types")
 def test_wrong_options_are_refused_with_the_known_ones(options, message):
     with pytest.raises(ValueError, match=message):
         models.create("detector", **options)

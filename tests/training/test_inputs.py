@@ -175,6 +175,7 @@ def test_a_model_learns_to_predict_the_mask(batch):
     assert out["blend_mask"].shape == (1, 2, 4, 4)
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_a_model_may_learn_which_method_made_a_fake(batch):
     config = tiny_config.get_config()
     config.input.fakes, config.train.method_weight = "recorded", 0.5
@@ -195,6 +196,7 @@ def test_a_model_may_learn_which_method_made_a_fake(batch):
         models.create("detector", motion={}, methods=("swap", "swap"))
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_masks_are_refused_where_there_are_none():
     config = tiny_config.get_config()
     config.train.mask_weight = 1.0

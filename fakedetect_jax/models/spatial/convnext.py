@@ -146,7 +146,7 @@ class ConvNeXt(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n h w channels"], *, train: bool = False
+        self, images: Float[Array, "n h w c"], *, train: bool = False
     ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return float32 features [n, dims[-1]] and the maps at strides 4, 8, 16, 32 in the compute dtype."""
         depths, dims = self.stages()
@@ -178,7 +178,7 @@ def chosen_stages(
 
 
 def run_stages(
-    images: Float[Array, "n h w channels"],
+    images: Float[Array, "n h w c"],
     depths: Sequence[int],
     dims: Sequence[int],
     drop_path: float,

@@ -100,7 +100,7 @@ class ConvNeXtV2(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n h w channels"], *, train: bool = False
+        self, images: Float[Array, "n h w c"], *, train: bool = False
     ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return float32 features [n, dims[-1]] and the maps at strides 4, 8, 16, 32 in the compute dtype."""
         depths, dims = self.stages()

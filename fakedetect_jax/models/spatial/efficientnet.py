@@ -162,7 +162,7 @@ class EfficientNet(nn.Module):
     @nn.compact
     def __call__(
         self,
-        images: Float[Array, "n h w channels"],
+        images: Float[Array, "n h w c"],
         *,
         train: bool = False,
         behind: Mapping[int, Callable[[Array], Array]] | None = None,

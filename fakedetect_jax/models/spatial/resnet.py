@@ -91,7 +91,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n h w channels"], *, train: bool = False
+        self, images: Float[Array, "n h w c"], *, train: bool = False
     ) -> tuple[Float[Array, "n d"], list[Float[Array, "n _ _ _"]]]:
         """Return features [n, d] in float32 and the maps at strides 4, 8, 16, 32 in the compute dtype.
 

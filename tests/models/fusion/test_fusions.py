@@ -252,6 +252,7 @@ def test_defaults_build_on_whatever_branches_there_are(name):
         ("multi_scale", {"stages": (0.5,)}, "stages=0.5 must be a whole number"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_types")
 def test_wrong_options_are_refused_by_name(name, options, message):
     with pytest.raises(ValueError, match=message):
         FUSIONS[name](**options)

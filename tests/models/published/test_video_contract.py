@@ -101,6 +101,7 @@ def test_modules_are_hashable_and_equal_by_value(example):
         ("m2tr", {"dropout": 1.0}, "dropout=1.0"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_types")
 def test_wrong_options_are_refused_by_name(name, options, message):
     with pytest.raises(ValueError, match=message):
         PUBLISHED[name](**options)
