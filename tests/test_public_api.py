@@ -8,12 +8,13 @@ import shutil
 import pytest
 
 import fakedetect_jax
+from tests import tiny_config
 from tests.tiny_dataset import FACE
 
 PARAMETERS = {
-    "SelfBlendRecipe": ["size", "margin", "flip"],
+    "SelfBlendRecipe": ["size"],
     "create_model": ["name", "options"],
-    "extract_faces": ["path"],
+    "extract_faces": ["video"],
     "list_models": ["containing"],
     "load_detector": ["folder"],
     "self_blend": ["key", "frames", "landmarks", "recipe"],
@@ -51,3 +52,15 @@ def test_the_examples_of_a_module_hold(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     results = doctest.testmod(importlib.import_module(f"fakedetect_jax.{name}"))
     assert results.failed == 0 < results.attempted
+
+
+def test_the_examples_of_a_run_hold_one_after_another(tiny_data, tmp_path, monkeypatch):
+    shutil.copy(FACE, tmp_path / "interview.mp4")
+    monkeypatch.chdir(tmp_path)
+    config = tiny_config.get_config()
+    config.data.folder = str(tiny_data)
+    config.train.steps = config.validation.every = 4
+    for name in ("experiment.modes", "deployment.inference"):
+        module = importlib.import_module(f"fakedetect_jax.{name}")
+        results = doctest.testmod(module, extraglobs={"config": config})
+        assert results.failed == 0 < results.attempted

@@ -51,7 +51,7 @@ def test_it_holds_the_package_alone(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"fakedetect_jax"}
-    assert not [name for name in names if "test" in Path(name).name or "/tests/" in name]
+    assert not [name for name in names if Path(name).name.startswith("test_") or "/tests/" in name]
     for needed in (
         "fakedetect_jax/configs/demo.py",
         "fakedetect_jax/data_builders/faceforensics/README.md",

@@ -162,11 +162,12 @@ class Detector:
             DetectorError: a score is not finite.
 
         Example:
-            >>> detector = load_detector("runs/demo/detector")  # doctest: +SKIP
-            >>> (track, *_) = extract_faces("interview.mp4")  # doctest: +SKIP
-            >>> frames = np.stack([track.decode(place) for place in range(detector.clip.frames)])  # doctest: +SKIP
-            >>> detector.score(frames[None], track.landmarks[None, : len(frames)])[0]  # doctest: +SKIP
-            array([0.12])
+            >>> detector = load_detector("runs/mine/detector")
+            >>> (track, *_) = extract_faces("interview.mp4")
+            >>> frames = np.stack([track.decode(place) for place in range(detector.clip.frames)])
+            >>> scores, frame_scores = detector.score(frames[None], track.landmarks[None, : len(frames)])
+            >>> scores.shape
+            (1,)
         """
         self._check(frames)
         if timestamps is None:
@@ -205,8 +206,9 @@ class Detector:
             DetectorError: a score is not finite.
 
         Example:
-            >>> load_detector("runs/demo/detector").predict("interview.mp4")[0].score  # doctest: +SKIP
-            0.12
+            >>> verdict, *others = load_detector("runs/mine/detector").predict("interview.mp4")
+            >>> 0.0 <= verdict.score <= 1.0
+            True
         """
         extraction = dataclasses.replace(self.clip.extraction, face_crops=face_crops)
         sequences = extract_faces(video, spool=Path(tempfile.gettempdir()), **vars(extraction))
@@ -275,6 +277,11 @@ def load_detector(folder: PathLike) -> Detector:
 
     Raises:
         DetectorError: a file is missing, unreadable, of another format, or does not fit the model; names it.
+
+    Example:
+        >>> detector = load_detector("runs/mine/detector")
+        >>> [verdict.person for verdict in detector.predict("interview.mp4")]
+        [0]
     """
     folder = to_path(folder)
     try:
@@ -283,7 +290,7 @@ def load_detector(folder: PathLike) -> Detector:
     except FileNotFoundError as error:
         raise DetectorError(
             f"{folder} holds no detector: {Path(error.filename or WEIGHTS).name} is missing; "
-            "make one with launch.py --mode=export"
+            "make one with `fakedetect export`"
         ) from error
     except Exception as error:  # json and safetensors each have errors of their own
         raise DetectorError(f"{folder}: cannot be read as a detector: {error}") from error
@@ -291,7 +298,7 @@ def load_detector(folder: PathLike) -> Detector:
         found = spec.get("format") if isinstance(spec, dict) else spec
         raise DetectorError(
             f"{folder / SPEC}: format {found!r}, this version reads {FORMAT}; make the detector anew with "
-            "launch.py --mode=export, from a run of this version"
+            "`fakedetect export`, from a run of this version"
         )
     _check_weights(folder, spec, flat)
     return Detector(spec, traverse_util.unflatten_dict(flat, sep="/"))
@@ -305,7 +312,7 @@ def _check_weights(folder: AnyPath, spec: dict[str, Any], flat: dict[str, np.nda
     except (FakedetectError, KeyError, TypeError, AttributeError) as error:
         raise DetectorError(
             f"{folder / SPEC}: a field is missing or wrong ({type(error).__name__}: {error}); make the detector "
-            "anew with launch.py --mode=export"
+            "anew with `fakedetect export`"
         ) from error
     found = {name: (array.shape, str(array.dtype)) for name, array in flat.items()}
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))

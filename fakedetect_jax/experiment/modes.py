@@ -68,6 +68,14 @@ def train(config: Config, workdir: PathLike) -> AnyPath:
         LossNotFinite: the loss or the gradient is not finite; names the step.
         Stopped: Ctrl-C or SIGTERM asked for it; the step that was reached is saved.
         WorkdirInUse: another process trains in `workdir`.
+
+    Example:
+        With a `config` as a file in configs/ returns it:
+
+        >>> checkpoints = train(config, "runs/mine")  # doctest: +ELLIPSIS
+        devices ...
+        >>> export(config, "runs/mine").name
+        'detector'
     """
     workdir = to_path(workdir)
     folder = workdir / CHECKPOINTS
