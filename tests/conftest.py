@@ -11,7 +11,7 @@ from pathlib import Path
 # Before jax is imported anywhere: eight devices on one CPU, as the sharded tests need them; and machine code that is
 # quick to make, because tests compile for longer than they compute (with jax's own flags two to three times as long).
 # The older emitter of fused loops compiles in two thirds of the time and is wrong for some gradients: comparisons of
-# gradients ask for the newer one (tests/models/video/parity.py), and AS_USERS_RUN_IT has both flags as they are.
+# gradients ask for the newer one (tests/models/published/parity.py), and AS_USERS_RUN_IT has both flags as they are.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
