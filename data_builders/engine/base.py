@@ -57,8 +57,11 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """
 
     # A dataset overrides these two if its own records change.
-    VERSION = tfds.core.Version("2.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"2.0.0": "Records of one frame; people followed across cuts."}
+    VERSION = tfds.core.Version("3.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "2.0.0": "Records of one frame; people followed across cuts.",
+        "3.0.0": "Crops are smoothed over time, alike at any number of frames a second.",
+    }
     VARIANTS: ClassVar[tuple[str, ...]] = ()
     SOURCE_HINT: ClassVar[str] = ""
     SHARED_IDENTITIES: ClassVar[frozenset[tuple[str, str]]] = frozenset()

@@ -27,7 +27,7 @@ from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
 WEIGHTS, SPEC, PROGRAM, CARD = "weights.safetensors", "detector.json", "forward.stablehlo", "README.md"
-FORMAT = 4
+FORMAT = 5
 # The detector's inputs, in the order of its program's arguments after the weights.
 INPUTS = ("frames", "landmarks", "timestamps", "valid")
 _BATCH_PER_DEVICE = 8

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from fakedetect_jax.faces import warp
 from fakedetect_jax.faces.appearance import DESCRIPTOR_LENGTH, descriptor
@@ -17,10 +17,14 @@ from fakedetect_jax.faces.sequence import Spool, SpooledFrames
 from fakedetect_jax.faces.tracking import Face
 from fakedetect_jax.faces.video import Frame
 
-LAG = 6
-"""Source frames on either side that smooth a crop's window; frames are held back for as long."""
+LAG = 0.24
+"""Seconds on either side that smooth a crop's window; frames are held back for as long."""
 
-_SIGMA = 2.5
+_SIGMA = 0.1
+# Time stamps are rounded.
+_ROUNDING = 1e-3
+# Time stamps of damaged files may hardly rise; memory must not depend on them.
+_MOST_HELD = 64
 # A descriptor costs about as much as a crop, and hardly changes from frame to frame.
 _DESCRIBE_EVERY = 5
 _CHROMA_444 = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
@@ -30,7 +34,7 @@ _CHROMA_444 = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
 class CroppedTrack:
     """One track: its kept frames, and what the crops of its next frames need.
 
-    Frames are kept `LAG` source frames after they were added.
+    Frames are kept `LAG` seconds after they were added.
 
     Attributes:
         frame_size: (height, width) of the source in pixels.
@@ -44,7 +48,7 @@ class CroppedTrack:
         seen: Numbers of all frames.
         importance: Sum of the box areas of all frames.
         descriptor: Sum of the face's descriptors in every fifth frame.
-        near: Numbers and boxes of the last frames.
+        near: Times and boxes of the last frames.
         passed: Number of frames passed on.
     """
 
@@ -61,7 +65,7 @@ class CroppedTrack:
     descriptor: Float[np.ndarray, " d"] = dataclasses.field(
         default_factory=lambda: np.zeros(DESCRIPTOR_LENGTH)
     )
-    near: deque[tuple[int, Float[np.ndarray, " 4"]]] = dataclasses.field(default_factory=deque)
+    near: deque[tuple[float, Float[np.ndarray, " 4"]]] = dataclasses.field(default_factory=deque)
     passed: int = 0
 
 
@@ -94,14 +98,15 @@ class Cropper:
         self._waiting: deque[tuple[Frame, list[Face]]] = deque()
 
     def add(self, frame: Frame, faces: list[Face]) -> None:
-        """Take the next frame, and make the crops of frames at least LAG earlier."""
+        """Take the next frame, and make the crops of frames more than LAG earlier."""
         for face in faces:
             track = self.tracks.get(face.track) or self._begin(face.track, frame.image.shape[:2])
             track.seen.append(frame.index)
             track.importance += float(np.prod(face.box[2:] - face.box[:2]))
-            track.near.append((frame.index, face.box))
+            track.near.append((frame.timestamp, face.box))
         self._waiting.append((frame, faces))
-        while self._waiting[0][0].index <= frame.index - LAG:
+        due = frame.timestamp - LAG + _ROUNDING
+        while self._waiting[0][0].timestamp <= due or len(self._waiting) > _MOST_HELD:
             self._emit(*self._waiting.popleft())
 
     def finish(self) -> None:
@@ -120,14 +125,14 @@ class Cropper:
             if track.passed % _DESCRIBE_EVERY == 0:
                 track.descriptor += descriptor(frame.image, face.landmarks)
             track.passed += 1
-            while track.near[0][0] < frame.index - LAG:
+            while track.near[0][0] < frame.timestamp - LAG - _ROUNDING:
                 track.near.popleft()
             if self._keep(frame.index):
                 self._cut_out(frame, face, track)
 
     def _cut_out(self, frame: Frame, face: Face, track: CroppedTrack) -> None:
-        index, boxes = zip(*track.near, strict=True)
-        window = smooth_window(np.array(index), np.array(boxes), at=frame.index)
+        times, boxes = zip(*track.near, strict=True)
+        window = smooth_window(np.array(times), np.array(boxes), at=frame.timestamp)
         affine = crop_affine(*window, size=self._size, margin=self._margin)
         crop = warp.warp_square(frame.image, affine, self._size, cv2.INTER_CUBIC)
         track.frames.append(encode(crop, self._quality))
@@ -140,21 +145,21 @@ class Cropper:
 
 
 def smooth_window(
-    index: Int[np.ndarray, " n"], box: Float[np.ndarray, "n 4"], *, at: int
+    time: Float[np.ndarray, " n"], box: Float[np.ndarray, "n 4"], *, at: float
 ) -> tuple[Float[np.ndarray, " 2"], float]:
-    """Return the smoothed centre and longer side of a face at source frame `at`.
+    """Return the smoothed centre and longer side of a face at the time `at`.
 
-    A line is fitted through centre and log side with Gaussian weights in time (sigma 2.5 source frames, cut off at
-    LAG). Inside a track this is the Gaussian mean; at its ends or beside a gap, the window does not lag behind a
-    moving face.
+    A line is fitted through centre and log side with Gaussian weights in time (sigma 0.1 s, cut off at LAG), so that
+    videos of 25 and of 60 frames a second are smoothed alike. Inside a track this is the Gaussian mean; at its ends or
+    beside a gap, the window does not lag behind a moving face.
 
     Args:
-        index: Source frames around `at`.
+        time: Seconds of the frames around `at`.
         box: Their boxes x0, y0, x1, y1.
-        at: The source frame.
+        at: Seconds of the frame.
     """
-    time = (index - at).astype(np.float64)
-    near = np.abs(time) <= LAG
+    time = time - at
+    near = np.abs(time) <= LAG + _ROUNDING
     time, box = time[near], box[near].astype(np.float64)
     side = (box[:, 2:] - box[:, :2]).max(axis=1)
     values = np.column_stack([(box[:, :2] + box[:, 2:]) / 2, np.log(side)])

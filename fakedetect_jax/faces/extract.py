@@ -78,7 +78,12 @@ def extract_faces(
     wanted = _wanted(frames, opened.length)
     cropper = Cropper(size, margin, quality=quality, keep=wanted, spool=Spool(spool) if spool else None)
     tracker = Tracker(
-        FaceDetector(), FaceMesh(), thumbnail, min_face=min_face, detect_every=detect_every * stride
+        FaceDetector(),
+        FaceMesh(),
+        thumbnail,
+        fps=opened.fps,
+        min_face=min_face,
+        detect_every=detect_every * stride,
     )
     shots = ShotDetector()
     prepared: Callable = Bordered() if face_crops else lambda image: image

@@ -19,8 +19,8 @@ from fakedetect_jax.faces.networks import (
     region_of_mesh,
 )
 
-MAX_GAP = 12
-"""Source frames for which a track outlives its last detection: half a second at 25 frames a second."""
+MAX_GAP = 0.48
+"""Seconds for which a track outlives its last detection."""
 
 _MIN_PRESENCE = 0.5
 _MAX_DISTANCE = 0.75  # between frames, in mean box sides
@@ -66,7 +66,7 @@ class Tracker:
     """Turns frames, given in order, into faces with track numbers.
 
     A track without a detection continues from its last landmarks as long as the mesh finds a face there, for up to
-    MAX_GAP source frames and at least until two more frames were detected on. In a frame without a face the track is
+    MAX_GAP seconds and at least until two more frames were detected on. In a frame without a face the track is
     absent. A face that looks unlike the one at most five source frames before starts a new track.
 
     Args:
@@ -74,6 +74,7 @@ class Tracker:
         fit: Maps a frame and a region to a mesh.
         thumbnail: Maps a frame and a mesh to a small image of the face, with mean 0 and norm 1.
         min_face: Pixels of the longer side of the box that a new track needs.
+        fps: Source frames a second.
         detect_every: Detect on every so-many-th source frame only; new faces are found that much later.
     """
 
@@ -84,6 +85,7 @@ class Tracker:
         thumbnail: Callable[[UInt8[np.ndarray, "h w 3"], Mesh], Float[np.ndarray, "24 24"]],
         *,
         min_face: float,
+        fps: float = 25.0,
         detect_every: int = 1,
     ) -> None:
         self._detect = detect
@@ -91,7 +93,7 @@ class Tracker:
         self._thumbnail = thumbnail
         self._min_face = min_face
         self._detect_every = detect_every
-        self._max_gap = max(MAX_GAP, 2 * detect_every)
+        self._max_gap = max(round(MAX_GAP * fps), 2 * detect_every)
         self._live: list[_Live] = []
         self._numbers = itertools.count()
 

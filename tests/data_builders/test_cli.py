@@ -19,7 +19,7 @@ def test_check_and_build_from_the_command_line(tmp_path, clips, monkeypatch, cap
     options = ("--out", tmp_path / "data", "--workers", 1, "--count", 1, "--run-length", 2, "--size", 64)
     run(monkeypatch, *where, *options)
     out = capsys.readouterr().out
-    assert "video_folder/1x2-size64/2.0.0" in out
+    assert "video_folder/1x2-size64/3.0.0" in out
     assert "failed: test/app/fake/app/b: VideoError" in out
 
 

@@ -93,16 +93,32 @@ def test_smoothing_does_not_lag_steady_motion(vx, vy, growth, kept):
     width = 80 * np.exp(growth * index)
     box = np.concatenate([centre - width[:, None] / [2, 4], centre + width[:, None] / [2, 4]], axis=1)
     for position, at in enumerate(index):
-        got_centre, got_side = crop.smooth_window(index, box, at=int(at))
+        got_centre, got_side = crop.smooth_window(index / 25, box, at=at / 25)
         np.testing.assert_allclose(got_centre, centre[position], atol=1e-6)
         assert got_side == pytest.approx(width[position], rel=1e-9)
+
+
+@pytest.mark.parametrize("rate", [24000 / 1001, 30, 50, 60, 120])
+def test_a_video_is_smoothed_alike_at_any_number_of_frames_a_second(rate):
+    """A head that nods three times a second: what is left in the window, at equal times."""
+
+    def smoothed(fps):
+        time = np.arange(0, 2, 1 / fps)
+        centre = np.stack([np.full_like(time, 300), 200 + 10 * np.sin(6 * np.pi * time)], axis=1)
+        box = np.concatenate([centre - 50, centre + 50], axis=1)
+        heights = [crop.smooth_window(time, box, at=at)[0][1] for at in time]
+        return np.interp(np.arange(0.4, 1.6, 0.01), time, heights)
+
+    expected = smoothed(25)
+    assert 1 < np.ptp(expected) / 2 < 9
+    np.testing.assert_allclose(smoothed(rate), expected, atol=0.6)
 
 
 def test_smoothing_removes_jitter():
     rng = np.random.default_rng(1)
     index = np.arange(200)
     box = np.tile([100.0, 100.0, 180.0, 200.0], (200, 1)) + rng.normal(0, 2, (200, 4))
-    smooth = np.array([np.append(*crop.smooth_window(index, box, at=int(i))) for i in index])
+    smooth = np.array([np.append(*crop.smooth_window(index / 25, box, at=i / 25)) for i in index])
     raw_step = np.abs(np.diff((box[:, :2] + box[:, 2:]) / 2, axis=0)).mean()
     assert np.abs(np.diff(smooth[:, :2], axis=0)).mean() < 0.2 * raw_step
 

@@ -194,7 +194,8 @@ def test_errors_reach_the_caller(tmp_path):
     assert issubclass(VideoError, ValueError)
 
 
-def test_few_frames_are_held_whatever_the_length():
+@pytest.mark.parametrize("rate", [25, 60])
+def test_few_frames_are_held_whatever_the_length(rate):
     images: list[weakref.ref] = []
     cropper = Cropper(size=32, margin=0.3, quality=95)
     face = Face(0, np.random.default_rng(0).uniform(20, 60, (81, 2)), np.array([20.0, 20, 60, 60]), 1.0)
@@ -205,11 +206,22 @@ def test_few_frames_are_held_whatever_the_length():
     for index in range(100):
         image = np.zeros((80, 80, 3), np.uint8).view(Image)
         images.append(weakref.ref(image))
-        cropper.add(Frame(index, index / 25, image), [face])
+        cropper.add(Frame(index, index / rate, image), [face])
         del image
-        assert sum(ref() is not None for ref in images) <= LAG + 1
+        assert sum(ref() is not None for ref in images) <= round(LAG * rate) + 1
     cropper.finish()
     assert len(cropper.tracks[0].frames) == 100
+
+
+def test_time_stamps_that_hardly_rise_do_not_fill_the_memory():
+    cropper = Cropper(size=32, margin=0.3, quality=95)
+    images = []
+    for index in range(200):
+        image = np.zeros((80, 80, 3), np.uint8)
+        images.append(weakref.ref(image))
+        cropper.add(Frame(index, index * 1e-6, image), [])
+        del image
+    assert sum(ref() is not None for ref in images) <= 64
 
 
 def test_a_sequence_checks_its_arrays(sequence):

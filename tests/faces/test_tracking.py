@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from fakedetect_jax.faces.networks import Detections, Mesh
 from fakedetect_jax.faces.tracking import MAX_GAP, Tracker, associate, bounding_box, iou
 
+# In frames, 25 a second.
+GAP = round(25 * MAX_GAP)
+
 # A mesh in the unit square: level eyes, and its outermost points among the 81.
 _TEMPLATE = np.random.default_rng(0).uniform(0.2, 0.8, (468, 2))
 for _vertex, _place in {
@@ -94,7 +97,7 @@ def test_tracks_follow_their_objects(objects):
                 continue
             mine = [face for face in faces if np.allclose(face.box, box[t], atol=1e-6)]
             assert len(mine) == 1
-            if number_of[which] is None or t - 1 - detected[which] > MAX_GAP:
+            if number_of[which] is None or t - 1 - detected[which] > GAP:
                 assert mine[0].track not in used
             else:
                 assert mine[0].track == number_of[which]
@@ -110,7 +113,7 @@ def test_a_track_without_detections_ends():
     none = np.zeros((0, 4))
     assert len(tracker.update(Scene(box, box), 0)) == 1
     seen = [len(tracker.update(Scene(box, none), t)) for t in range(1, 20)]
-    assert seen == [1] * MAX_GAP + [0] * (19 - MAX_GAP)
+    assert seen == [1] * GAP + [0] * (19 - GAP)
 
 
 def test_a_wide_stride_keeps_the_track():

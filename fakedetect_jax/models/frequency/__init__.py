@@ -1,6 +1,7 @@
 """Branches on what the eye does not see: spectrum, phase, bands and residuals of single images.
 
-Like backbones, they map normalised images [n, h, w, 3] to pooled features [n, d] and the maps of every stage.
+Like backbones, they map normalised images [n, h, w, 3] to pooled features [n, d] and the maps of every stage. A branch
+without maps returns [] for them, which masks, cross attention and factorised encoders then refuse.
 """
 
 import flax.linen as nn
