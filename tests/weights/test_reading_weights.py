@@ -111,7 +111,7 @@ def test_another_entry_is_taken_when_named(tmp_path):
 
 
 def test_a_file_without_tensors_is_refused_with_what_it_has(tmp_path):
-    with pytest.raises(WeightsError, match=r"no tensors by name found; it has the entries epoch, loss"):
+    with pytest.raises(WeightsError, match=r"no named tensors found; it has the entries epoch, loss"):
         read_tensors(_save({"epoch": 3, "loss": 0.1}, tmp_path / "w.pth"))
     with pytest.raises(WeightsError, match="it has a TensorPlan"):
         read_tensors(_save(torch.ones(2), tmp_path / "w.pth"))
