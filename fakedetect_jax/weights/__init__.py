@@ -1,4 +1,4 @@
-"""Foreign weights into our models: files are read without running their code, and a partial match is refused."""
+"""Foreign weights for our models: files are read without running their code, and a partial match is refused."""
 
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.families import SOURCES

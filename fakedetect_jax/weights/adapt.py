@@ -1,6 +1,6 @@
-"""Weights made for other inputs: another grid of positions, another number of input channels.
+"""Weights adapted to other inputs: another grid of positions, another number of input channels.
 
-For kernels over time and for ViViT from an image ViT see `models.published.inflation`.
+For kernels over time, and for ViViT from an image ViT, see `models.published.inflation`.
 """
 
 import jax
@@ -17,15 +17,24 @@ def resize_positions(
     image_grid: tuple[int, int],
     leading: int = 1,
 ) -> Float[np.ndarray, "q d"]:
-    """Position embeddings of an image ViT on another grid of patches, by cubic interpolation.
+    """Resize an image ViT's position embeddings to another grid of patches, by cubic interpolation.
 
-    `positions` are those of `leading` tokens without a place (the class token), which stay, and then of the patches by
-    the rows of `image_grid`.
+    Args:
+        positions: embeddings of `leading` tokens, then of the patches in row order of `image_grid`.
+        grid: rows and columns of patches to resize to.
+        image_grid: rows and columns of patches that the weights were made for.
+        leading: number of tokens without a place (the class token), whose embeddings stay.
+
+    Returns:
+        The embeddings of the leading tokens and the patches of `grid`.
+
+    Raises:
+        WeightsError: the number of positions does not match `leading` and `image_grid`.
     """
     count, dim = positions.shape
     if count != leading + image_grid[0] * image_grid[1]:
         raise WeightsError(
-            f"{count} positions are not those of {leading} leading tokens and image_grid={image_grid}; "
+            f"{count} positions do not match {leading} leading tokens and image_grid={image_grid}; "
             "give the grid that the weights were made for"
         )
     if tuple(grid) == tuple(image_grid):
@@ -38,11 +47,11 @@ def resize_positions(
 def adapt_first_convolution(
     kernel: Float[np.ndarray, "*window c o"], channels: int
 ) -> Float[np.ndarray, "..."]:
-    """A first convolution's kernel for images of another number of channels.
+    """Adapt a first convolution's kernel to images with another number of channels.
 
-    The channels' kernels are repeated in turn and scaled, so that what comes out stays of one size: images whose
-    channels are the old ones n times over give just what the old ones gave. For a single channel they are summed: a
-    grey image gives what it gave in colour.
+    The channels' kernels are repeated in turn and scaled to keep the output's magnitude: images that repeat the old
+    channels n times give exactly the old output. For a single channel they are summed: a grey image gives what it
+    gave in colour. Raise WeightsError for fewer than one channel.
     """
     before = kernel.shape[-2]
     if channels < 1:
@@ -56,5 +65,5 @@ def adapt_first_convolution(
 
 
 def to_channels_of(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """`adapt_first_convolution` as a layout of `naming.Naming.with_layout`."""
+    """Apply `adapt_first_convolution` as a layout for `naming.Naming.with_layout`."""
     return adapt_first_convolution(kernel, shape[-2])

@@ -1,4 +1,4 @@
-"""`fakedetect weights import`: a file of foreign weights to one of ours."""
+"""`fakedetect weights import`: convert a file of foreign weights to our format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fakedetect_jax.weights.importing import load_into
 from fakedetect_jax.weights.naming import first_convolution, make_naming
 from fakedetect_jax.weights.reading import read_tensors
 
-# Side of the images that a backbone's shapes are taken with; they do not depend on it.
+# Side of the images used to infer a backbone's shapes, which do not depend on it.
 _SIZE = 224
 
 
@@ -29,7 +29,7 @@ def import_weights(arguments: argparse.Namespace) -> None:
     """Run `weights import`.
 
     `arguments` has source (a key of `SOURCES`), file, model, options (JSON), out, allow_missing, into, entry, channels
-    and size. WeightsError for anything that does not fit; then no file is written.
+    and size. If anything does not fit, raise WeightsError and write no file.
     """
     if arguments.source not in SOURCES:
         raise WeightsError(f"--from {arguments.source!r} is not known; use one of {', '.join(SOURCES)}")
@@ -45,9 +45,9 @@ def import_weights(arguments: argparse.Namespace) -> None:
 
 
 def model_shapes(name: str, options: dict[str, Any], *, size: int | None = None, channels: int = 3) -> Any:
-    """Shapes of the variables of a model of `models.create`, or of a spatial backbone alone by its own name.
+    """Return the variable shapes of a model of `models.create`, or of a spatial backbone alone by its own name.
 
-    `size` is the frames' side in pixels (default: that of the model's clips), `channels` what a backbone alone sees.
+    `size` is the frames' side in pixels (default: that of the model's clips); `channels` applies to a lone backbone.
     """
     if name in SPATIAL and name not in CATALOGUE:
         images = jax.ShapeDtypeStruct((1, size or _SIZE, size or _SIZE, channels), jnp.float32)
@@ -55,7 +55,7 @@ def model_shapes(name: str, options: dict[str, Any], *, size: int | None = None,
     model = models.create(name, **options)
     if channels != 3:
         raise WeightsError(
-            f"{name} sees frames of 3 channels; --channels {channels} is for {', '.join(SPATIAL)} alone"
+            f"{name} takes frames of 3 channels; --channels {channels} is only for {', '.join(SPATIAL)}"
         )
     frames, side = CATALOGUE[name].clip
     return jax.eval_shape(model.init, jax.random.key(0), models.clip_shapes(frames, size or side))
@@ -74,6 +74,6 @@ def _options(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise WeightsError(f"--options {text!r} is not JSON: {error}") from error
     if not isinstance(options, dict):
-        raise WeightsError(f'--options {text!r} must be a JSON object, as {{"variant": "b4"}}')
-    # Modules are hashed by their attributes, and lists cannot be.
+        raise WeightsError(f'--options {text!r} must be a JSON object, such as {{"variant": "b4"}}')
+    # Modules are hashed by their attributes, and lists are not hashable.
     return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}

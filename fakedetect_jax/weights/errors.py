@@ -1,7 +1,7 @@
-"""What goes wrong with foreign weights."""
+"""The error for foreign weights."""
 
 from fakedetect_jax.errors import FakedetectError
 
 
 class WeightsError(FakedetectError):
-    """Weights that cannot be had, read, or laid into a model; says which file or name, and the remedy."""
+    """Weights cannot be found, read, or loaded into a model; the message names the file or tensor, and the remedy."""

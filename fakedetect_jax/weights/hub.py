@@ -1,4 +1,4 @@
-"""Weights by their name on the Hugging Face hub, where huggingface_hub and a network are."""
+"""Weights by name from the Hugging Face hub, given huggingface_hub and a network."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from pathlib import Path
 from fakedetect_jax.weights.errors import WeightsError
 
 SCHEME = "hf:"
-# What a repository's weights are usually called; the first that it has is taken.
+# Usual names of a repository's weights; the first one present is used.
 USUAL = ("model.safetensors", "pytorch_model.bin")
 
 
 def resolve(place: str) -> Path:
-    """The local file for a path, or for 'hf:owner/name' or 'hf:owner/name:file', which is downloaded once and kept.
+    """Return the local file for a path, 'hf:owner/name' or 'hf:owner/name:file'; the hub's are downloaded once.
 
-    WeightsError if that cannot be, or if there is no file at the path.
+    Raises:
+        WeightsError: there is no file at the path, or the download fails.
     """
     if not place.startswith(SCHEME):
         path = Path(place).expanduser()
         if not path.is_file():
             raise WeightsError(
-                f"{place}: no such file. Remedy: check the path; a published file has the name hf:owner/name"
+                f"{place}: no such file. Remedy: check the path; a published file is named hf:owner/name"
             )
         return path
     repository, _, name = place.removeprefix(SCHEME).partition(":")
@@ -39,10 +40,10 @@ def resolve(place: str) -> Path:
         try:
             return Path(hf_hub_download(repository, candidate))
         except EntryNotFoundError as error:
-            # Offline, the hub's own kind of a missing file is one of these too.
+            # When offline, the hub's error for a missing local file is an EntryNotFoundError too.
             if isinstance(error, FileNotFoundError):
                 raise _unreachable(place, candidate, error) from error
-        # Of the many ways in which a network fails, each has its own exception.
+        # A network fails in many ways, each with its own exception.
         except Exception as error:
             raise _unreachable(place, candidate, error) from error
     raise WeightsError(
@@ -53,6 +54,6 @@ def resolve(place: str) -> Path:
 def _unreachable(place: str, name: str, error: Exception) -> WeightsError:
     reason = (str(error).strip().splitlines() or [""])[0]
     return WeightsError(
-        f"{place}: {name} could not be downloaded ({type(error).__name__}: {reason}). Remedy: download it where there "
-        "is a network and the repository can be seen, and give the file's path"
+        f"{place}: {name} could not be downloaded ({type(error).__name__}: {reason}). Remedy: download it with "
+        "network access to the repository, and give the file's path"
     )

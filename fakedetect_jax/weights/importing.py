@@ -1,4 +1,4 @@
-"""Foreign tensors into a model's variables, all or nothing, with an account of every name."""
+"""Loading foreign tensors into a model's variables, all or nothing, with an account of every name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flax import traverse_util
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.naming import Naming, flat_leaves
 
-# Counts of batches that torch's batch norms keep beside their statistics.
+# The batch counts that torch's batch norms keep beside their statistics.
 _COUNTERS = re.compile(r".*\.num_batches_tracked")
 _SHOWN = 12
 
@@ -23,11 +23,11 @@ class Report:
     """What became of every name.
 
     Attributes:
-        used: our path: the foreign name that it was filled from.
-        missing: our paths that nothing was found for.
-        unused: foreign names that nothing of ours corresponds to.
-        dropped: foreign names that are known to have no use here, as an ImageNet classifier's.
-        unfit: what is wrong with those that correspond, as 'A is [3, 4], but B of the file gives [3, 5]'.
+        used: our paths to the foreign names they were filled from.
+        missing: our paths without a foreign tensor.
+        unused: foreign names that match nothing of ours.
+        dropped: foreign names known to have no use here, such as an ImageNet classifier's.
+        unfit: what is wrong with matching tensors, such as 'A is [3, 4], but B in the file is [3, 5]'.
         note: what to mind with weights of this family.
     """
 
@@ -39,20 +39,20 @@ class Report:
     note: str = ""
 
     def describe(self) -> str:
-        """A few lines for a person; torch's counts of batches are left out."""
+        """Summarise the report in a few lines, leaving out torch's batch counts."""
         lines = [f"{len(self.used)} tensors used"]
         dropped = [name for name in self.dropped if not _COUNTERS.fullmatch(name)]
         for word, names in (
-            ("missing in the file, left as they are", self.missing),
-            ("of no use here", dropped),
+            ("missing from the file, left as they are", self.missing),
+            ("not needed here", dropped),
         ):
             if names:
                 lines.append(f"{len(names)} {word}: {_listed(names)}")
-        return "\n".join([*lines, *([f"mind: {self.note}"] if self.note else [])])
+        return "\n".join([*lines, *([f"note: {self.note}"] if self.note else [])])
 
 
 class MismatchError(WeightsError):
-    """Weights that fit a model only in part; `report` has all names."""
+    """Weights fit a model only in part; `report` has all names."""
 
     def __init__(self, message: str, report: Report) -> None:
         super().__init__(message)
@@ -62,21 +62,22 @@ class MismatchError(WeightsError):
 def load_into(
     variables: Any, tensors: Mapping[str, np.ndarray], naming: Naming, *, allow_missing: Sequence[str] = ()
 ) -> tuple[dict[str, Any], Report]:
-    """Put foreign tensors in the place of a model's parameters and statistics.
+    """Replace a model's parameters and statistics by foreign tensors.
 
     Args:
-        variables: of the model, arrays or shapes (`jax.eval_shape`); not changed.
-        tensors: by foreign name, as `read_tensors` gives them.
-        naming: of `make_naming`.
-        allow_missing: modules at the top of the model, outside the trunk, that may stay as they are: 'head' means
-            every module of that name or one that ends in '_head'.
+        variables: the model's arrays or shapes (`jax.eval_shape`); not changed.
+        tensors: arrays by foreign name, as `read_tensors` returns them.
+        naming: as `make_naming` returns it.
+        allow_missing: top-level modules, outside the trunk, that may stay as they are; 'head' means every module
+            of that name or ending in '_head'.
 
     Returns:
-        The variables with float32 arrays where there was a tensor, other leaves as they were, and the report.
+        The variables, with float32 arrays where there was a tensor and other leaves unchanged, and the report.
 
     Raises:
-        MismatchError: something is missing, left over, of another shape or not finite. All such names are counted and
-            the first dozen of each sort listed; `report` has the rest.
+        MismatchError: a tensor is missing, left over, of another shape or not finite. The message counts all such
+            names and lists the first dozen of each kind; `report` has the rest.
+        WeightsError: `allow_missing` names a module that must be filled, or none of the model's.
     """
     flat = flat_leaves(variables)
     _check_allowed(allow_missing, flat, naming)
@@ -91,10 +92,10 @@ def load_into(
         array = np.ascontiguousarray(entry.layout(foreign, tuple(leaf.shape)), dtype=np.float32)
         if array.shape != tuple(leaf.shape):
             unfit.append(
-                f"{path} is {list(leaf.shape)}, but {entry.name} of the file is {list(foreign.shape)}"
+                f"{path} is {list(leaf.shape)}, but {entry.name} in the file is {list(foreign.shape)}"
             )
         elif not np.isfinite(array).all():
-            unfit.append(f"{entry.name} holds numbers that are not finite")
+            unfit.append(f"{entry.name} holds values that are not finite")
         else:
             result[path] = array
     missing = [path for path in flat if path not in used]
@@ -113,7 +114,7 @@ def _refuse_partial(report: Report, naming: Naming, allow_missing: Sequence[str]
     faults = [
         f"{len(names)} {word}: {_listed(names)}"
         for word, names in (
-            ("missing in the file", wanted),
+            ("missing from the file", wanted),
             ("in the file that the model has no place for", report.unused),
             ("that do not fit", report.unfit),
         )
@@ -128,7 +129,7 @@ def _refuse_partial(report: Report, naming: Naming, allow_missing: Sequence[str]
     if tops:
         remedies.append(f"allow what may stay as it is (--allow-missing {','.join(tops)})")
     raise MismatchError(
-        f"the weights fit the model only in part ({len(report.used)} names correspond). {'. '.join(faults)}. "
+        f"the weights fit the model only in part ({len(report.used)} names match). {'. '.join(faults)}. "
         f"Remedy: {'; '.join(remedies)}",
         report,
     )
@@ -139,7 +140,7 @@ def _check_allowed(allow_missing: Sequence[str], flat: Mapping[str, Any], naming
     for name in allow_missing:
         if not any(_means(name, top) for top in tops):
             raise WeightsError(
-                f"allow_missing names {name!r}, but what may be missing is only {', '.join(sorted(tops)) or 'nothing'}"
+                f"allow_missing names {name!r}; modules that may be missing: {', '.join(sorted(tops)) or 'none'}"
             )
 
 
@@ -154,7 +155,7 @@ def _means(name: str, top: str) -> bool:
 
 
 def _top(path: str) -> str:
-    """The module at the top of the model that a leaf is in."""
+    """Return the top-level module that holds a leaf."""
     return path.split("/")[1]
 
 

@@ -1,7 +1,7 @@
 """Keras's HDF5 weights, through h5py.
 
-An HDF5 file may point to other files, and say of its numbers what it likes. Keras writes plain datasets alone, and only
-such are read.
+An HDF5 file may point to other files and declare anything about its numbers. Keras writes only plain datasets, and only
+those are read.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import numpy as np
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.limits import brief, check_total
 
-# What a whole saved model puts its weights under.
+# The group that holds the weights of a whole saved model.
 _WEIGHTS_GROUP = "model_weights"
-# What the .weights.h5 of Keras 3 has, in which weights have numbers and no names.
+# The group in a Keras 3 .weights.h5, where weights have numbers instead of names.
 _KERAS_3_GROUP = "layers"
 
-_REMEDY = "where you trust the file, load it with Keras and save it anew with model.save('FILE.h5')"
+_REMEDY = "if you trust the file, load it with Keras and save it again with model.save('FILE.h5')"
 
 
 def read_keras(path: Path) -> dict[str, np.ndarray]:
-    """Tensors as `<kind>.<place>.<weight>`: 'conv2d.0.kernel' is that of the convolution that was made first.
+    """Read tensors as `<kind>.<place>.<weight>`: 'conv2d.0.kernel' is the kernel of the first convolution made.
 
-    Keras numbers the layers of a kind through the life of a process, so its own numbers mean nothing.
+    Places are counted anew because Keras numbers layers of a kind through the life of a process.
     """
     try:
         h5py = importlib.import_module("h5py")
@@ -43,7 +43,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
         group = file.get(_WEIGHTS_GROUP, file)
         if _KERAS_3_GROUP in group:
             raise WeightsError(
-                f"{path}: is in Keras 3's form. Remedy: load it there and save it with model.save('FILE.h5')"
+                f"{path}: is in Keras 3's format. Remedy: load it in Keras 3 and save it with model.save('FILE.h5')"
             )
         for layer in group:
             if isinstance(group[layer], h5py.Group):
@@ -51,8 +51,8 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
                     weight = name.rsplit("/", 1)[-1].removesuffix(":0")
                     if (layer, weight) in found:
                         raise WeightsError(
-                            f"{path}: layer {brief(layer)} has several weights {brief(weight)}. Remedy: save the "
-                            "models within the model each on their own"
+                            f"{path}: layer {brief(layer)} has several weights named {brief(weight)}. "
+                            "Remedy: save each nested model on its own"
                         )
                     found[layer, weight] = _checked(path, f"{layer}/{name}", dataset)
         check_total(path, (dataset.nbytes for dataset in found.values()))
@@ -67,7 +67,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
 
 
 def _refuse_links(h5py: Any, path: Path, file: Any) -> None:
-    # HDF5 stops at the first name that is returned, and takes no exception.
+    # HDF5 stops at the first name returned; the callback must not raise.
     name = file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name)
     if name is not None:
         raise WeightsError(
@@ -87,7 +87,7 @@ def _datasets(h5py: Any, group: Any) -> dict[str, Any]:
 
 
 def _checked(path: Path, name: str, dataset: Any) -> Any:
-    """The dataset; WeightsError unless its numbers are numbers, lie in the file as they are, and fit into it."""
+    """Return the dataset; raise WeightsError unless it holds plain numbers, uncompressed, that fit in the file."""
     fault = _fault(dataset, path.stat().st_size)
     if fault:
         raise WeightsError(f"{path}: {_printable(name)} {fault}. Remedy: {_REMEDY}")
@@ -96,17 +96,17 @@ def _checked(path: Path, name: str, dataset: Any) -> Any:
 
 def _fault(dataset: Any, file_size: int) -> str | None:
     layout = dataset.id.get_create_plist()
-    # Before the size, which HDF5 would look up in the other file.
+    # Checked before the size, which HDF5 would look up in the other file.
     if dataset.is_virtual or layout.get_external_count():
         return "keeps its numbers in another file"
     if dataset.dtype.kind not in "biuf":
-        return "holds no plain numbers"
+        return "does not hold plain numbers"
     if layout.get_nfilters():
-        return "is compressed, as Keras never does"
+        return "is compressed, which Keras never does"
     chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     there = min(file_size, dataset.id.get_storage_size())
     if dataset.nbytes > there or chunk > file_size:
-        return f"declares {max(dataset.nbytes, chunk)} bytes, and the file has {there} for them"
+        return f"declares {max(dataset.nbytes, chunk)} bytes, but the file has only {there} for them"
     return None
 
 
@@ -119,6 +119,6 @@ def _kind(layer: str) -> str:
 
 
 def _number(layer: str) -> int:
-    """Keras's number of the layer; the first of a kind may have none."""
+    """Return Keras's number of the layer; the first of a kind may have none, and counts as 0."""
     number = re.search(r"_(\d+)$", layer)
     return int(number[1]) if number else 0

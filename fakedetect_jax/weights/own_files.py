@@ -1,4 +1,4 @@
-"""Weights in our own names: a safetensors file with 'params/...' and 'batch_stats/...', and where they are from."""
+"""Weights under our own names: a safetensors file with 'params/...', 'batch_stats/...' and their origin."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fakedetect_jax.weights.reading import read_metadata, read_tensors
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What a file's weights are of, and where they come from.
+    """The model that a file's weights belong to, and where they come from.
 
     Attributes:
         model: name of the model or part.
         options: its options.
         source: whose weights they were, a key of `SOURCES`.
-        file: the file that they were read from.
+        file: the file they were read from.
     """
 
     model: str
@@ -35,7 +35,7 @@ class Origin:
 
 
 def save(path: str | Path, variables: Any, origin: Origin) -> Path:
-    """Write the arrays of `variables`, leaving out what is only a shape. The file appears whole or not at all."""
+    """Write the arrays of `variables`, skipping leaves that are only shapes. The file appears whole or not at all."""
     path = Path(path)
     arrays = {
         name: np.asarray(leaf)
@@ -53,12 +53,12 @@ def save(path: str | Path, variables: Any, origin: Origin) -> Path:
 def load(
     path: str | Path, variables: Any, *, allow_missing: Sequence[str] = ()
 ) -> tuple[dict[str, Any], Report]:
-    """Put a saved file's arrays into a model's variables, as `load_into` does."""
+    """Load a saved file's arrays into a model's variables, as `load_into` does."""
     return load_into(variables, read_tensors(path), same_names(variables), allow_missing=allow_missing)
 
 
 def origin_of(path: str | Path) -> Origin:
-    """What `save` wrote beside the arrays."""
+    """Read the origin that `save` wrote beside the arrays."""
     metadata = read_metadata(path)
     options = json.loads(metadata.get("options", "{}"))
     return Origin(metadata.get("model", ""), options, metadata.get("source", ""), metadata.get("file", ""))

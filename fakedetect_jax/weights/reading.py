@@ -1,4 +1,4 @@
-"""Tensors from a file, by what the file is and not by what it is called. No code in a file is ever run."""
+"""Tensors from a file, whose format is told by its content, not its name. No code in a file is ever run."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ _KNOWN = "safetensors, PyTorch's .pth, .pt, .tar and .bin, and Keras's .h5"
 
 
 def read_tensors(path: str | Path, *, entry: str | None = None) -> dict[str, np.ndarray]:
-    """Tensors by name, each in its own dtype (bfloat16 as that of ml_dtypes).
+    """Read tensors by name, each in its own dtype (bfloat16 is ml_dtypes').
 
     Args:
-      path: a safetensors file, a PyTorch one of either format, or Keras's HDF5.
-      entry: where in the file the weights lie, as 'state_dict_ema'; usual places are found. PyTorch only.
+        path: a safetensors file, a PyTorch file in either format, or a Keras HDF5 file.
+        entry: the key that holds the weights, such as 'state_dict_ema'; usual keys are found without it. PyTorch only.
 
     Returns:
-      A state dict's tensors without the prefixes that wrappers put before all names; of Keras's HDF5 those of
-      `keras_files.read_keras`.
+        The state dict's tensors, without the prefixes that wrappers put before all names. For Keras's HDF5, the
+        tensors of `keras_files.read_keras`.
 
     Raises:
-      WeightsError: not such a file, broken, or holding anything but tensors; says what and the remedy.
+        WeightsError: the file has another format, is broken, or holds anything but tensors. The message gives the
+            cause and the remedy.
     """
     path = Path(path)
     try:
         tensors = _read(path, entry)
     except (WeightsError, FileNotFoundError, PermissionError):
         raise
-    # A broken file makes its format's reader raise nearly anything.
+    # A format's reader may raise nearly anything on a broken file.
     except Exception as error:
         raise _unreadable(path, error) from error
     check_names(path, tensors)
@@ -46,7 +47,7 @@ def read_tensors(path: str | Path, *, entry: str | None = None) -> dict[str, np.
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The texts beside the tensors of a safetensors file; WeightsError if it is none, or broken."""
+    """Read the text metadata of a safetensors file; raise WeightsError if it is broken or not such a file."""
     path = Path(path)
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -58,7 +59,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def _read(path: Path, entry: str | None) -> dict[str, np.ndarray]:
     with path.open("rb") as stream:
         start = stream.read(16)
-    # First, because the length that such a file begins with can look like the beginning of any other.
+    # Tested first: a safetensors file begins with a length, which can look like the start of any other format.
     if _is_safetensors(start):
         return state.strip_prefixes(safetensors.numpy.load_file(path))
     if start.startswith((_ZIP, _PICKLE)):
@@ -70,15 +71,15 @@ def _read(path: Path, entry: str | None) -> dict[str, np.ndarray]:
         return keras_files.read_keras(path)
     if files.is_lfs_pointer(path):
         raise WeightsError(files.explain_lfs_pointer(path))
-    raise WeightsError(f"{path}: is none of the known kinds of files ({_KNOWN})")
+    raise WeightsError(f"{path}: is not one of the known file formats ({_KNOWN})")
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
     return WeightsError(
-        f"{path}: cannot be read ({type(error).__name__}: {brief(error)}). Remedy: copy or download the file anew"
+        f"{path}: cannot be read ({type(error).__name__}: {brief(error)}). Remedy: copy or download the file again"
     )
 
 
 def _is_safetensors(start: bytes) -> bool:
-    """A length of 8 bytes, then JSON."""
+    """Return whether the file starts with an 8-byte length and then JSON."""
     return len(start) > 8 and struct.unpack("<Q", start[:8])[0] < 1 << 32 and start[8:9] == b"{"

@@ -1,4 +1,4 @@
-"""The variables that a training starts from: drawn at random, but for what a file has."""
+"""The variables that training starts from: random, except for what a file provides."""
 
 from __future__ import annotations
 
@@ -16,11 +16,20 @@ LITE0 = "efficientnet_lite0"
 
 
 def start_from(variables: Any, place: str, source: str) -> tuple[dict[str, Any], Report]:
-    """Put the weights of `place` into a model's variables.
+    """Load the weights at `place` into a model's variables.
 
-    `place` is a file, hf:owner/name[:file] or "efficientnet_lite0", the one that the extra [pretrained] brings.
-    `source` says whose names a file has, a key of `SOURCES`; "" is a file of `fakedetect weights import`. Parts of the
-    model that the file does not know stay as drawn; a part that it knows must fit whole. WeightsError otherwise.
+    Parts of the model that the file does not know keep their random values; a part that it knows must fit whole.
+
+    Args:
+        variables: the model's arrays or shapes.
+        place: a file, hf:owner/name[:file], or "efficientnet_lite0", which the extra [pretrained] installs.
+        source: whose names the file uses, a key of `SOURCES`; "" means a file of `fakedetect weights import`.
+
+    Returns:
+        The variables with the weights filled in, and the report.
+
+    Raises:
+        WeightsError: the weights cannot be found or do not fit, or `source` is not known.
     """
     if place == LITE0:
         return load_lite0(variables)

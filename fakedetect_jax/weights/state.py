@@ -1,4 +1,4 @@
-"""The weights within what a training script saved: the right entry, names without wrappers' prefixes."""
+"""The weights within a training script's save file: the right entry, and names without wrappers' prefixes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from fakedetect_jax.weights.limits import brief
 
 T = TypeVar("T")
 
-# Where training scripts put the weights; the first that is there is taken.
+# Where training scripts put the weights; the first entry present is used.
 ENTRIES = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "params", "weights")
-# What wrappers (DataParallel, torch.compile, a detector that has the net as its attribute) put before every name.
+# What wrappers (DataParallel, torch.compile, a detector with the net as an attribute) put before every name.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
-# What torch's averaged models count beside the weights.
+# The counter that torch's averaged models keep beside the weights.
 _COUNTER = "n_averaged"
 _DEEPEST = 4
 
@@ -22,9 +22,9 @@ _DEEPEST = 4
 def find_state(
     tree: Any, is_tensor: Callable[[Any], bool], where: str, entry: str | None = None
 ) -> dict[str, Any]:
-    """The mapping from names to tensors that lies in `tree`, under `entry` if given.
+    """Find the mapping from names to tensors in `tree`, under `entry` if given.
 
-    Values that are no tensors, as an epoch's number among the weights, are left out.
+    Values that are not tensors, such as an epoch number among the weights, are left out.
     """
     if entry is not None:
         if not isinstance(tree, Mapping) or entry not in tree:
@@ -39,13 +39,13 @@ def find_state(
             return tensors
         node = next((node[name] for name in ENTRIES if name in node), None)
     raise WeightsError(
-        f"{where}: no tensors by name found; it has {_shown(tree)}. Remedy: name the entry with --entry, "
-        "or save the state_dict() alone"
+        f"{where}: no named tensors found; it has {_shown(tree)}. Remedy: name the entry with --entry, "
+        "or save only the state_dict()"
     )
 
 
 def strip_prefixes(state: Mapping[str, T]) -> dict[str, T]:
-    """Names without the prefixes that all of them share."""
+    """Remove the wrapper prefixes that all names share, and the counter of averaged models."""
     stripped = {name: value for name, value in state.items() if name != _COUNTER}
     while shared := next((p for p in PREFIXES if stripped and all(n.startswith(p) for n in stripped)), None):
         stripped = {name.removeprefix(shared): value for name, value in stripped.items()}

@@ -1,4 +1,4 @@
-"""Where a tensor lies in a PyTorch file, as a pickle claims it, and whether that can be."""
+"""Where a pickle claims that a tensor lies in a PyTorch file, and whether the claim can be true."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MOST_AXES = 32
 _LARGEST = 1 << 62
 
 
-# Compared and hashed by identity: what is in the fields may be nested deeper than the stack of the process.
+# Compared and hashed by identity: fields may be nested deeper than the process's stack allows.
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StoragePlan:
-    """A run of numbers in the file: its key there, their type and how many."""
+    """A run of numbers in the file: its key, their dtype, and their count."""
 
     key: str
     dtype: np.dtype
@@ -26,7 +26,7 @@ class StoragePlan:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TensorPlan:
-    """A tensor as a view of a storage, in elements; nothing of it is checked or read yet."""
+    """A tensor as a view of a storage, in elements; not yet checked or read."""
 
     storage: Any
     offset: Any
@@ -35,14 +35,14 @@ class TensorPlan:
 
 
 def fault(plan: TensorPlan) -> str | None:
-    """What makes the plan no view of its storage, or None. All its elements lie within the storage if it has none."""
+    """Return why the plan is not a view of its storage, or None if all its elements lie within the storage."""
     storage, shape, strides = plan.storage, plan.shape, plan.strides
     if type(storage) is not StoragePlan or not isinstance(storage.dtype, np.dtype):
-        return "its storage is not one"
+        return "its storage is not a storage"
     if type(shape) is not tuple or type(strides) is not tuple:
         return "a size is not a whole number"
     if len(shape) != len(strides) or len(shape) > _MOST_AXES:
-        return "shape and strides do not fit each other"
+        return "its shape and strides do not match"
     if not all(
         type(number) is int and 0 <= number < _LARGEST
         for number in (storage.count, plan.offset, *shape, *strides)
@@ -52,27 +52,27 @@ def fault(plan: TensorPlan) -> str | None:
         return None
     last = plan.offset + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
     if last >= storage.count or math.prod(shape) > storage.count:
-        return f"shape {brief(shape)} does not fit into its {storage.count} numbers"
+        return f"its shape {brief(shape)} does not fit into its {storage.count} numbers"
     return None
 
 
 def byte_size(plan: TensorPlan) -> int:
-    """Bytes of the tensor; only for a plan without fault."""
+    """Return the bytes of the tensor; the plan must have no fault."""
     return math.prod(plan.shape) * plan.storage.dtype.itemsize
 
 
 def take(plan: TensorPlan, data: bytes) -> np.ndarray:
-    """The tensor, copied from the bytes of its storage.
+    """Copy the tensor from the bytes of its storage.
 
-    No view by strides is made: slices and indices, which NumPy checks, cannot reach beyond the storage.
+    It makes no strided view: NumPy checks slices and indices, so they cannot reach beyond the storage.
 
     Raises:
-        ValueError: the plan has a fault, or `data` is not all of its storage.
+        ValueError: the plan has a fault, or `data` is not its whole storage.
     """
     trouble = fault(plan)
     numbers = np.frombuffer(data, plan.storage.dtype)
     if trouble or len(numbers) != plan.storage.count:
-        raise ValueError(trouble or f"{len(numbers)} numbers are not the storage's {plan.storage.count}")
+        raise ValueError(trouble or f"the data has {len(numbers)} numbers, the storage {plan.storage.count}")
     size = math.prod(plan.shape)
     if size == 0 or _is_run(plan):
         return numbers[plan.offset : plan.offset + size].reshape(plan.shape).copy()
@@ -83,7 +83,7 @@ def take(plan: TensorPlan, data: bytes) -> np.ndarray:
 
 
 def _is_run(plan: TensorPlan) -> bool:
-    """Whether the elements lie one behind the other, as those of nearly all saved tensors do."""
+    """Return whether the elements are contiguous, as in nearly all saved tensors."""
     expected = 1
     for length, step in zip(reversed(plan.shape), reversed(plan.strides), strict=True):
         if length != 1 and step != expected:

@@ -1,8 +1,8 @@
-"""The pickle inside a PyTorch file, read without Python's own reader and without running any code that is in it.
+"""The pickle inside a PyTorch file, read without Python's unpickler and without running any code in it.
 
-A pickle is a program for a small machine with a stack. Python's machine calls whatever the program names and lets it
-change the objects that it made. The machine here knows the operations that torch.save writes, makes plain containers
-and a `TensorPlan` for each tensor, and calls nothing: a name is only looked up in the tables below.
+A pickle is a program for a small stack machine. Python's machine calls whatever the program names and lets it change
+the objects it has made. The machine here knows only the operations that torch.save writes. It makes plain containers,
+and a `TensorPlan` for each tensor, and calls nothing: names are only looked up in the tables below.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DTYPES: dict[str, np.dtype] = {
     "ByteStorage": np.dtype(np.uint8),
     "BoolStorage": np.dtype(np.bool_),
 }
-# What training scripts save beside the weights: each becomes an object that says nothing.
+# What training scripts save beside the weights; each becomes an empty object.
 HARMLESS = {
     ("argparse", "Namespace"),
     ("torch", "Size"),
@@ -48,7 +48,7 @@ HARMLESS = {
     ("_codecs", "encode"),
 }
 REMEDY = (
-    "where you trust the file, load it with PyTorch and save its state_dict() alone with torch.save, "
+    "if you trust the file, load it with PyTorch and save only its state_dict() with torch.save, "
     "or as safetensors"
 )
 _ORDERED_DICT = ("collections", "OrderedDict")
@@ -56,9 +56,9 @@ _TENSORS = {("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tens
 _PARAMETER = ("torch._utils", "_rebuild_parameter")
 _KNOWN = {_ORDERED_DICT, _PARAMETER, *_TENSORS, *HARMLESS, *(("torch", name) for name in DTYPES)}
 
-# A thousand times those of a large network with its optimiser; each may make an object.
+# A thousand times what a large network with its optimiser takes; each operation may make an object.
 _MOST_OPERATIONS = 10_000_000
-# The operations of pickletools.opcodes, by what they do here.
+# The operations of pickletools.opcodes, grouped by what they do here.
 _VALUES = {
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
@@ -74,7 +74,7 @@ _NOTHING = {"PROTO", "FRAME"}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Name:
-    """A name of the tables, as it lies on the stack."""
+    """A name from the tables, as it lies on the stack."""
 
     module: str
     name: str
@@ -85,13 +85,13 @@ class _Name:
 
 
 class _Ignored:
-    """What a harmless name made."""
+    """The placeholder for what a harmless name makes."""
 
     __slots__ = ()
 
 
 class TensorPickle:
-    """Reads pickles to plain containers with a `TensorPlan` for each tensor; `storages` are those that they named."""
+    """A reader of pickles into plain containers and `TensorPlan`s; `storages` holds the storages that they name."""
 
     def __init__(self, path: Path) -> None:
         self.storages: dict[str, StoragePlan] = {}
@@ -123,7 +123,7 @@ class TensorPickle:
         }
 
     def load(self, stream: io.BufferedIOBase | mmap.mmap) -> Any:
-        """What the next pickle of the stream holds; WeightsError for anything that is no plain data or tensor."""
+        """Read the next pickle of the stream; raise WeightsError for anything but plain data and tensors."""
         self._stack, self._marks, self._memo = [], [], {}
         for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
             if count == _MOST_OPERATIONS:
@@ -156,7 +156,7 @@ class TensorPickle:
 
     def _last(self, count: int) -> list[Any]:
         if len(self._stack) < count:
-            raise self._refusal("is a broken pickle, whose stack runs empty")
+            raise self._refusal("is a broken pickle: its stack runs empty")
         values = self._stack[-count:]
         del self._stack[-count:]
         return values
@@ -183,28 +183,28 @@ class TensorPickle:
         if type(target) is not dict:
             raise self._refusal(f"sets an item of a {_kind(target)}")
         for key, value in zip(values[::2], values[1::2], strict=True):
-            # The hash of a deeply nested key would overflow the stack of the process.
+            # Hashing a deeply nested key would overflow the process's stack.
             if isinstance(key, list | dict) or (type(key) is tuple and any(map(_is_container, key))):
-                raise self._refusal(f"has a {_kind(key)} of containers as a key")
+                raise self._refusal(f"uses a {_kind(key)} of containers as a key")
             target[key] = value
 
     def _name(self, module: Any, name: Any) -> None:
         if type(module) is not str or type(name) is not str:
-            raise self._refusal(f"names something by a {_kind(module)} and a {_kind(name)}")
+            raise self._refusal(f"names something with a {_kind(module)} and a {_kind(name)}, not two texts")
         if (module, name) not in _KNOWN:
             what = f"{brief(module)}.{brief(name)}"
-            raise self._refusal(f"holds {what}, which is code and not a tensor; nothing of it was run")
+            raise self._refusal(f"holds {what}, which is code, not a tensor; none of it was run")
         self._push(_Name(module, name))
 
     def _make(self, name: Any, arguments: Any) -> None:
         place = name.place if type(name) is _Name else None
         if type(arguments) is not tuple:
-            raise self._refusal(f"calls something with a {_kind(arguments)}")
+            raise self._refusal(f"calls something with a {_kind(arguments)}, not a tuple")
         if place in HARMLESS:
             self._push(_Ignored())
         elif place == _ORDERED_DICT:
             self._push({})
-            # Python 2 gave the pairs here and not one by one.
+            # Python 2 passes all pairs here instead of one by one.
             for pair in arguments[0] if arguments else ():
                 self._set(list(pair) if type(pair) is list and len(pair) == 2 else [None])
         elif place in _TENSORS and len(arguments) >= 4:
@@ -212,23 +212,23 @@ class TensorPickle:
         elif place == _PARAMETER and arguments:
             self._push(arguments[0])
         else:
-            raise self._refusal(f"calls a {_kind(name)} that makes no tensor of {len(arguments)} arguments")
+            raise self._refusal(f"calls a {_kind(name)} that makes no tensor from {len(arguments)} arguments")
 
     def _build(self, _: Any) -> None:
-        """Attributes of a dict (torch notes versions there) and of what is ignored are dropped."""
+        """Drop the attributes of a dict (where torch notes versions) and of an ignored object; refuse any others."""
         target = self._stack[-1]
         if type(target) not in (dict, _Ignored):
-            raise self._refusal(f"changes a {_kind(target)} after it was made (pickle operation BUILD)")
+            raise self._refusal(f"changes a {_kind(target)} after making it (pickle operation BUILD)")
 
     def _storage(self, pid: Any) -> StoragePlan:
         kind, dtype, key, _, count, *view = pid if type(pid) is tuple and len(pid) >= 5 else (None,) * 5
         stored = DTYPES.get(dtype.name) if type(dtype) is _Name and dtype.module == "torch" else None
         if type(kind) is not str or kind != "storage" or stored is None or type(key) is not str:
-            raise self._refusal(f"refers to a {_kind(kind)} of an unknown form")
+            raise self._refusal(f"refers to a {_kind(kind)} of unknown form")
         if len(view) > 1 or any(part is not None for part in view):
-            raise self._refusal("refers to a part of a storage, as PyTorch has not for long,")
+            raise self._refusal("refers to part of a storage, which only very old PyTorch writes")
         if type(count) is not int:
-            raise self._refusal(f"has a storage whose length is a {_kind(count)} and not a whole number")
+            raise self._refusal(f"has a storage whose length is a {_kind(count)}, not a whole number")
         plan = self.storages.setdefault(key, StoragePlan(key, stored, count))
         if (plan.dtype, plan.count) != (stored, count):
             raise self._refusal(f"gives storage {brief(key)} two types or two lengths")
@@ -243,7 +243,7 @@ def _is_container(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """What a value is, for a message; never the value, which may be nested without end."""
+    """Name the kind of a value for a message, never the value itself, which may be nested without end."""
     return {TensorPlan: "tensor", StoragePlan: "storage", _Name: "name"}.get(
         type(value), type(value).__name__
     )

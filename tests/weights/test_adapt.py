@@ -28,7 +28,7 @@ def test_positions_are_resized_as_torch_does(grid):
 
 def test_positions_of_another_grid_than_told_are_refused():
     with pytest.raises(
-        WeightsError, match=r"17 positions are not those of 1 leading tokens and image_grid=\(4, 5\)"
+        WeightsError, match=r"17 positions do not match 1 leading tokens and image_grid=\(4, 5\)"
     ):
         resize_positions(np.zeros((17, 3)), (2, 2), image_grid=(4, 5))
 

@@ -121,7 +121,7 @@ def test_many_names_of_one_dataset_are_refused(path):
 def test_what_is_no_number_is_refused(path, value):
     with h5py.File(path, "w") as file:
         file.create_dataset(NAME, data=value, dtype=h5py.string_dtype() if value.dtype == object else None)
-    refused(path, "conv2d/conv2d/kernel:0 holds no plain numbers")
+    refused(path, "conv2d/conv2d/kernel:0 does not hold plain numbers")
 
 
 def test_groups_that_contain_themselves_end(path):
@@ -137,7 +137,7 @@ def test_two_weights_of_one_name_in_a_layer_are_not_taken_for_one(path):
     with h5py.File(path, "w") as file:
         for inner in ("dense_1", "dense_2"):
             file[f"model_1/{inner}/kernel:0"] = np.ones(2, np.float32)
-    refused(path, "layer model_1 has several weights kernel")
+    refused(path, "layer model_1 has several weights named kernel")
 
 
 @pytest.mark.parametrize("name", ["a\x1b[2J/b/kernel:0", "a" * 5000 + "/b/kernel:0"])

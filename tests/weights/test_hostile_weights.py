@@ -82,7 +82,7 @@ def test_attributes_of_a_dict_change_nothing_of_it(tmp_path):
     ],
 )
 def test_tensors_outside_their_storage_are_refused(tmp_path, tensor):
-    with pytest.raises(WeightsError, match=r"w\.pth: a is no sound tensor") as caught:
+    with pytest.raises(WeightsError, match=r"w\.pth: a is not a valid tensor") as caught:
         read_tensors(raw.write(tmp_path / "w.pth", raw.mapping(a=tensor)))
     assert len(str(caught.value)) < 1000
 

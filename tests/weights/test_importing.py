@@ -69,7 +69,7 @@ def test_a_detector_takes_a_backbone_where_its_other_modules_may_stay(detector, 
     np.testing.assert_array_equal(
         flat["params/spatial/stage0_block0/expand/kernel"], tensors["stages.0.blocks.0.mlp.fc1.weight"].T
     )
-    assert "of no use here: head.fc.bias; head.fc.weight" in report.describe()
+    assert "not needed here: head.fc.bias; head.fc.weight" in report.describe()
 
 
 def test_what_was_there_is_not_changed_and_what_is_missing_stays(tensors):
@@ -94,7 +94,7 @@ def test_a_missing_name_of_the_trunk_cannot_be_allowed(detector, tensors):
     ) as refused:
         load_into(detector, less, _naming(detector), allow_missing=["head", "temporal"])
     assert "--allow-missing" not in str(refused.value)
-    with pytest.raises(WeightsError, match="names 'spatial', but what may be missing is only clip_head"):
+    with pytest.raises(WeightsError, match="names 'spatial'; modules that may be missing: clip_head"):
         load_into(detector, less, _naming(detector), allow_missing=["spatial"])
 
 
@@ -103,10 +103,10 @@ def test_the_head_convolution_of_an_efficientnet_is_no_head_that_may_be_missing(
     state = {n: v.numpy() for n, v in module.state_dict().items() if not n.startswith("conv_head")}
     model = models.spatial.EfficientNet(width=0.5, depth=0.3)
     shapes = _shapes(model, (1, 32, 32, 3))
-    with pytest.raises(WeightsError, match="what may be missing is only nothing"):
+    with pytest.raises(WeightsError, match="modules that may be missing: none"):
         load_into(shapes, state, _naming(shapes), allow_missing=["head"])
     with pytest.raises(
-        MismatchError, match=r"1 missing in the file: params/head/kernel \(conv_head\.weight\)"
+        MismatchError, match=r"1 missing from the file: params/head/kernel \(conv_head\.weight\)"
     ):
         load_into(shapes, state, _naming(shapes))
 
@@ -122,7 +122,7 @@ def test_names_that_nothing_corresponds_to_are_refused(detector, tensors):
 def test_shapes_that_differ_are_named_with_both(detector, tensors):
     other = tensors | {"stem.0.weight": np.ones((8, 4, 4, 4), np.float32)}
     message = (
-        r"params/spatial/stem/kernel is \[4, 4, 3, 8\], but stem\.0\.weight of the file is \[8, 4, 4, 4\]"
+        r"params/spatial/stem/kernel is \[4, 4, 3, 8\], but stem\.0\.weight in the file is \[8, 4, 4, 4\]"
     )
     with pytest.raises(MismatchError, match=message):
         load_into(detector, other, _naming(detector), allow_missing=["head", "temporal"])
@@ -131,7 +131,7 @@ def test_shapes_that_differ_are_named_with_both(detector, tensors):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_are_refused(detector, tensors, value):
     other = tensors | {"stem.0.bias": np.full(8, value, np.float32)}
-    with pytest.raises(MismatchError, match=r"stem\.0\.bias holds numbers that are not finite"):
+    with pytest.raises(MismatchError, match=r"stem\.0\.bias holds values that are not finite"):
         load_into(detector, other, _naming(detector), allow_missing=["head", "temporal"])
 
 
@@ -151,7 +151,7 @@ def test_values_of_any_dtype_become_float32(detector, tensors):
 
 
 def test_weights_of_another_kind_are_refused_with_what_the_model_has(detector):
-    with pytest.raises(WeightsError, match="of meso4, meso_inception4; the model has convnext in spatial"):
+    with pytest.raises(WeightsError, match="for meso4, meso_inception4; the model has convnext in spatial"):
         make_naming(SOURCES["mesonet"], detector)
     with pytest.raises(WeightsError, match="none of these in 'temporal'"):
         _naming(detector, into="temporal")

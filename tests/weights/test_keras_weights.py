@@ -87,7 +87,7 @@ def test_the_other_network_and_another_size_are_refused(tmp_path):
         (
             "meso4",
             128,
-            r"params/hidden/kernel is \[256, 16\], but dense\.0\.kernel of the file is \[64, 16\]",
+            r"params/hidden/kernel is \[256, 16\], but dense\.0\.kernel in the file is \[64, 16\]",
         ),
     ):
         shapes = jax.eval_shape(

@@ -74,5 +74,5 @@ def test_another_file_than_the_published_is_refused(monkeypatch, tmp_path):
     (tmp_path / "other_package" / "__init__.py").write_text("raise RuntimeError('run')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(lite0, "PACKAGE", "other_package")
-    with pytest.raises(WeightsError, match=r"its SHA-256 is d9298a10.* install the package anew"):
+    with pytest.raises(WeightsError, match=r"its SHA-256 is d9298a10.* reinstall the package"):
         lite0.weights_file()

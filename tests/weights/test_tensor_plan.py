@@ -92,5 +92,5 @@ def test_nothing_outside_is_reached_even_if_a_plan_were_not_checked(monkeypatch)
 
 
 def test_a_storage_cut_short_is_refused():
-    with pytest.raises(ValueError, match="1 numbers are not the storage's 2"):
+    with pytest.raises(ValueError, match="the data has 1 numbers, the storage 2"):
         take(TensorPlan(StoragePlan("0", FLOAT, 2), 0, (2,), (1,)), bytes(4))

@@ -88,7 +88,7 @@ def test_shapes_are_those_of_the_clips_that_a_model_is_made_for():
         ({"--model": "vgg"}, "model 'vgg' is not known"),
         ({"--model": "resnet", "--options": '{"layers": 50}'}, "unexpected keyword argument 'layers'"),
         ({"--allow-missing": "tail"}, "allow_missing names 'tail'"),
-        ({"--channels": "4"}, "convnext_atto sees frames of 3 channels"),
+        ({"--channels": "4"}, "convnext_atto takes frames of 3 channels"),
         ({"--into": "temporal"}, "none of these in 'temporal'"),
         ({"--entry": "ema"}, "has no entry 'ema'"),
     ],

@@ -1,4 +1,4 @@
-"""Whose weights can be read: for each source and kind of trunk, the names that it gives the parts."""
+"""Sources whose weights can be read: for each source and kind of trunk, its names for the parts."""
 
 from fakedetect_jax.weights.families import (
     convnext,

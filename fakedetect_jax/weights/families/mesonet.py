@@ -1,7 +1,7 @@
 """Meso4 and MesoInception4: the authors' Keras weights, read by `keras_files.read_keras`.
 
-Their sigmoid is P(real): the folders that they trained on count real as 1. Ours is of being fake, so the last layer's
-signs are turned.
+Their sigmoid is P(real), because their training folders label real as 1. Ours is P(fake), so the last layer's signs
+are flipped.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _NORM = {
 
 
 def meso4(paths: Paths) -> Table:
-    """Layers in the order in which the authors' function makes them."""
+    """Map Meso4's layers in the order in which the authors' function makes them."""
     return {f"conv{number}": f"conv2d.{number}" for number in range(4)} | _norms_and_dense()
 
 
 def meso_inception4(paths: Paths) -> Table:
-    """The same; an inception module makes its branches one by one, each with the 1x1 convolution first."""
+    """Map MesoInception4's layers likewise; a module makes its branches one by one, each 1x1 convolution first."""
     layers = []
     for module in range(2):
         layers += [f"inception{module}/branch0"]
@@ -51,7 +51,7 @@ def _norms_and_dense() -> Table:
 
 
 def turned(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Of P(real): the opposite sign makes it of P(fake)."""
+    """Flip the sign, which turns the logit of P(real) into that of P(fake)."""
     return -array
 
 

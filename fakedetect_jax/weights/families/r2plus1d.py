@@ -6,7 +6,7 @@ from fakedetect_jax.weights.naming import Family, Paths, Table, blocks, conv_nor
 
 
 def torchvision(paths: Paths) -> Table:
-    """Of torchvision's r2plus1d_18. Its layers number convolution, norm and ReLU through."""
+    """Map torchvision's r2plus1d_18, which numbers convolutions, norms and ReLUs in one sequence."""
     table = conv_norm("stem_space", "stem.0", "stem.1") | conv_norm("stem_time", "stem.3", "stem.4")
     for stage, index in blocks(paths):
         ours, theirs = f"stage{stage}_block{index}", f"layer{stage + 1}.{index}"

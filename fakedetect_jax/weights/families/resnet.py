@@ -1,4 +1,4 @@
-"""ResNet and ResNeXt: torchvision and timm, which name them alike, and transformers."""
+"""ResNet and ResNeXt: torchvision and timm, which share their names, and transformers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PARTS = ("reduce", "spatial", "expand")
 
 
 def torchvision(paths: Paths) -> Table:
-    """Of resnet50, resnet101 and resnext50_32x4d in torchvision and timm."""
+    """Map resnet50, resnet101 and resnext50_32x4d in torchvision and timm."""
     table = conv_norm("stem", "conv1", "bn1")
     for stage, index in blocks(paths):
         ours, theirs = f"stage{stage}_block{index}", f"layer{stage + 1}.{index}"
@@ -19,7 +19,7 @@ def torchvision(paths: Paths) -> Table:
 
 
 def transformers(paths: Paths) -> Table:
-    """Of transformers' ResNet, with and without a classifier."""
+    """Map transformers' ResNet, with or without a classifier."""
 
     def layer(ours: str, theirs: str) -> Table:
         return conv_norm(ours, f"{theirs}.convolution", f"{theirs}.normalization")

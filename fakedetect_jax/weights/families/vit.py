@@ -1,7 +1,7 @@
-"""Image ViTs, from timm and transformers, as the beginning of a ViViT; and transformers' own ViViT.
+"""Image ViTs, from timm and transformers, as the start of a ViViT; and transformers' own ViViT.
 
-As the paper has it (Arnab et al., ICCV 2021, section 3.4): the patches' kernel for the central frame of a tubelet, the
-positions for every step. What looks along time and no image model has stays as it was drawn.
+The start follows the paper (Arnab et al., ICCV 2021, section 3.4): the patch kernel serves a tubelet's central frame,
+and the positions serve every step. Layers along time, which no image model has, keep their random values.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from fakedetect_jax.models.published.inflation import clip_positions, inflate
 from fakedetect_jax.weights.naming import Entry, Family, Layout, Paths, Table, as_it_is
 
 _ROLES = ("query", "key", "value")
-# Where the encoders keep an image model's part, and what the blocks of each call the attention over places.
+# Where a factorised encoder keeps an image model's part.
 _FACTORISED = "encoder/spatial/"
 
 
 def _to_ours(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Torch's matrices transposed, and the heads told apart; vectors, class tokens and positions likewise."""
+    """Transpose torch's matrices and split the heads; vectors, class tokens and positions likewise."""
     return array.T.reshape(shape) if array.size == math.prod(shape) else array
 
 
 def _third(index: int) -> Layout:
-    """Of the query, key and value that timm has in one matrix."""
+    """Take the query, key or value, which timm keeps in one matrix."""
 
     def layout(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         part = np.split(array, 3)[index] if len(array) % 3 == 0 else array
@@ -35,7 +35,7 @@ def _third(index: int) -> Layout:
 
 
 def _tubelets(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """[d, c, rows, columns] or, of a ViViT, [d, c, frames, rows, columns] to [frames, rows, columns, c, d]."""
+    """Convert [d, c, rows, columns], or a ViViT's [d, c, frames, rows, columns], to [frames, rows, columns, c, d]."""
     kernel = np.moveaxis(array, (1, 0), (-2, -1))
     return kernel if kernel.ndim == len(shape) else inflate(kernel, shape[0], how="centre")
 
@@ -44,7 +44,7 @@ def _positions(attention: str) -> Layout:
     def layout(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         array = array.reshape(array.shape[-2:])
         places = len(array) - 1
-        # A flat list of positions does not say which are those of one step: those of the image, or it fits nothing.
+        # A flat list of positions does not say which belong to one step, so it must match the image's or fit nothing.
         steps, ours = (shape[0], shape[1]) if len(shape) == 3 else (1, shape[0] - 1)
         if attention == "spacetime":
             steps, ours = ours // places, places
@@ -73,7 +73,7 @@ def _table(
     block: Callable[[int], str],
     roles: Callable[[str, str], tuple[str, Layout]],
 ) -> Table:
-    """`names` of what is no block, or is of each block; `roles` gives layer and layout of a query, key or value."""
+    """Map layers by `names`, outside and inside blocks; `roles` gives the layer and layout of query, key or value."""
     attention = _attention_of(paths)
     where = {"factorised_encoder": _FACTORISED, "spacetime": "encoder/encoder/"}.get(attention, "encoder/")
     over_places = "space_attention" if attention == "factorised_self_attention" else "attention"
@@ -100,7 +100,7 @@ def _table(
 
 
 def timm(paths: Paths) -> Table:
-    """Of timm's vit_*."""
+    """Map timm's vit_*."""
     names = {
         "patches": "patch_embed.proj",
         "class_token": "cls_token",
@@ -120,7 +120,7 @@ def timm(paths: Paths) -> Table:
 
 
 def transformers(paths: Paths) -> Table:
-    """Of the files of transformers' ViT and ViViT."""
+    """Map transformers' ViT and ViViT."""
     names = {
         "patches": "embeddings.patch_embeddings.projection",
         "class_token": "embeddings.cls_token",
@@ -141,8 +141,8 @@ def transformers(paths: Paths) -> Table:
 
 _FRESH = r"params/encoder/(temporal/.*|block\d+/time_attention(_norm)?/.*)"
 _NOTE = (
-    "made for pixels in [-1, 1], as ViViT takes them; a ViT for others (ImageNet's mean and deviation) starts a little "
-    "off. ViViT's GELU is the one by tanh"
+    "made for pixels in [-1, 1], as ViViT takes them; a ViT made for others (ImageNet's mean and deviation) starts "
+    "slightly off. ViViT's GELU is the tanh approximation"
 )
 TIMM = Family(
     timm,

@@ -1,4 +1,4 @@
-"""Xception in the naming of its PyTorch port, which timm and FaceForensics++ took over."""
+"""Xception in the naming of its PyTorch port, which timm and FaceForensics++ share."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from fakedetect_jax.weights.naming import Family, Paths, Table, conv_norm
 
 
 def timm(paths: Paths) -> Table:
-    """Of timm's (legacy_)xception.
+    """Map timm's (legacy_)xception.
 
-    A block's layers are numbered as ReLU, convolution, norm, and so on; the first block has no ReLU in front.
+    A block numbers its layers as ReLU, convolution, norm, and so on; the first block does not begin with a ReLU.
     """
     table = conv_norm("conv1", "conv1", "bn1") | conv_norm("conv2", "conv2", "bn2")
     for number in (3, 4):
