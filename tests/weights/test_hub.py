@@ -70,7 +70,7 @@ def test_without_the_package_the_remedy_names_it(monkeypatch):
 
 
 def test_the_real_hub_offline_gives_the_remedy(monkeypatch):
-    constants = pytest.importorskip("huggingface_hub").constants
+    constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(
         WeightsError, match=r"model\.safetensors could not be downloaded.*give the file's path"
