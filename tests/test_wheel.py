@@ -31,6 +31,13 @@ def get_config(arg=""):
 """
 
 
+# Of an editable installation, Python would take from the source tree what the wheel lacks.
+WITHOUT_THE_SOURCE_TREE = """
+import sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+"""
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """Built from a copy of the sources: setuptools leaves its files beside them."""
@@ -83,13 +90,14 @@ def test_the_whole_path_runs_from_it(wheel, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(site), "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
     def fakedetect(*arguments):
-        command = [sys.executable, "-m", "fakedetect_jax.cli.main", *arguments]
+        program = WITHOUT_THE_SOURCE_TREE + "from fakedetect_jax.cli.main import main; main()"
+        command = [sys.executable, "-c", program, *arguments]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def where(module):
-        code = f"import {module} as m; print(m.__file__)"
+        code = f"{WITHOUT_THE_SOURCE_TREE}\nimport {module} as m; print(m.__file__)"
         return subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
         ).stdout
