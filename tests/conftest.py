@@ -154,7 +154,7 @@ AS_USERS_RUN_IT = (
     "tests/training/test_step.py",
     "tests/training/test_statistics.py",
     "tests/training/test_resume.py",
-    "tests/test_detector_in_use.py",
+    "tests/deployment/test_detector_in_use.py",
 )
 _LONGEST = ("test_as_users_run_it.py", *(Path(file).name for file in AS_USERS_RUN_IT))
 

@@ -101,7 +101,7 @@ def test_every_field_has_a_range_and_every_range_a_field():
         ),
         (
             {"model__options__normalisation": "other"},
-            r"config.model.options: normalisation='other' is not known",
+            r"config.model.options: detector normalisation='other' is not known",
         ),
         ({"input__recipe__hulls": (0.5, 0.1)}, r"config.input.recipe: hulls is .* sum 1"),
     ],
