@@ -15,6 +15,8 @@ from fakedetect_jax.ranges import Range, number, whole
 
 # Tolerance as a share of the stride: time stamps are rounded, to milliseconds at the coarsest.
 _TOLERANCE = 0.1
+# Kept frames further apart than so many strides, or usual steps, lie in different runs.
+_GAP = 3.0
 
 RANGES: dict[str, Range] = {
     "frames": whole(1, 4096),
@@ -97,23 +99,36 @@ def choose_clips(
     """
     if rng is None:
         return [clip for track in range(len(times)) for clip in _spread(track, times[track], spec)]
-    places = [_last_start(track, spec) + 1 for track in times]
-    place = int(rng.integers(sum(places)))
+    starts = [_starts(track, spec) for track in times]
+    place = int(rng.integers(sum(map(len, starts))))
     track = 0
-    while place >= places[track]:
-        place -= places[track]
+    while place >= len(starts[track]):
+        place -= len(starts[track])
         track += 1
-    return [_clip(track, times[track], place, spec)]
+    return [_clip(track, times[track], int(starts[track][place]), spec)]
 
 
 def _spread(track: int, times: np.ndarray, spec: ClipSpec) -> list[Clip]:
-    last = _last_start(times, spec)
+    possible = _starts(times, spec)
     step = float(times[-1] - times[0]) / max(len(times) - 1, 1)
     count = max(1, round((float(times[-1] - times[0]) + step) / spec.interval))
     # Clips lie in the middle of their shares of the track, so that neither end is favoured.
     shares = (np.arange(count) + 0.5) / count
-    starts = np.unique(np.floor(shares * (last + 1)).astype(int))
+    starts = possible[np.unique(np.floor(shares * len(possible)).astype(int))]
     return [_clip(track, times, int(start), spec) for start in starts]
+
+
+def _starts(times: np.ndarray, spec: ClipSpec) -> Int[np.ndarray, " n"]:
+    """Return the positions where a clip may start: those of clips that cross no gap in time, if there are any."""
+    starts = np.arange(_last_start(times, spec) + 1)
+    steps = np.diff(times)
+    gaps = np.flatnonzero(steps > _GAP * max(spec.stride, float(np.median(steps)))) if len(steps) else steps
+    if not len(gaps):
+        return starts
+    run_end = np.append(gaps, len(times) - 1)[np.searchsorted(gaps, starts)]
+    long_enough = times[run_end] - times[starts] >= (spec.frames - 1 - _TOLERANCE) * spec.stride
+    whole = starts[long_enough & (run_end - starts >= spec.frames - 1)]
+    return whole if len(whole) else starts
 
 
 def _last_start(times: np.ndarray, spec: ClipSpec) -> int:

@@ -124,8 +124,12 @@ def test_sparsely_kept_frames_follow_each_other():
 
 def test_dense_runs_are_not_crossed_while_they_are_long_enough():
     runs = np.concatenate([seconds(16) + 10 * number for number in range(4)])
-    for clip in choose_clips([runs], spec(frames=4, stride=0.04, interval=0.5)):
-        assert clip.positions[-1] - clip.positions[0] == 3
+    of_runs = spec(frames=4, stride=0.04, interval=0.5)
+    drawn = [choose_clips([runs], of_runs, rng=np.random.default_rng(seed))[0] for seed in range(100)]
+    spread = choose_clips([runs], of_runs)
+    assert len({clip.positions[0] // 16 for clip in spread}) == 4
+    for clip in (*spread, *drawn):
+        assert np.ptp(runs[clip.positions]) == pytest.approx(0.12, abs=1e-4)
 
 
 def test_a_spec_survives_json():
