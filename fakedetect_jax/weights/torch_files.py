@@ -90,10 +90,10 @@ def open_legacy(path: Path) -> Iterator[TorchFile]:
             raise WeightsError(f"{path}: is a pickle, but not one that torch.save wrote. Remedy: {REMEDY}")
         if not system.get("little_endian", True):
             raise WeightsError(f"{path}: was saved on a big-endian machine. Remedy: {REMEDY}")
-        pickle = TensorPickle(path)
-        tree = pickle.load(stream)
+        reader = TensorPickle(path)
+        tree = reader.load(stream)
         keys = TensorPickle(path).load(stream)
-        starts = _storage_starts(stream, path, keys, pickle.storages)
+        starts = _storage_starts(stream, path, keys, reader.storages)
 
         def read(storage: StoragePlan) -> bytes:
             start = starts[storage.key]
