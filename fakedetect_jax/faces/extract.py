@@ -12,7 +12,7 @@ from fakedetect_jax.faces.appearance import TrackAppearance, group_by_person, th
 from fakedetect_jax.faces.crop import CroppedTrack, Cropper
 from fakedetect_jax.faces.networks import FaceDetector, FaceMesh
 from fakedetect_jax.faces.options import Extraction, FrameChoice
-from fakedetect_jax.faces.sequence import FaceSequence, Spool
+from fakedetect_jax.faces.sequence import ExtractedFaces, FaceSequence, Spool
 from fakedetect_jax.faces.tracking import ShotDetector, Tracker
 from fakedetect_jax.faces.video import Bordered, open_video
 
@@ -32,7 +32,7 @@ def extract_faces(
     min_face: int = 32,
     min_length: int = 1,
     spool: Path | None = None,
-) -> list[FaceSequence]:
+) -> ExtractedFaces:
     """Find, follow and crop the faces of a video.
 
     The video is read in one streaming pass. Memory holds a few decoded frames and, for every face and kept frame, its
@@ -56,7 +56,7 @@ def extract_faces(
     Returns:
         One sequence for each track, the most important one (largest sum of box areas over time) first; empty if there
         is no face. A hard cut, a change of frame size, or half a second without the face ends a track. A file that
-        breaks off gives the sequences up to there and logs a warning.
+        breaks off gives the sequences up to there; its `damage` says so.
 
     Raises:
         VideoError: The path is missing, is not a video, or holds no frame that can be decoded.
@@ -97,7 +97,8 @@ def extract_faces(
     cropper.finish()
     kept = [track for track in cropper.tracks.values() if len(track.frames) >= max(min_length, 1)]
     kept.sort(key=lambda track: track.importance, reverse=True)
-    return _sequences(kept, fps=opened.fps, video_frames=looked_at)
+    sequences = _sequences(kept, fps=opened.fps, video_frames=looked_at)
+    return ExtractedFaces(sequences, decoded=opened.decoded, damage=opened.damage)
 
 
 def _wanted(frames: FrameChoice, length: int) -> Callable[[int], bool]:

@@ -1,5 +1,6 @@
 """Streaming decode of a video file or a folder of images: upright frames, one at a time."""
 
+import dataclasses
 import errno
 import logging
 import os
@@ -45,18 +46,23 @@ class Frame(NamedTuple):
     image: UInt8[np.ndarray, "h w 3"]
 
 
-class Video(NamedTuple):
+@dataclasses.dataclass
+class Video:
     """An opened video.
 
     Attributes:
         fps: Frames a second.
         length: Number of frames that the file states.
         frames: An iterator, for one pass, that decodes frame by frame.
+        decoded: Number of source frames that were decoded so far.
+        damage: What could not be read, with the number of frames that could, or ''; known when `frames` has ended.
     """
 
     fps: float
     length: int
-    frames: Iterator[Frame]
+    frames: Iterator[Frame] = dataclasses.field(default_factory=lambda: iter(()))
+    decoded: int = 0
+    damage: str = ""
 
 
 def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int | None = None) -> Video:
@@ -91,9 +97,9 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
                 "name a video file, or the folder that directly holds the frames"
             )
         ordered = sorted(images, key=_natural_key)[:max_frames]
-        return Video(IMAGES_FPS, len(ordered), _image_frames(ordered[::stride], stride))
+        return _of_images(ordered, stride)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return Video(IMAGES_FPS, 1, _image_frames([path], stride))
+        return _of_images([path], stride)
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise VideoError(
@@ -106,7 +112,15 @@ def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int
         fps = IMAGES_FPS
     stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     length = stated if max_frames is None else min(stated, max_frames)
-    return Video(fps, length, _video_frames(path, capture, fps, stride, max_frames))
+    video = Video(fps, length)
+    video.frames = _video_frames(video, path, capture, stride, max_frames)
+    return video
+
+
+def _of_images(paths: list[Path], stride: int) -> Video:
+    video = Video(IMAGES_FPS, len(paths))
+    video.frames = _image_frames(video, paths[::stride], stride)
+    return video
 
 
 def _exists(path: Path) -> bool:
@@ -127,7 +141,7 @@ def _natural_key(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)]
 
 
-def _image_frames(paths: list[Path], stride: int) -> Iterator[Frame]:
+def _image_frames(video: Video, paths: list[Path], stride: int) -> Iterator[Frame]:
     for position, path in enumerate(paths):
         # On Windows, imread cannot open names outside the code page.
         data = np.fromfile(path, np.uint8)
@@ -137,11 +151,12 @@ def _image_frames(paths: list[Path], stride: int) -> Iterator[Frame]:
                 f"{path}: not an image that OpenCV can decode; extract the frame again or remove it"
             )
         index = position * stride
+        video.decoded += 1
         yield Frame(index, index / IMAGES_FPS, image)
 
 
 def _video_frames(
-    path: Path, capture: cv2.VideoCapture, fps: float, stride: int, max_frames: int | None
+    video: Video, path: Path, capture: cv2.VideoCapture, stride: int, max_frames: int | None
 ) -> Iterator[Frame]:
     expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     index = 0
@@ -155,10 +170,11 @@ def _video_frames(
                 # Broken containers give no times, or times that go back; the frame rate then tells the time.
                 timestamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 if timestamp <= previous:
-                    timestamp = max(index / fps, previous + 1 / fps)
+                    timestamp = max(index / video.fps, previous + 1 / video.fps)
                 previous = timestamp
                 yield Frame(index, timestamp, image)
             index += 1
+            video.decoded = index
     finally:
         capture.release()
     if index == 0 and max_frames != 0:
@@ -168,7 +184,8 @@ def _video_frames(
     wanted = expected if max_frames is None else min(expected, max_frames)
     # Sound containers overstate the count by a few frames; a break loses more.
     if index < wanted - max(5, 0.02 * wanted):
-        _LOG.warning("%s: decoded %d of %d frames; the file is cut short or damaged", path, index, wanted)
+        video.damage = f"decoded {index} of {wanted} frames; the file is cut short or damaged"
+        _LOG.warning("%s: %s", path, video.damage)
 
 
 class Bordered:
