@@ -80,7 +80,7 @@ def test_shapes_are_those_of_the_clips_that_a_model_is_made_for():
     ("change", "message"),
     [
         ({"--from": "keras"}, "--from 'keras' is not known; use one of timm, torchvision"),
-        ({"--from": "transformers"}, "fit the model only in part"),
+        ({"--from": "transformers"}, "All names of timm are in the file"),
         ({"--from": "mesonet"}, "the model has convnext in spatial"),
         ({"--options": "{"}, "is not JSON"),
         ({"--options": "[1]"}, "must be a JSON object"),
@@ -90,7 +90,7 @@ def test_shapes_are_those_of_the_clips_that_a_model_is_made_for():
         ({"--allow-missing": "tail"}, "allow_missing names 'tail'"),
         ({"--channels": "4"}, "convnext_atto takes frames of 3 channels"),
         ({"--into": "temporal"}, "none of these in 'temporal'"),
-        ({"--entry": "ema"}, "has no entry 'ema'"),
+        ({"--prefix": "ema"}, "below --prefix 'ema' (28 below 'model.')"),
     ],
 )
 def test_mistakes_get_one_line_and_no_file(monkeypatch, tmp_path, file, change, message):
