@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from fakedetect_jax import files
@@ -20,6 +21,23 @@ _STARTS = {
 # The mark of a tar archive and its place.
 _TAR, _TAR_PLACE = b"ustar", 257
 LONGEST_START = _TAR_PLACE + len(_TAR)
+
+
+def explain_zip(path: Path, names: Collection[str]) -> str:
+    """Return the error for a zip file with entries of these names, which torch.save did not write."""
+    if any("/code/" in name for name in names):
+        what = "is a TorchScript program"
+        remedy = "load it with torch.jit.load, and save its state_dict() with torch.save"
+    elif any(name.endswith(".npy") for name in names):
+        what, remedy = "is a file of NumPy's savez", "save the arrays by name as safetensors"
+    elif "model.weights.h5" in names:
+        what, remedy = "is in Keras 3's format", "load it in Keras 3 and save it with model.save('FILE.h5')"
+    else:
+        what, remedy = (
+            "is a zip file without PyTorch's data.pkl",
+            "unpack it, and give the file of weights in it",
+        )
+    return f"{path}: {what}. Remedy: {remedy}"
 
 
 def explain(path: Path, start: bytes) -> str:

@@ -150,10 +150,12 @@ def _format(path: Path, start: bytes) -> contextlib.AbstractContextManager[_Open
 @contextlib.contextmanager
 def _safetensors(path: Path) -> Iterator[_OpenFile]:
     with safetensors.safe_open(path, framework="numpy") as file:
+
+        def read(wanted: Mapping[str, str]) -> dict[str, np.ndarray]:
+            return {short: _numbers(path, file, name) for short, name in wanted.items()}
+
         names = {name: name for name in file.keys()}  # noqa: SIM118 (not a dict)
-        yield _OpenFile(
-            path, {"": names}, lambda wanted: {short: file.get_tensor(name) for short, name in wanted.items()}
-        )
+        yield _OpenFile(path, {"": names}, read)
 
 
 @contextlib.contextmanager
@@ -180,6 +182,17 @@ def _same_numbers(file: _OpenFile, matches: Sequence[Match], expected: Collectio
         other.keys() == first.keys() and all(np.array_equal(other[name], first[name]) for name in first)
         for other in others
     )
+
+
+def _numbers(path: Path, file: Any, name: str) -> np.ndarray:
+    """Read one tensor of a safetensors file."""
+    try:
+        return file.get_tensor(name)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path}: {name} has numbers of type {file.get_slice(name).get_dtype()}, which cannot be read. Remedy: "
+            "load the file with PyTorch, and save its tensors as float32"
+        ) from error
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:

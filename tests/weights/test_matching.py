@@ -104,6 +104,50 @@ def test_wrappers_of_single_blocks_are_seen_through(shapes, plain, imported, tmp
     assert report.prefix == f"{wrapper}.net."
 
 
+@pytest.mark.parametrize("change", ["half", "bfloat16", "double", "turned", "tied"])
+def test_numbers_are_those_that_torch_has(shapes, plain, tmp_path, change):
+    """In other precisions, laid out in another order, or as views of one storage."""
+    state = plain["timm"]
+    if change == "turned":
+        state = {
+            name: value.transpose(0, 1).contiguous().transpose(0, 1) if value.ndim > 1 else value
+            for name, value in state.items()
+        }
+        assert sum(not value.is_contiguous() for value in state.values()) > 10
+    elif change == "tied":
+        floats = torch.cat([value.reshape(-1) for value in state.values() if value.is_floating_point()])
+        parts = iter(torch.split(floats, [v.numel() for v in state.values() if v.is_floating_point()]))
+        state = {n: next(parts).view(v.shape) if v.is_floating_point() else v for n, v in state.items()}
+    else:
+        state = {n: getattr(v, change)() if v.is_floating_point() else v for n, v in state.items()}
+    loaded, report = _load(shapes, _below("module.", state), tmp_path / "w.pth")
+    flat = flat_leaves(loaded)
+    for path, name in report.used.items():
+        expected = state[name].to(torch.float32)
+        # Kernels change their layout; the test of each family compares what they compute.
+        np.testing.assert_array_equal(np.sort(flat[path], axis=None), np.sort(expected.numpy(), axis=None))
+        if expected.ndim == 1:
+            np.testing.assert_array_equal(flat[path], expected)
+    stem = state["conv_stem.weight"].to(torch.float32)
+    np.testing.assert_array_equal(flat["params/stem/kernel"], stem.permute(2, 3, 1, 0))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            torch.full((8, 3, 3, 3), 1e300, dtype=torch.float64),
+            "conv_stem.weight holds values that are not finite",
+        ),
+        (torch.ones(8, 3, 3, 3, dtype=torch.complex64), "conv_stem.weight holds complex numbers"),
+    ],
+)
+def test_numbers_that_float32_cannot_hold_are_refused(shapes, plain, tmp_path, value, message):
+    value = value[:1].expand(shapes["params"]["stem"]["kernel"].shape[-1], 3, 3, 3).clone()
+    with pytest.raises(MismatchError, match=message):
+        _load(shapes, plain["timm"] | {"conv_stem.weight": value}, tmp_path / "w.pth")
+
+
 CONTAINERS = {
     "itself": lambda state: state,
     "among numbers": lambda state: {"epoch": 3, "best": torch.tensor(0.9), "lr": [0.1, 0.2], "net": state},
