@@ -188,7 +188,7 @@ def _numbers(path: Path, file: Any, name: str) -> np.ndarray:
     """Read one tensor of a safetensors file."""
     try:
         return file.get_tensor(name)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise WeightsError(
             f"{path}: {name} has numbers of type {file.get_slice(name).get_dtype()}, which cannot be read. Remedy: "
             "load the file with PyTorch, and save its tensors as float32"
