@@ -7,7 +7,7 @@ of them could be complete, so the prefix is the one below which the most expecte
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from fakedetect_jax.weights.errors import WeightsError
@@ -60,14 +60,13 @@ class NoMatchError(WeightsError):
 
 def find_matches(states: StateDicts[Any], expected: Collection[str]) -> list[Match]:
     """Return every prefix below which expected names are found, those with the most names first."""
+    longest = max((name.count(".") + 1 for name in expected), default=0)
     counts: dict[tuple[str, str], int] = {}
     for place, state in states.items():
         for name in state:
-            parts = name.split(".")
-            for number, part in enumerate(parts):
-                if part not in _WRAPPERS and _without_wrappers(parts[number:]) in expected:
-                    key = place, "".join(f"{before}." for before in parts[:number])
-                    counts[key] = counts.get(key, 0) + 1
+            for prefix, short in _cuts(name, longest):
+                if short in expected:
+                    counts[place, prefix] = counts.get((place, prefix), 0) + 1
     matches = [Match(place, prefix, count) for (place, prefix), count in counts.items()]
     return sorted(matches, key=lambda match: (-match.count, len(match.full_prefix)))
 
@@ -111,6 +110,19 @@ def _below(prefix: str, matches: Sequence[Match]) -> list[Match]:
     wanted = prefix.strip(".")
     exact = [match for match in matches if match.full_prefix.strip(".") == wanted]
     return exact or [match for match in matches if f".{wanted}." in f".{match.full_prefix}"]
+
+
+def _cuts(name: str, longest: int) -> Iterator[tuple[str, str]]:
+    """Yield every prefix of a name with what is behind it, without wrappers, of at most `longest` parts."""
+    parts = name.split(".")
+    behind: list[str] = []
+    for number in reversed(range(len(parts))):
+        if parts[number] in _WRAPPERS:
+            continue
+        behind.insert(0, parts[number])
+        if len(behind) > longest:
+            return
+        yield "".join(f"{part}." for part in parts[:number]), ".".join(behind)
 
 
 def _without_wrappers(parts: Sequence[str]) -> str:
