@@ -11,6 +11,7 @@ writes the numbers as safetensors to its output, or ends with `REFUSED` or `BROK
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import math
 import os
@@ -37,8 +38,7 @@ def read(path: str, most: int) -> dict[str, np.ndarray]:
     Raises:
         RefusedError: the file has a link, or a dataset that holds no plain numbers, or more than `most` bytes of them.
     """
-    import h5py
-
+    h5py: Any = importlib.import_module("h5py")
     with h5py.File(path, "r") as file:
         # HDF5 stops at the first name returned; the callback must not raise.
         link = file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name)

@@ -52,8 +52,8 @@ class Report:
         dropped = [name for name in self.dropped if not _COUNTERS.fullmatch(name)]
         for word, names in (
             ("missing from the file, left as they are", self.missing),
-            ("not needed here", dropped),
-            ("beside them in the file", self.beside),
+            ("not needed here", list(map(brief, dropped))),
+            ("beside them in the file", list(map(brief, self.beside))),
         ):
             if names:
                 lines.append(f"{len(names)} {word}: {_listed(names)}")
@@ -163,7 +163,7 @@ def _refuse_partial(report: Report, naming: Naming, allow_missing: Sequence[str]
         f"{len(names)} {word}: {_listed(names)}"
         for word, names in (
             ("missing from the file", wanted),
-            ("in the file that the model has no place for", report.unused),
+            ("in the file that the model has no place for", list(map(brief, report.unused))),
             ("that do not fit", report.unfit),
         )
         if names
