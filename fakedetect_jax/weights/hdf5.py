@@ -24,6 +24,8 @@ import safetensors.numpy
 REFUSED, BROKEN = 3, 4
 # The group that holds the weights of a whole saved model.
 _WEIGHTS_GROUP = "model_weights"
+# The library can run in circles on a broken file; after this, the process ends even if its parent has gone.
+MOST_SECONDS = 120
 # Address space for Python and its libraries, beside what the numbers take.
 _OWN_MEMORY = 16 << 30
 
@@ -92,10 +94,11 @@ def _fault(dataset: Any, file_size: int) -> str | None:
 
 def main(path: str, most: int) -> int:
     """Write the numbers, or the reason why not, and return the exit status."""
-    # No such module on Windows; no such limit on macOS.
+    # No such module on Windows; not all limits on macOS.
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
+        resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (_OWN_MEMORY + 8 * most,) * 2)
     try:
         data = safetensors.numpy.save(read(path, most))

@@ -18,8 +18,6 @@ from fakedetect_jax.weights.limits import MOST_TIMES, brief
 
 # The group in a Keras 3 .weights.h5, where weights have numbers instead of names.
 _KERAS_3_GROUP = "layers"
-# The HDF5 library can run in circles on a broken file.
-_MOST_SECONDS = 120
 
 _REMEDY = "Remedy: if you trust the file, load it with Keras and save it again with model.save('FILE.h5')"
 _ANEW = "Remedy: copy or download the file again"
@@ -65,11 +63,11 @@ def _numbers(path: Path) -> dict[str, np.ndarray]:
             [sys.executable, "-P", hdf5.__file__, path, str(most)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_MOST_SECONDS,
+            timeout=hdf5.MOST_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
         raise WeightsError(
-            f"{path}: was not read within {_MOST_SECONDS} s, so it is broken. {_ANEW}"
+            f"{path}: was not read within {hdf5.MOST_SECONDS} s, so it is broken. {_ANEW}"
         ) from error
     if done.returncode == hdf5.REFUSED:
         name, fault = json.loads(done.stdout)

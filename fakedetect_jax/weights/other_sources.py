@@ -31,4 +31,4 @@ def suggesting_sources(variables: Any, *, into: str | None = None) -> Iterator[N
                     fitting.append(source)
         if not fitting:
             raise
-        raise WeightsError(f"{error}. All names of {' and of '.join(fitting)} are in the file") from error
+        raise WeightsError(f"{error}. It has all names of the source {' and of '.join(fitting)}") from error

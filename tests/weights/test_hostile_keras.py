@@ -168,7 +168,7 @@ def test_a_crash_or_a_hang_of_the_library_is_an_error_of_the_file(monkeypatch, t
     """The library itself is played by a program that ends so; which files do it depends on its version."""
     (tmp_path / "program.py").write_text(f"import os, signal, time\n{end}\n")
     monkeypatch.setattr(keras_files.hdf5, "__file__", str(tmp_path / "program.py"))
-    monkeypatch.setattr(keras_files, "_MOST_SECONDS", 1)
+    monkeypatch.setattr(keras_files.hdf5, "MOST_SECONDS", 1)
     with h5py.File(path, "w") as file:
         file[NAME] = np.ones(2, np.float32)
     refused(path, message)

@@ -100,7 +100,7 @@ def test_shapes_are_those_of_the_clips_that_a_model_is_made_for():
     ("change", "message"),
     [
         ({"--from": "keras"}, "--from 'keras' is not known; use one of timm, torchvision"),
-        ({"--from": "transformers"}, "All names of timm are in the file"),
+        ({"--from": "transformers"}, "It has all names of the source timm"),
         ({"--from": "mesonet"}, "the model has convnext in spatial"),
         ({"--options": "{"}, "is not JSON"),
         ({"--options": "[1]"}, "must be a JSON object"),
