@@ -15,7 +15,6 @@ from fakedetect_jax.deployment.inference import Detector
 from fakedetect_jax.training.state import create_state
 from tests import tiny_config
 
-
 # Like the demo's network, it looks at motion alone.
 MOTION = {"motion": {"widths": (8,), "cell": 8, "filters": 2}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -205,9 +206,7 @@ class Detector:
         score, change = np.empty(len(clips)), np.empty(len(clips))
         frame_scores = np.empty((len(clips), self.clip.frames))
         came = np.zeros(len(clips), bool)
-        batches = evaluation_batches(
-            videos, self.clip, batch_size=batch_size, shard=shard, loading=loading
-        )
+        batches = evaluation_batches(videos, self.clip, batch_size=batch_size, shard=shard, loading=loading)
         for place, *scores in self.score_batches(batches):
             real = place >= 0
             at = place[real]
@@ -249,6 +248,7 @@ class Detector:
 
         Raises:
             VideoError: not a video, or nothing of it can be decoded.
+            FakedetectError: no room for the temporary file.
             DetectorError: a score is not finite.
 
         Example:
@@ -259,8 +259,16 @@ class Detector:
         extraction = dataclasses.replace(
             self.clip.extraction, face_crops=face_crops, frames=frames or self.clip.extraction.frames
         )
-        part = {} if max_seconds is None else {"max_seconds": max_seconds}
-        sequences = extract_faces(video, spool=Path(tempfile.gettempdir()), **part, **vars(extraction))
+        spool = Path(tempfile.gettempdir())
+        try:
+            sequences = extract_faces(video, spool=spool, max_seconds=max_seconds, **vars(extraction))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise FakedetectError(
+                f"{spool}: no room is left for the face crops of {video}; free some, or set TMPDIR to a folder that has"
+                " more"
+            ) from error
         return VideoVerdict(
             self._judge(sequences, extraction),
             frames=extraction.frames,
@@ -288,7 +296,9 @@ class Detector:
                 "a score of the detector is not a finite number: its weights are damaged, or its training had "
                 "diverged; export it again from a sound checkpoint"
             )
-        return ClipScores(place, metrics.probability(clip), metrics.probability(frame), change.astype(np.float64))
+        return ClipScores(
+            place, metrics.probability(clip), metrics.probability(frame), change.astype(np.float64)
+        )
 
     def _check(self, frames: np.ndarray) -> None:
         extraction = self.clip.extraction

@@ -102,6 +102,16 @@ class VideoVerdict(Sequence[PersonVerdict]):
         return self.people[index]
 
     @property
+    def looked_at(self) -> str:
+        """Which frames were kept to be judged, in words."""
+        kept = self.frames
+        spacing = f"1 in {kept.every} frames" if kept.every > 1 else "every frame"
+        if not kept.whole:
+            spacing = f"{kept.count} frames" if kept.run == 1 else f"{kept.count} runs of {kept.run} frames"
+            spacing += f" {kept.every} apart" if kept.run > 1 and kept.every > 1 else ""
+        return spacing if self.max_seconds is None else f"{spacing} of the first {self.max_seconds:g} s"
+
+    @property
     def judged(self) -> bool:
         """Whether there is a score of at least one person."""
         return any(person.score is not None for person in self.people)

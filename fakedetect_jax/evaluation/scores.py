@@ -210,9 +210,7 @@ def _video(clips: list[Score]) -> VideoScore:
     judged = [clip for clip in clips if clip.score is not None]
     if not judged:
         reason = most_common([clip.not_judged for clip in clips])
-        return VideoScore(
-            *first.key, first.label, UNDECIDED, first.identity, failed=True, not_judged=reason
-        )
+        return VideoScore(*first.key, first.label, UNDECIDED, first.identity, failed=True, not_judged=reason)
     by_frame: dict[int, list[float]] = {}
     for clip in judged:
         for index, score in zip(clip.frame_index, clip.frame_scores, strict=True):

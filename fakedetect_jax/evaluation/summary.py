@@ -46,8 +46,9 @@ _MEASURED = {
     "overall": "all fakes against all reals of the dataset",
     "mean_over_methods": "unweighted mean of the methods' values; all methods share each resample",
     "threshold": metrics.THRESHOLD,
-    "failed": "a video that could not be read, has no face, or cannot be judged by the detector: at video level a wrong "
-    "verdict in the accuracy, ranked as wrongly as can be in the worst-case AUC, and the score 0.5 in all other figures; without frames, so not in the frame level",
+    "failed": "a video that could not be read, has no face, or cannot be judged by the detector: at video level a "
+    "wrong verdict in the accuracy, ranked as wrongly as can be in the worst-case AUC, and the score 0.5 in all other "
+    "figures; without frames, so not in the frame level",
     "interval": "percentile bootstrap of clusters, drawn among those with reals only, with fakes only, and with "
     "both; resamples without a class are rejected; no interval where a class is in fewer than "
     f"{bootstrap.MIN_CLUSTERS} clusters or all resamples give one value",
@@ -99,7 +100,11 @@ def summarise(
     videos = aggregate(scores, failures=failures)
     not_judged = _not_judged(videos)
     if len(not_judged) + len(failures) == len(videos):
-        why = f"the detector cannot judge any: {not_judged[0].reason}" if not_judged else "see the failures for why"
+        why = (
+            f"the detector cannot judge any: {not_judged[0].reason}"
+            if not_judged
+            else "see the failures for why"
+        )
         raise FakedetectError(f"no scores to summarise: no video was scored; {why}")
     datasets = sorted({video.dataset for video in videos})
     return {

@@ -10,6 +10,7 @@ import pytest
 
 from fakedetect_jax.cli import main as cli
 from fakedetect_jax.deployment import inference
+from fakedetect_jax.deployment.verdict import VideoVerdict
 from tests.deployment.test_timeline import verdict
 
 ROOT = Path(__file__).parents[2]
@@ -19,11 +20,14 @@ class Scores:
     """In the place of a detector: gives the same verdicts on every video, and counts them."""
 
     def __init__(self, verdicts):
-        self.verdicts, self.videos = verdicts, []
+        self.verdicts, self.videos, self.about, self.asked = verdicts, [], {}, []
 
-    def predict(self, video, *, face_crops):
+    def predict(self, video, **options):
         self.videos.append(video)
-        return self.verdicts
+        self.asked.append(options)
+        if isinstance(self.verdicts, Exception):
+            raise self.verdicts
+        return VideoVerdict(self.verdicts, **self.about)
 
 
 @pytest.fixture

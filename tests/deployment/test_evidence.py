@@ -169,6 +169,8 @@ def test_a_model_with_a_branch_on_frames_needs_no_motion(options, alone):
     assert models.is_motion_only(models.create("detector", **options)) is alone
 
 
-@pytest.mark.parametrize(("name", "alone"), [("st_gcn", True), ("ftcn", True), ("i3d", False), ("meso4", False)])
+@pytest.mark.parametrize(
+    ("name", "alone"), [("st_gcn", True), ("ftcn", True), ("i3d", False), ("meso4", False)]
+)
 def test_published_models_say_whether_they_look_at_motion_alone(name, alone):
     assert models.is_motion_only(models.create(name)) is alone
