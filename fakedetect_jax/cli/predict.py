@@ -187,5 +187,5 @@ def _describe(verdict: PersonVerdict) -> str:
     frames = sum(len(track) for track in verdict.tracks)
     return (
         f"person {verdict.person}: {in_words(verdict)}  ({first:.1f} s to {last:.1f} s in {len(verdict.tracks)} tracks,"
-        f" {len(verdict.frame_index)} of {frames} frames looked at, {len(verdict.clip_scores)} clips)"
+        f" {len(verdict.frame_index)} of {frames} frames scored, {len(verdict.clip_scores)} clips)"
     )

@@ -60,7 +60,7 @@ def check_free(folder: AnyPath, video: str) -> None:
 
 
 def _check_writable(folder: Path) -> None:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         raise FakedetectError(f"{there} is a file, and no folder for results; give another folder as --out")
     if not os.access(there, os.W_OK | os.X_OK):

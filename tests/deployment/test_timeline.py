@@ -1,5 +1,6 @@
 """The files that `fakedetect predict` writes."""
 
+import dataclasses
 import json
 import math
 import os
@@ -34,6 +35,11 @@ def verdict(person=0, score=0.25, *, frame_score=0.5):
     boxes = [[0.0, 0.0, 10.0, 10.0]] * 3
     seconds = [0.0, 0.16, 0.32]
     return PersonVerdict(person, score, [score], [0, 4, 8], seconds, [frame_score] * 3, boxes, (sequence,))
+
+
+def unjudged(person=0):
+    gone = {name: [] for name in ("clip_scores", "frame_index", "timestamp", "frame_scores", "box")}
+    return dataclasses.replace(verdict(person), score=None, reason="nothing moves", **gone)
 
 
 def test_the_document_is_whole_and_names_the_video_in_full(tmp_path):
