@@ -108,7 +108,7 @@ def draw_timeline(path: AnyPath, video: str, verdicts: VideoVerdict) -> AnyPath:
     Only the first `TIMELINE_PEOPLE` are drawn: a picture of hundreds takes minutes and cannot be read.
     """
     drawn = verdicts[:TIMELINE_PEOPLE]
-    title = _title(video, verdicts, shown=len(drawn))
+    title = title_lines(video, verdicts, shown=len(drawn))
     top = 0.45 + _LINE_HEIGHT * len(title)
     height = 3.6 * len(drawn) + 0.25 + top
     figure = Figure(figsize=(10, height))
@@ -128,7 +128,7 @@ def draw_timeline(path: AnyPath, video: str, verdicts: VideoVerdict) -> AnyPath:
     return files.write_bytes(path, picture.getvalue())
 
 
-def _title(video: str, verdicts: VideoVerdict, *, shown: int) -> list[str]:
+def title_lines(video: str, verdicts: VideoVerdict, *, shown: int) -> list[str]:
     """Return the lines of the title: the name as it is, and what of the video or of its people is missing."""
     lines = _lines_of(printable(Path(video).name))
     if verdicts.damage:

@@ -1,19 +1,25 @@
 """`fakedetect predict` around a detector that is not there: its flags, its words, its files and its exit codes."""
 
+import errno
 import json
 import math
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from fakedetect_jax.cli import main as cli
 from fakedetect_jax.cli.predict import result_folders
+from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.deployment import inference
 from fakedetect_jax.deployment.verdict import VideoVerdict
-from fakedetect_jax.faces import FrameChoice
+from fakedetect_jax.faces import Extraction, FrameChoice
 from fakedetect_jax.faces.video import VideoError
 from tests.deployment.test_timeline import full, unjudged, verdict
+from tests.encoded import encode
+from tests.real_size.long_videos import face_frames
+from tests.tiny_detector import tiny_detector
 
 
 class Scores:
@@ -255,3 +261,38 @@ def test_any_name_of_a_video_gives_its_verdict(run, detector, name):
     (folder,) = (path for path in Path().iterdir() if path.name.endswith(".fakedetect"))
     assert sorted(os.listdir(folder)) == ["timeline.png", "verdict.json"]
     assert json.loads((folder / "verdict.json").read_text())["video"] == os.path.abspath(name)
+
+
+def test_a_video_that_breaks_off_is_judged_as_a_part(run, detector, monkeypatch, tmp_path):
+    whole = encode(tmp_path / "whole.mkv", face_frames()).read_bytes()
+    Path("cut.mkv").write_bytes(whole[: len(whole) // 2])
+    extraction = Extraction(size=64)
+    spec = ClipSpec(extraction, frames=2, stride=0.08, interval=0.3, size=32, margin=0.1)
+    monkeypatch.setattr(inference, "load_detector", lambda folder: tiny_detector(spec))
+    code, output, _ = run("predict", "cut.mkv", "--detector", "det")
+    document = json.loads(Path("cut.fakedetect/verdict.json").read_text())
+    assert code == 3
+    assert 0 < document["decoded"] < 46
+    assert f"decoded {document['decoded']} of " in document["damage"]
+    assert f"only a part was judged: {document['damage']}" in output
+    assert {person["verdict"] for person in document["people"]} <= {"fake", "real"}
+    code, _, _ = run("predict", str(tmp_path / "whole.mkv"), "--detector", "det", "--max-seconds", "0.4")
+    document = json.loads(Path("whole.fakedetect/verdict.json").read_text())
+    assert (code, document["damage"]) == (0, "")
+    assert max(frame["seconds"] for frame in document["people"][0]["frames"]) < 0.4
+
+
+def test_a_disk_without_room_for_the_crops_is_named(run, detector, monkeypatch):
+    def no_room(video, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    spec = ClipSpec(Extraction(size=64), frames=2, stride=0.08, interval=0.3, size=32, margin=0.1)
+    monkeypatch.setattr(inference, "extract_faces", no_room)
+    monkeypatch.setattr(inference, "load_detector", lambda folder: tiny_detector(spec))
+    code, _, errors = run("predict", "a.mp4", "--detector", "det")
+    assert code == 1
+    assert errors.startswith(
+        f"fakedetect: {tempfile.gettempdir()}: no room is left for the face crops of a.mp4"
+    )
+    assert "set TMPDIR" in errors
+    assert errors.count("\n") == 1

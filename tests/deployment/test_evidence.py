@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import jax.numpy as jnp
 import numpy as np
@@ -85,6 +87,17 @@ def test_a_frozen_part_does_not_count(folder, motion_detector):
     assert 5 <= len(person.clip_scores) <= 8
     assert seconds.max() < 1.3
     np.testing.assert_allclose(person.score, np.mean(person.clip_scores))
+
+
+def test_every_look_of_many_counts(folder, motion_detector):
+    """A look of three frames shows motion, one of a single frame none."""
+    faces = face_frames()
+    blue = np.full_like(faces[0], (200, 40, 10))
+    looks = [[*faces[place : place + 1 + 2 * (place % 2)], blue] for place in range(20)]
+    video = encode(folder / "looks.mp4", itertools.chain(*looks), crf=18)
+    (person,) = motion_detector.predict(video)
+    assert len(person.tracks) == 20
+    assert len(person.clip_scores) == 10
 
 
 def test_frames_that_are_kept_too_far_apart_show_no_motion(motion_detector):

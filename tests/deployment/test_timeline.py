@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import simplejpeg
 
+from fakedetect_jax.deployment import timeline
 from fakedetect_jax.deployment.timeline import check_free, draw_timeline, write_json
 from fakedetect_jax.deployment.verdict import PersonVerdict, VideoVerdict
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.faces import FaceSequence
+from fakedetect_jax.faces import FaceSequence, FrameChoice
 
 
 def verdict(person=0, score=0.25, *, frame_score=0.5):
@@ -93,6 +94,41 @@ def test_the_title_is_the_name_as_it_is(name, tmp_path):
     path = draw_timeline(tmp_path / "timeline.png", name, VideoVerdict([verdict()]))
     assert path.read_bytes().startswith(b"\x89PNG")
     write_json(tmp_path / "verdict.json", name, "det", VideoVerdict([verdict()]))
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("two\nlines.mp4", ["two\\nlines.mp4"]),
+        ("caf\udce9.mp4", ["caf\\xe9.mp4"]),
+        ("m\N{SUPERSCRIPT TWO}.mp4", ["m\N{SUPERSCRIPT TWO}.mp4"]),
+        ("a" * 250, ["a" * 90, "a" * 90, "a" * 70]),
+        ("a" * 300, ["a" * 90, "a" * 90, "a" * 89 + "\N{HORIZONTAL ELLIPSIS}"]),
+        ("\N{CJK UNIFIED IDEOGRAPH-9854}" * 60, [45, 15]),
+    ],
+)
+def test_the_title_of_a_strange_or_long_name(name, lines):
+    found = timeline.title_lines(name, VideoVerdict([verdict()]), shown=1)
+    assert [len(line) if isinstance(lines[0], int) else line for line in found] == lines
+
+
+def test_the_title_says_what_of_the_video_was_not_seen():
+    seen = VideoVerdict([verdict()] * 3, FrameChoice(count=8), 60.0, 8, "decoded 8 of 20 frames")
+    assert timeline.title_lines("a/b.mp4", seen, shown=2) == [
+        "b.mp4",
+        "only a part was judged: decoded 8 of 20 frames",
+        "looked at: 8 frames of the first 60 s",
+        "the first 2 of 3 people",
+    ]
+
+
+def test_a_person_who_cannot_be_judged_has_faces_and_a_reason_in_the_picture(tmp_path):
+    seen = VideoVerdict([unjudged(), verdict(1)])
+    picture = matplotlib.image.imread(draw_timeline(tmp_path / "a.png", "a.mp4", seen))[..., :3]
+    orange_or_blue = np.ptp(picture, axis=-1) > 0.3
+    half = len(picture) // 2
+    assert not orange_or_blue[:half].any()
+    assert orange_or_blue[half:].any()
 
 
 def test_a_picture_of_hundreds_of_people_shows_the_first(tmp_path):
