@@ -32,6 +32,7 @@ def extract_faces(
     min_face: int = 32,
     min_length: int = 1,
     spool: Path | None = None,
+    progress: Callable[[], None] | None = None,
 ) -> ExtractedFaces:
     """Find, follow and crop the faces of a video.
 
@@ -52,6 +53,7 @@ def extract_faces(
         min_face: Leave out faces that were never this large (longer side of the detected box, in source pixels).
         min_length: Leave out tracks with fewer kept frames.
         spool: Folder for a temporary file that holds the crops instead of memory.
+        progress: Is called with every decoded frame.
 
     Returns:
         One sequence for each track, the most important one (largest sum of box areas over time) first; empty if there
@@ -89,6 +91,8 @@ def extract_faces(
     prepared: Callable = Bordered() if face_crops else lambda image: image
     looked_at = 0
     for frame in opened.frames:
+        if progress is not None:
+            progress()
         frame = frame._replace(image=prepared(frame.image))
         if shots.is_cut(frame.image):
             tracker.reset()

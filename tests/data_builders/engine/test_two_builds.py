@@ -165,16 +165,18 @@ def alive(pid):
 
 
 @pytest.mark.skipif(shutil.which("ps") is None, reason="lists processes")
-@pytest.mark.parametrize("at_work", [True, False])
-def test_the_workers_end_with_a_killed_build(tmp_path, at_work):
-    with slow_builds.started(tmp_path, seconds=0.2 if at_work else 60, workers=2) as process:
-        if at_work:
-            assert slow_builds.wait_for(lambda: slow_builds.finished_videos(tmp_path) >= 2)
-        else:
-            assert slow_builds.wait_for(lambda: len(children_of(process.pid)) >= 3)
-            time.sleep(3)
+@pytest.mark.parametrize(
+    ("number", "to_all"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, True)]
+)
+def test_the_workers_end_with_their_build(tmp_path, number, to_all):
+    # As long as its workers live, it waits for their first videos.
+    with slow_builds.started(tmp_path, seconds=60, workers=2) as process:
+        assert slow_builds.wait_for(lambda: len(children_of(process.pid)) >= 3)
+        time.sleep(3)
         workers = children_of(process.pid)
-        assert len(workers) >= 3  # two, and multiprocessing's own
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert len(workers) == 3  # two, and multiprocessing's own
+        (os.killpg if to_all else os.kill)(process.pid, number)
+        process.wait(10)
         assert slow_builds.wait_for(lambda: not any(map(alive, workers)), seconds=10)
+    # A terminal sends Ctrl-C to all of them.
+    assert "Traceback" not in slow_builds.said(tmp_path, seconds=60)
