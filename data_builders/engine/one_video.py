@@ -19,7 +19,7 @@ from fakedetect_jax.faces import ExtractedFaces, Extraction, VideoError, extract
 Materialise = Callable[[VideoItem, Path], Path]
 """Takes an item and an empty folder of its own, and returns a video file or a folder of frames."""
 Progress = Callable[[], None]
-"""Is called with every frame that is decoded and every part that is written: the work goes on."""
+"""Is called when the decoder begins, with every frame that it gives, and with every part that is written."""
 Work = Callable[[VideoItem, Progress], Trouble | None]
 
 
@@ -64,6 +64,7 @@ def _extract_item(
     with journal.scratch() as folder:
         try:
             video = materialise(item, folder)
+            progress()
             faces = extract_faces(video, spool=folder, progress=progress, **vars(extraction))
             tracks, outcome = faces.tracks, describe(item, faces, progress)
         except (VideoError, SourceError, cv2.error) as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import contextlib
 import ctypes
+import enum
+import math
 import multiprocessing
 import os
 import signal
@@ -35,11 +37,11 @@ _CRASHES = ("SIGABRT", "SIGFPE", "SIGILL", "SIGSEGV", "SIGTRAP")
 _PR_SET_PDEATHSIG = 1
 
 
-class _Message(NamedTuple):
-    """What a worker says: that it goes on, or that its video is done, and with what trouble."""
+class _News(enum.Enum):
+    """What a worker says before the `_End`."""
 
-    done: bool
-    trouble: Trouble | None = None
+    BEGUN = enum.auto()
+    PROGRESS = enum.auto()
 
 
 class _End(NamedTuple):
@@ -53,8 +55,8 @@ class _End(NamedTuple):
 def in_processes(items: list[VideoItem], work: Work, journal: Journal, *, count: int, timeout: float) -> Done:
     """Yield the items as `count` processes have done them, each with what `work` returned.
 
-    A video that crashes its process, or is not heard of for `timeout` seconds, has failed; the journal says why. A
-    process that something else ended is trouble.
+    A video that crashes its process, or that begins and then makes no progress for `timeout` seconds, has failed; the
+    journal says why. A process that something else ended is trouble.
 
     Raises:
         FakedetectError: A process ended before it could begin with a video.
@@ -112,8 +114,9 @@ class _Worker:
 
     def give(self, item: VideoItem) -> None:
         """Begin with the next video."""
-        self.item, self._silence = item, 0.0
-        self._begun = False
+        self.item, self._begun = item, False
+        # The first progress starts the clock: to fetch or unpack a video may take as long as it likes.
+        self._silence = -math.inf
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send(item)
 
@@ -124,14 +127,15 @@ class _Worker:
             elapsed: Seconds since the last call.
             timeout: Seconds without any progress after which the work has ended.
         """
-        if self._begun:
-            self._silence += elapsed
+        self._silence += elapsed
         try:
             while self.pipe.poll():
-                message = self.pipe.recv()
-                self._silence, self._begun = 0.0, True
-                if message.done:
-                    return _End(message.trouble, worker_is_alive=True)
+                news = self.pipe.recv()
+                if isinstance(news, _End):
+                    return news
+                self._begun = True
+                if news is _News.PROGRESS:
+                    self._silence = 0.0
         except (EOFError, ConnectionResetError):
             return self._explain_death()
         return self._give_up(timeout) if self._silence > timeout + 2 * _TICK else None
@@ -206,8 +210,8 @@ def _serve(pipe: Connection, work: Work, threads: int) -> None:
     cv2.setNumThreads(threads)
     while True:
         item = pipe.recv()
-        pulse = _Pulse(pipe)
-        pipe.send(_Message(done=True, trouble=work(item, pulse)))
+        pipe.send(_News.BEGUN)
+        pipe.send(_End(work(item, _Pulse(pipe)), worker_is_alive=True))
 
 
 class _Pulse:
@@ -215,13 +219,12 @@ class _Pulse:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
-        self._last = -_TICK
-        self()
+        self._last = -math.inf
 
     def __call__(self) -> None:
         if time.monotonic() - self._last >= _TICK:
             self._last = time.monotonic()
-            self._pipe.send(_Message(done=False))
+            self._pipe.send(_News.PROGRESS)
 
 
 def _end_with_parent() -> None:

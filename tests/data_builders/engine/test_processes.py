@@ -32,9 +32,13 @@ def do(video, progress):
             time.sleep(60)
         case "exit":
             os._exit(int(how))
+        case "fetch":
+            time.sleep(6)
         case "sleep":
+            progress()
             time.sleep(600)
         case "keep":  # the lock of the interpreter
+            progress()
             ctypes.PyDLL(None).sleep(600)
         case "slow":
             for _ in range(60):
@@ -76,7 +80,7 @@ def test_only_the_video_that_ended_its_process_has_failed(tmp_path, count):
 
 
 def test_a_video_without_progress_has_failed_and_a_slow_one_has_not(tmp_path):
-    troubles, failures = done(tmp_path, ["slow", "sleep", "keep", "good"], count=2, timeout=1)
+    troubles, failures = done(tmp_path, ["slow", "sleep", "fetch", "keep", "good"], count=2, timeout=1)
     assert not troubles
     assert failures == dict.fromkeys(
         ["sleep", "keep"], "no frame was decoded for 1 seconds: the file hangs the decoder"
@@ -111,8 +115,8 @@ def test_the_work_on_a_video_shows_progress_all_the_way(tmp_path):
     extract_item(
         video, lambda: calls.append(1), journal=journal, extraction=Extraction(), materialise=path_of
     )
-    # 24 frames of the video, as many of the mask, and one part that is written.
-    assert len(calls) == 24 + 24 + 1
+    # The start, 24 frames of the video, as many of the mask, and one part that is written.
+    assert len(calls) == 1 + 24 + 24 + 1
     calls.clear()
     journal.write(item("w"), {}, [sequence(2 * PART_FRAMES + 1)], lambda: calls.append(1))
     assert len(calls) == 3
