@@ -111,12 +111,17 @@ class Deadly(TinyFaces):
         return Path(item.source)
 
 
-def test_videos_that_crash_or_hang_their_decoder_have_failed_and_the_others_are_built(tmp_path, monkeypatch):
+@pytest.mark.parametrize("runner", [None, "direct"])
+def test_videos_that_crash_or_hang_their_decoder_have_failed_and_the_others_are_built(
+    tmp_path, monkeypatch, runner
+):
+    if runner:
+        pytest.importorskip("apache_beam")
     monkeypatch.setenv("KILLED_ONCE", str(tmp_path / "killed"))
-    workers = Workers(processes=1, frame_timeout=1)
+    workers = Workers(runner=runner, frame_timeout=1)
     with pytest.raises(VideosUndone, match=r"1 of 5 videos.*test0_real.*SIGKILL.*memory ran out.*--workers"):
         prepare(Deadly(data_dir=tmp_path), workers=workers)
-    _, report = prepare(Deadly(data_dir=tmp_path), workers=workers)
+    _, report = prepare(Deadly(data_dir=tmp_path), workers=IN_THIS_PROCESS)
     failures = {video["video_id"]: video["failure"] for video in report["videos"] if video["failure"]}
     assert failures.keys() == {"train0_real", "train1_real", "train2_real"}
     assert failures["train0_real"].endswith("(SIGSEGV): the file crashes the decoder")

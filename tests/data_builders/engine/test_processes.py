@@ -33,7 +33,7 @@ def do(video, progress):
         case "exit":
             os._exit(int(how))
         case "fetch":
-            time.sleep(6)
+            time.sleep(4)
         case "sleep":
             progress()
             time.sleep(600)
@@ -41,7 +41,7 @@ def do(video, progress):
             progress()
             ctypes.PyDLL(None).sleep(600)
         case "slow":
-            for _ in range(60):
+            for _ in range(40):
                 time.sleep(0.1)
                 progress()
         case "trouble":

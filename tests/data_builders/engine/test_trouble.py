@@ -132,14 +132,8 @@ def unlucky_path(item, folder):
     return Path(item.source)
 
 
-@pytest.mark.parametrize(
-    "workers",
-    [IN_THIS_PROCESS, Workers(processes=2), Workers(processes=2, runner="direct")],
-    ids=["here", "processes", "beam"],
-)
+@pytest.mark.parametrize("workers", [IN_THIS_PROCESS, Workers(processes=2)], ids=["here", "processes"])
 def test_a_build_with_undone_videos_does_the_others_and_writes_no_dataset(tmp_path, monkeypatch, workers):
-    if workers.runner:
-        pytest.importorskip("apache_beam")
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(unlucky_path))
     with pytest.raises(
         VideosUndone, match=rf"1 of 9 videos.*real/{VICTIM}: OSError: .*output error.*the same command"
