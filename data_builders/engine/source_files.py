@@ -4,21 +4,52 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
+import hashlib
 import io
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fakedetect_jax import files
-from fakedetect_jax.data_builders.engine.file_names import as_text
+from fakedetect_jax.data_builders.engine.file_names import as_text, is_clutter
 from fakedetect_jax.errors import FakedetectError
 
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES}
 _QUOTES = "put a value that holds a comma in quotes, close them on the same line, and double any quotes in the value"
 
 
 class SourceError(FakedetectError):
     """A download that lacks what the builder needs; the message names the thing, the place and the remedy."""
+
+
+def file_state(path: Path) -> str:
+    """Return what tells whether a video, a file or a folder of frames, has changed: sizes and times.
+
+    It is '' if none is there.
+
+    Raises:
+        OSError: The disk or the network fails.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            return f"{status.st_size} {status.st_mtime_ns}"
+        with os.scandir(path) as entries:
+            frames = sorted(_frame_state(entry) for entry in entries if not is_clutter(entry.name))
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
+        return ""
+    return hashlib.sha256("\n".join(frames).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _frame_state(entry: os.DirEntry[str]) -> str:
+    status = entry.stat(follow_symlinks=entry.is_file())
+    return f"{entry.name} {status.st_size} {status.st_mtime_ns}"
 
 
 def require(path: Path, *, what: str, remedy: str) -> Path:

@@ -105,8 +105,8 @@ class _Tree:
             (self._no_videos, f"Left out, as the suffix is no video's ({suffixes})"),
             (
                 self._outside,
-                "Left out, as it is a link that leads out of --source (to use it, give a --source that holds both, with "
-                "a videos.csv)",
+                "Left out, as it is a link that leads out of --source (to use it, give a --source that holds both, "
+                "with a videos.csv)",
             ),
             (self._again, "Left out, as it is a link to a folder that is listed already"),
             (self._empty, "Without any video"),

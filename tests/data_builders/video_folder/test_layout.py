@@ -95,7 +95,10 @@ def test_a_folder_within_a_folder_of_frames_is_no_video(tmp_path):
     assert [item.video_id for item in list_videos(tmp_path).items] == ["real/a"]
 
 
-@pytest.mark.parametrize("suffix", ".mts .M2TS .ts .3gp .mpg .vob .wmv .flv .gif .avif .h264 .mxf".split())
+@pytest.mark.parametrize(
+    "suffix",
+    [".mts", ".M2TS", ".ts", ".3gp", ".mpg", ".vob", ".wmv", ".flv", ".gif", ".avif", ".h264", ".mxf"],
+)
 def test_every_container_that_can_be_decoded_is_a_video(tmp_path, suffix):
     make(tmp_path, f"real/a{suffix}")
     assert [item.source.name for item in list_videos(tmp_path).items] == [f"a{suffix}"]
