@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import collections
-import contextlib
 import dataclasses
 import functools
 import inspect
@@ -101,14 +100,19 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Whether the listing can be made: a source is given, or none is needed."""
         return self._source is not None or not self.SOURCE_HINT
 
-    @contextlib.contextmanager
-    def staged(self, folder: Path) -> Iterator[None]:
-        """Make `folder` the place of the built version while entered: TFDS replaces none that is there."""
-        place, self._data_dir = self._data_dir, str(folder)
-        try:
-            yield
-        finally:
-            self._data_dir = place
+    def staged(self, data_dir: Path) -> FaceSequenceBuilder:
+        """Return a builder of the same dataset for another folder of built datasets: TFDS replaces no built version."""
+        twin = type(self).__new__(type(self))
+        # A dataset may have attributes of its own.
+        vars(twin).update(vars(self))
+        FaceSequenceBuilder.__init__(
+            twin,
+            data_dir=data_dir,
+            source=self._source,
+            variant=self.variant,
+            extraction=self.extraction,
+        )
+        return twin
 
     @property
     def source(self) -> Path:

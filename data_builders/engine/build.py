@@ -145,7 +145,7 @@ def prepare(
     listing = checked_listing(builder)
     made_from = describe_input(builder.source if builder.SOURCE_HINT else None, listing.items)
     if not _news(folder, made_from):
-        return folder, _already_there(folder)
+        return folder, _already_there(folder, listing)
     unfinished = _unfinished(builder)
     try:
         with locked(unfinished.with_name(f"{unfinished.name}.lock")):
@@ -153,7 +153,7 @@ def prepare(
             if news := _news(folder, made_from):
                 _prepare(builder, listing, made_from, news, unfinished, workers, max_failures)
                 return folder, json.loads((folder / REPORT).read_text(encoding="utf-8"))
-            return folder, _already_there(folder)
+            return folder, _already_there(folder, listing)
     except NoRoom:
         raise
     except Exception as error:
@@ -183,10 +183,9 @@ def _news(folder: Path, made_from: Input) -> str:
     return f"built anew{origin}, as its videos have changed: {change.describe()}" if any(change) else ""
 
 
-def _already_there(folder: Path) -> dict[str, Any]:
-    return (read_built(folder) or {}) | {
-        "news": "already there: its videos have not changed since it was built"
-    }
+def _already_there(folder: Path, listing: Listing) -> dict[str, Any]:
+    news = "already there: its videos have not changed since it was built"
+    return (read_built(folder) or {}) | {"news": news, "notes": listing.notes}
 
 
 def _prepare(
@@ -209,11 +208,12 @@ def _prepare(
     _extract(builder, listing.items, journal, log, workers, max_failures)
     staging = unfinished.with_name(f"{unfinished.name}.records")
     shutil.rmtree(staging, ignore_errors=True)
-    fresh = staging / "new"
     try:
-        with builder.staged(fresh):
-            builder.prepare(listing.items, journal)
-        _check_records(builder, fresh)
+        staged = builder.staged(staging)
+        with contextlib.redirect_stdout(None):  # where TFDS announces a download
+            staged.prepare(listing.items, journal)
+        fresh = Path(staged.data_dir)
+        _check_records(staged, fresh)
         _write_report(fresh, listing, made_from, news, journal)
         _replace(Path(builder.data_dir), fresh, staging / "earlier")
     finally:

@@ -117,8 +117,8 @@ def test_a_lock_that_says_nothing_is_left_with_its_remedy(tmp_path, content):
 
 
 def test_a_killed_builds_leftovers_are_swept(tmp_path, dead_pid):
-    left_over = tmp_path / ".unfinished/tiny_faces/1.0.0.records/incomplete.AB12CD_new"
-    others = tmp_path / ".unfinished/tiny_faces/size64/1.0.0.records/incomplete.AB12CD_new"
+    left_over = tmp_path / ".unfinished/tiny_faces/1.0.0.records/tiny_faces/incomplete.AB12CD_1.0.0"
+    others = tmp_path / ".unfinished/tiny_faces/size64/1.0.0.records/tiny_faces/incomplete.AB12CD_1.0.0"
     scratch = tmp_path / ".unfinished/tiny_faces/1.0.0/scratch/tmp"
     for folder in (left_over, others, scratch):
         folder.mkdir(parents=True)
@@ -140,7 +140,7 @@ def test_what_a_build_killed_while_writing_left_is_swept(tmp_path):
     )
     process = subprocess.run([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.DEVNULL)
     assert process.returncode == -signal.SIGKILL
-    assert len(list((tmp_path / ".unfinished/tiny_faces/1.0.0.records").iterdir())) == 1
+    assert len(list((tmp_path / ".unfinished/tiny_faces/1.0.0.records/tiny_faces").iterdir())) == 1
     assert not (tmp_path / "tiny_faces").exists()
     build_tiny(tmp_path)
     assert not (tmp_path / ".unfinished").exists()
