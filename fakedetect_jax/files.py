@@ -99,8 +99,11 @@ def write_tensors(
 def _sorted_head(data: bytes) -> bytes:
     """Return a safetensors file with the names in its head sorted: their order is left to chance otherwise."""
     end = 8 + int.from_bytes(data[:8], "little")
-    head = json.dumps(json.loads(data[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-    return data[:8] + head.ljust(end - 8) + data[end:]
+    head = json.dumps(
+        json.loads(data[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    ).encode()
+    head += b" " * (-len(head) % 8)
+    return len(head).to_bytes(8, "little") + head + data[end:]
 
 
 def is_lfs_pointer(path: Path) -> bool:
