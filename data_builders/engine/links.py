@@ -31,20 +31,24 @@ def check_links(items: Iterable[VideoItem], source: Path, linked: Sequence[str] 
     roots = [os.path.realpath(source / name) for name in ("", *linked)]
     # Most videos share their folder with many others, and a network file system takes long for each link.
     place_of = functools.cache(os.path.realpath)
-    for item in items:
-        for path in (item.source, item.mask):
-            if not isinstance(path, Path):
-                continue
-            place = (
-                os.path.realpath(path)
-                if path.is_symlink()
-                else os.path.join(place_of(path.parent), path.name)
-            )
+    for path in (path for item in items for path in (item.source, item.mask) if isinstance(path, Path)):
+        places = {path: os.path.join(place_of(path.parent), path.name)}
+        places |= {link: os.path.realpath(link) for link in _links(path)}
+        for link, place in places.items():
             if not _is_within(place, roots):
                 raise SourceError(
-                    f"{as_text(path)}: a symbolic link leads out of {as_text(source)}, to {as_text(place)}; copy or "
+                    f"{as_text(link)}: a symbolic link leads out of {as_text(source)}, to {as_text(place)}; copy or "
                     "mount the files there, or name a folder that holds both in --source"
                 )
+
+
+def _links(path: Path) -> list[Path]:
+    """Return the links among a video and its frames, if it is a folder of them."""
+    links = [path] if path.is_symlink() else []
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            links += [Path(entry.path) for entry in entries if entry.is_symlink()]
+    return links
 
 
 def _is_within(place: str, roots: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fakedetect_jax import files
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.data_builders.engine.file_names import as_text, find_files
 from fakedetect_jax.data_builders.engine.source_files import require
@@ -170,11 +171,16 @@ def _mask_paths(source: Path, method: str) -> dict[str, Path]:
 
 
 def _mask_note(method: str, items: list[VideoItem]) -> list[str]:
-    masks = [item.mask is not None for item in items if item.method == method]
+    masks = [item.mask for item in items if item.method == method]
+    there = [mask for mask in masks if mask is not None]
+    notes = []
     # The usual download has no masks, and FaceShifter never has any.
-    if not any(masks) or all(masks):
-        return []
-    return [f"{method}: {sum(masks)} of {len(masks)} videos have a mask"]
+    if there and len(there) < len(masks):
+        notes.append(f"{method}: {len(there)} of {len(masks)} videos have a mask")
+    pointers = [mask for mask in there if files.is_lfs_pointer(mask)]
+    if pointers:
+        notes.append(f"{method}: {len(pointers)} masks: {files.explain_lfs_pointer(pointers[0])}")
+    return notes
 
 
 def _unlisted_note(method: str, folder: Path, items: list[VideoItem]) -> list[str]:

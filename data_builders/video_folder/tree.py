@@ -77,7 +77,8 @@ class _Tree:
         for folder, below, names in os.walk(self._source / top, followlinks=True, onerror=self._note_error):
             here = Path(folder)
             below[:] = sorted(name for name in below if not is_clutter(name))
-            shown = [name for name in sorted(names) if not is_clutter(name) and self._is_inside(here / name)]
+            names = [name for name in sorted(names) if not is_clutter(name)]
+            shown = [name for name in names if self._is_inside(here / name)]
             if not shown and not below:
                 self._empty.append(self._name(here))
             files = [name for name in shown if _suffix(name) in VIDEO_SUFFIXES]
@@ -88,7 +89,10 @@ class _Tree:
                 self._too_deep += [self._name(here / name) for name in below]
                 below.clear()
                 files = images
-                yield Footage(self._name(here), is_folder=True)
+                if len(shown) == len(names):
+                    yield Footage(self._name(here), is_folder=True)
+                else:  # a frame leads out, and the decoder would read it
+                    self._outside.append(self._name(here))
             else:
                 yield from (Footage(self._name(here / name), is_folder=False) for name in files)
             self._no_videos += [self._name(here / name) for name in shown if name not in set(files)]

@@ -153,10 +153,11 @@ def test_links_are_followed_inside_and_named_outside(tmp_path):
     link(source / "fake/out", tmp_path / "elsewhere")
     link(source / "fake/out.mp4", tmp_path / "source-of-others/e.mp4")
     link(source / "fake/gone.mp4", tmp_path / "nowhere.mp4")
+    link(make(source, "fake/frames/1.png") / "fake/frames/2.png", tmp_path / "elsewhere/d.mp4")
     listing = list_videos(source)
     assert [item.video_id for item in listing.items] == ["real/a", "fake/file", "fake/in/c", "fake/m/b"]
     (note,) = [note for note in listing.notes if "leads out" in note]
-    assert note.endswith(": fake/gone.mp4, fake/out.mp4, fake/out.")
+    assert note.endswith(": fake/gone.mp4, fake/out.mp4, fake/out, fake/frames/2.png, fake/frames.")
 
 
 def test_a_folder_is_walked_once_whatever_links_to_it(tmp_path):
