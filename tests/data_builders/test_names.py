@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -47,16 +48,15 @@ def made(tmp_path_factory):
         # A file system may take two of the names for one.
         with contextlib.suppress(FileExistsError):
             frames_in(str(source / "real" / name))
-    for folder in (b"real/" + BYTES, b"fake/" + BYTES + b"/v"):
-        try:
-            frames_in(os.fsencode(source) + b"/" + folder)
-            with open(
-                os.fsencode(source) + b"/" + os.path.dirname(folder) + b"/lfs" + BYTES + b".mp4", "wb"
-            ) as file:
+    for below in (b"real", b"fake/" + BYTES):
+        folder = os.fsencode(source) + b"/" + below
+        # A file system may take UTF-8 only.
+        with contextlib.suppress(OSError):
+            frames_in(folder + b"/" + BYTES)
+            shutil.copy(os.fsencode(FACE), folder + b"/a:" + BYTES + b".mp4")
+            with open(folder + b"/lfs" + BYTES + b".mp4", "wb") as file:
                 file.write(POINTER)
             odd += 1
-        except OSError:  # a file system of UTF-8 only
-            pass
     arguments = ["fakedetect", "build", "video_folder", "--source", str(source), "--out", str(data)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [*arguments, "--workers", "1", "--count", "1", "--size", "64"])
