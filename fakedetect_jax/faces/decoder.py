@@ -19,6 +19,11 @@ from fakedetect_jax.faces.picture import Screen
 _DEFAULT_FPS = 25.0
 # Decoders ask for their input in pieces; larger ones mean fewer calls of Python.
 _BUFFER = 1 << 18
+# FFmpeg's names of the containers that are read. Playlists, which name other files, and guesses at text are not.
+_CONTAINERS = (
+    "apng,asf,av1,avi,cavsvideo,dv,flv,gif,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,mjpeg,mov,mpeg,mpegts,"
+    "mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe"
+)
 _MOST_REORDERED = 8  # frames
 _DAY = 86400.0
 _LOG = logging.getLogger(__name__)
@@ -59,7 +64,10 @@ def _open_container(path: Path, file: BinaryIO) -> Any:
         # FFmpeg sees a stream of bytes: no name that it could take for a protocol, and no other file, as playlists
         # name them.
         return av.open(
-            _Nameless(file), io_open=_refuse, buffer_size=_BUFFER, options={"max_pixels": str(MAX_PIXELS)}
+            _Nameless(file),
+            io_open=_refuse,
+            buffer_size=_BUFFER,
+            container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
         )
     except av.FFmpegError as error:
         raise VideoError(
@@ -86,10 +94,11 @@ def _video_stream(path: Path, container: Any) -> Any:
     pictures = [
         stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
     ]
+    if not pictures and not container.streams.audio:
+        raise VideoError(f"{path}: holds no video; it is cut short, fetch it again, or name another file")
     if not pictures:
         what = "sound and a cover picture" if container.streams.video else "sound"
-        holds = what if container.streams.audio else "neither pictures nor sound"
-        raise VideoError(f"{path}: holds {holds}, no video; name a file with moving pictures")
+        raise VideoError(f"{path}: holds {what}, no video; name a file with moving pictures")
     best = container.streams.best("video")
     stream = best if best in pictures else pictures[0]
     context = stream.codec_context
@@ -160,6 +169,7 @@ class _Faults:
     def __init__(self) -> None:
         self.errors = 0
         self.first = ""
+        self.corrupt_packets = 0
         self.corrupt = 0
         self.cut_short = False
 
@@ -170,7 +180,7 @@ class _Faults:
 
     def describe(self, decoded: int, stated: int) -> str:
         """Say how much of how much was decoded, and why, or return ''."""
-        if not (self.errors or self.corrupt or self.cut_short):
+        if not (self.errors or self.corrupt or self.corrupt_packets or self.cut_short):
             return ""
         of = f"of {stated}" if stated > decoded else "of an unknown number of"
         return f"decoded {decoded} {of} frames; {self}"
@@ -178,8 +188,9 @@ class _Faults:
     def __str__(self) -> str:
         parts = [
             "the file ends too early" if self.cut_short else "",
-            f"{self.errors} errors of the decoder, the first: {self.first}" if self.errors else "",
-            f"{self.corrupt} frames are damaged" if self.corrupt else "",
+            f"decoding errors: {self.errors} (the first: {self.first})" if self.errors else "",
+            f"damaged packets: {self.corrupt_packets}" if self.corrupt_packets else "",
+            f"damaged frames: {self.corrupt}" if self.corrupt else "",
         ]
         return ", ".join(filter(None, parts)) or "it holds none"
 
@@ -220,6 +231,7 @@ def _pictures(container: Any, stream: Any, faults: _Faults) -> Iterator[av.Video
             return
         if packet is None:
             return
+        faults.corrupt_packets += packet.is_corrupt
         yield from _decode(stream, packet, faults)
 
 

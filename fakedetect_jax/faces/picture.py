@@ -66,15 +66,13 @@ class Screen:
 def _converter(picture: av.VideoFrame, to: str) -> av.filter.Graph:
     """Return a graph that converts to a pixel format; unlike a conversion alone, it uses its memory again."""
     graph = av.filter.Graph()
-    graph.threads = 1  # more cost several times what they bring
     source = graph.add(
         "buffer",
         f"video_size={picture.width}x{picture.height}:pix_fmt={picture.format.name}:time_base=1/1"
         f":colorspace={int(picture.colorspace)}:range={int(picture.color_range)}",
     )
-    graph.link_nodes(
-        source, graph.add("scale", "flags=bilinear"), graph.add("format", to), graph.add("buffersink")
-    ).configure()
+    scale = graph.add("scale", "flags=bilinear:threads=1")  # more threads cost several times what they bring
+    graph.link_nodes(source, scale, graph.add("format", to), graph.add("buffersink")).configure()
     return graph
 
 
