@@ -16,7 +16,7 @@ from tqdm import tqdm
 from fakedetect_jax.data import schema
 from fakedetect_jax.data.index import REPORT, load_index
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
-from fakedetect_jax.data_builders.engine.file_names import listed
+from fakedetect_jax.data_builders.engine.file_names import as_text, listed
 from fakedetect_jax.data_builders.engine.inputs import Input, compare, describe_input, read_built, read_input
 from fakedetect_jax.data_builders.engine.journal import Journal
 from fakedetect_jax.data_builders.engine.links import check_links
@@ -260,8 +260,8 @@ def check_items(builder: FaceSequenceBuilder, items: list[VideoItem]) -> None:
     if repeated:
         sources = [item.source for item in items if item.key == repeated[0] and isinstance(item.source, Path)]
         raise FakedetectError(
-            f"{builder.name}: the same video is listed twice: {listed(repeated)}; the first is at "
-            f"{listed(sources)}; keep one, or rename one"
+            f"{builder.name}: the same video is listed twice: {listed(repeated)}; {as_text(repeated[0])} is at "
+            f"{' and '.join(map(as_text, sources))}; keep one"
         )
     check_disjoint(items, dataset=builder.name, shared=builder.SHARED_IDENTITIES)
 
@@ -319,10 +319,9 @@ def _extract(
             "and the same command tries the others again; a video whose file is moved away counts as failed"
         )
     if not any(journal.outcome(item)["tracks"] for item in items):
-        reasons = collections.Counter(failures.values())
-        raise FakedetectError(
-            f"{builder.name}: no face in any video; the reasons: {dict(reasons.most_common(3))}"
-        )
+        reasons = collections.Counter(map(as_text, failures.values())).most_common(3)
+        said = "; ".join(f"{reason} ({count} videos)" for reason, count in reasons)
+        raise FakedetectError(f"{builder.name}: no face in any video; the reasons: {said}")
 
 
 def _check_failures(builder: FaceSequenceBuilder, failures: dict[str, str], max_failures: int | None) -> None:
