@@ -199,8 +199,8 @@ def test_a_lock_that_says_nothing_is_left_with_its_remedy(tmp_path, content):
 
 
 def test_a_killed_builds_leftovers_are_swept(tmp_path, dead_pid):
-    left_over = tmp_path / "tiny_faces/incomplete.AB12CD_1.0.0"
-    others = tmp_path / "tiny_faces/size64/incomplete.AB12CD_1.0.0"
+    left_over = tmp_path / ".unfinished/tiny_faces/1.0.0.records/tiny_faces/incomplete.AB12CD_1.0.0"
+    others = tmp_path / ".unfinished/tiny_faces/size64/1.0.0.records/tiny_faces/incomplete.AB12CD_1.0.0"
     scratch = tmp_path / ".unfinished/tiny_faces/1.0.0/scratch/tmp"
     for folder in (left_over, others, scratch):
         folder.mkdir(parents=True)
@@ -209,7 +209,7 @@ def test_a_killed_builds_leftovers_are_swept(tmp_path, dead_pid):
     build_tiny(tmp_path)
     assert not left_over.exists()
     assert others.exists()
-    assert not (tmp_path / ".unfinished").exists()
+    assert [path.name for path in (tmp_path / ".unfinished/tiny_faces").iterdir()] == ["size64"]
 
 
 def test_what_a_build_killed_while_writing_left_is_swept(tmp_path):
@@ -217,13 +217,15 @@ def test_what_a_build_killed_while_writing_left_is_swept(tmp_path):
     script = (
         "import os, signal, sys, fakedetect_jax.data_builders.engine.base as base\n"
         "from tests.tiny_dataset import build_tiny\n"
-        "base.summarise = lambda videos: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "base.write_index = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         "build_tiny(sys.argv[1])\n"
     )
     process = subprocess.run([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.DEVNULL)
     assert process.returncode == -signal.SIGKILL
-    assert len(list((tmp_path / "tiny_faces").iterdir())) == 1
+    assert len(list((tmp_path / ".unfinished/tiny_faces/1.0.0.records/tiny_faces").iterdir())) == 1
+    assert not (tmp_path / "tiny_faces").exists()
     build_tiny(tmp_path)
+    assert not (tmp_path / ".unfinished").exists()
     assert [path.name for path in (tmp_path / "tiny_faces").iterdir()] == ["1.0.0"]
 
 
