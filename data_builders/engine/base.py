@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.index import REPORT, Indexer, write_index
+from fakedetect_jax.data.index import REPORT, Indexer, write_description_digests, write_index
 from fakedetect_jax.data_builders.engine.journal import Journal
 from fakedetect_jax.data_builders.engine.one_video import Materialise
 from fakedetect_jax.data_builders.engine.report import summarise
@@ -189,14 +189,15 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         super()._download_and_prepare(dl_manager=dl_manager, download_config=download_config)
         for split, indexer in self._indexers.items():
-            info = self.info.splits[split]
-            write_index(
-                Path(self.data_dir), split, indexer.index(), records=info.num_examples, size=info.num_bytes
-            )
+            write_index(Path(self.data_dir), split, indexer.index(), self.info.splits[split])
         videos = [account(item, self._journal.outcome(item)) for item in self._items]
         # This is still TFDS's temporary folder, so the records and the report appear together or not at all.
         report = {"summary": summarise(videos), "videos": videos}
         (Path(self.data_dir) / REPORT).write_text(json.dumps(report, indent=1))
+        # TFDS writes them once more when this returns, and the same.
+        self.info.download_size = dl_manager.downloaded_size
+        self.info.write_to_directory(self.data_dir)
+        write_description_digests(Path(self.data_dir))
 
 
 def account(item: VideoItem, outcome: dict[str, Any]) -> dict[str, Any]:
