@@ -49,9 +49,9 @@ class CheckedRecords(Sequence):
 
 def _is_of(record: Record, entry: Entry, offset: int) -> bool:
     return (
-        record["offset"] == offset < entry.frames
-        and all(record[name] == getattr(entry, name) for name in _NUMBERS)
-        and all(record[name] == getattr(entry, name).encode() for name in schema.TEXT_FIELDS)
+        record.holds("offset", offset)
+        and all(record.holds(name, getattr(entry, name)) for name in _NUMBERS)
+        and all(record.holds(name, getattr(entry, name).encode()) for name in schema.TEXT_FIELDS)
     )
 
 

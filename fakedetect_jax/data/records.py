@@ -46,6 +46,11 @@ class Record(Mapping[str, Any]):
         except (IndexError, ValueError, TypeError) as error:
             raise DamagedDataset(f"{self._name}: field {name!r} cannot be read ({error}); {REMEDY}") from error
 
+    def holds(self, name: str, value: bytes | int) -> bool:
+        """Return whether a text, or a whole number, is `value`; this is many times quicker than reading it."""
+        stored = self._values[name]
+        return (stored.bytes_list.value if isinstance(value, bytes) else stored.int64_list.value) == [value]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._features.keys())
 
