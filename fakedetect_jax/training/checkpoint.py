@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import json
+import math
 import re
 import shutil
 import time
@@ -20,7 +21,7 @@ from orbax.checkpoint import checkpoint_args, checkpoint_managers
 from fakedetect_jax import parallel
 from fakedetect_jax.digests import DIGESTS, ChangedFile, MissingFile, check_digests, write_digests
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.files import AnyPath, PathLike, to_path
+from fakedetect_jax.files import AnyPath, PathLike, make_folder, to_path
 
 # Orbax appends this to the name of a folder that is not complete yet.
 _UNFINISHED = ".orbax-checkpoint-tmp"
@@ -70,6 +71,7 @@ class Checkpoints:
     killed are removed, and a damaged checkpoint is set aside: the run goes on from the newest sound one.
 
     Raises:
+        FakedetectError: the folder is a file.
         DamagedCheckpoint: no checkpoint is sound; or, with `read_only`, the validation metrics of one are not, so that
             the best one is not known. Names the folder and the remedy.
     """
@@ -91,6 +93,8 @@ class Checkpoints:
             for step in _steps(self.folder):
                 self._check(step, below=_METRICS)
         else:
+            if isinstance(self.folder, Path):
+                make_folder(self.folder)
             self._set_damaged_aside()
         self._manager = ocp.CheckpointManager(
             self.folder,
@@ -126,6 +130,11 @@ class Checkpoints:
             CheckpointNotWritten: this one or the one before did not fit on the disk; says what is safe.
         """
         items = ocp.args.Composite(state=_SaveState(state), about=ocp.args.JsonSave(about))
+        with self._writing():
+            self._manager.wait_until_finished()  # as `save` would
+        # A disk that fills up while orbax writes makes each of its threads print a traceback.
+        if _free_bytes(self.folder) < sum(leaf.nbytes for leaf in jax.tree.leaves(state)):
+            raise self._not_written()
         with self._writing():
             self._manager.save(step, args=items, metrics=metrics, force=True)
 
@@ -235,12 +244,15 @@ class Checkpoints:
         except Exception as error:
             if not _is_full(error):
                 raise
-            whole = _steps(self.folder)
-            safe = f"the one of step {max(whole)} is whole" if whole else "none is whole yet"
-            raise CheckpointNotWritten(
-                f"{self.folder}: no room on the disk for the checkpoint; {safe}. Make room, and start the same line"
-                " again to go on from there"
-            ) from error
+            raise self._not_written() from error
+
+    def _not_written(self) -> CheckpointNotWritten:
+        whole = _steps(self.folder)
+        safe = f"the one of step {max(whole)} is whole" if whole else "none is whole yet"
+        return CheckpointNotWritten(
+            f"{self.folder}: no room on the disk for the checkpoint; {safe}. Make room, and start the same line again"
+            " to go on from there"
+        )
 
 
 class _StateHandler(ocp.PyTreeCheckpointHandler):
@@ -338,6 +350,11 @@ def _set_aside(folder: AnyPath) -> str:
         shutil.rmtree(aside)
     folder.rename(aside)
     return f"is now called {aside.name}, which you may remove"
+
+
+def _free_bytes(folder: AnyPath) -> float:
+    """Return the room that is left for files in a folder; a bucket has no end."""
+    return shutil.disk_usage(folder).free if isinstance(folder, Path) else math.inf
 
 
 def _is_full(error: BaseException | None) -> bool:

@@ -176,8 +176,9 @@ def test_what_a_killed_export_left_is_removed_and_an_old_detector_comes_back(fol
     assert [path.name for path in folder.parent.iterdir()] == ["detector"]
 
 
-def test_a_file_of_the_folders_name_is_left_alone(tmp_path):
-    (tmp_path / "detector").write_text("mine")
-    with pytest.raises(FakedetectError, match="detector is a file, and the detector would be a folder"):
+@pytest.mark.parametrize("name", ["detector", "detector.partial", "detector.old"])
+def test_a_file_of_a_folders_name_is_left_alone(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(FakedetectError, match=f"{name} is a file, and an export needs a folder of that name"):
         write_tiny_detector(tmp_path / "detector")
-    assert (tmp_path / "detector").read_text() == "mine"
+    assert (tmp_path / name).read_text() == "mine"

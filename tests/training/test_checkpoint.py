@@ -3,6 +3,7 @@ import hashlib
 import json
 import random
 import shutil
+import types
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from fakedetect_jax import parallel
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.training.checkpoint import (
     CheckpointMismatch,
     CheckpointNotWritten,
@@ -61,6 +63,12 @@ def test_what_a_killed_save_left_is_removed_by_the_run_that_goes_on_and_by_nobod
     going_on.save(3, {"kernel": jnp.ones(3)}, {}, {"auc": 0.5})
     assert not unfinished.parent.exists()
     going_on.close()
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "checkpoints").write_text("mine")
+    with pytest.raises(FakedetectError, match="checkpoints is a file, but must be a folder; move it away"):
+        Checkpoints(tmp_path / "checkpoints", metric="auc")
 
 
 def test_a_folder_without_checkpoints_is_refused_with_the_remedy(tmp_path):
@@ -298,6 +306,16 @@ def save_and_close(folder):
     checkpoints = Checkpoints(folder, metric="auc")
     checkpoints.save(8, STATE, {}, None)
     checkpoints.close()
+
+
+def test_without_room_for_the_state_no_save_is_begun(copied, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: types.SimpleNamespace(free=9000))
+    with pytest.raises(CheckpointNotWritten, match=r"no room .* the one of step 7 is whole. Make room, and start"):
+        save_and_close(copied)
+    assert sorted(path.name for path in copied.iterdir()) == ["step_3", "step_7"]
+    monkeypatch.undo()
+    save_and_close(copied)
+    assert sorted(path.name for path in copied.iterdir()) == ["step_3", "step_7", "step_8"]
 
 
 def test_another_failure_of_a_save_stays_what_it_is(copied, monkeypatch):
