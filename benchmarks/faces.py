@@ -9,7 +9,7 @@ from those with detection on every frame, as a fraction of the face's width; los
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -36,7 +36,7 @@ def track(path: str, frames: int) -> None:
         tracker.update(frame.image, frame.index)
 
 
-def source_landmarks(sequences: list[FaceSequence]) -> dict[int, np.ndarray]:
+def source_landmarks(sequences: Sequence[FaceSequence]) -> dict[int, np.ndarray]:
     """Return the landmarks of the main track in source pixels, by frame."""
     main = sequences[0]
     return {
@@ -45,7 +45,7 @@ def source_landmarks(sequences: list[FaceSequence]) -> dict[int, np.ndarray]:
     }
 
 
-def deviation(exact: list[FaceSequence], cheap: list[FaceSequence]) -> str:
+def deviation(exact: Sequence[FaceSequence], cheap: Sequence[FaceSequence]) -> str:
     """Describe the error of the cheaper way."""
     truth, got = source_landmarks(exact), source_landmarks(cheap)
     errors = [

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class Journal:
             yield offset, part
             offset, track = offset + len(part), part.track
 
-    def write(self, item: VideoItem, outcome: dict[str, Any], tracks: list[FaceSequence]) -> None:
+    def write(self, item: VideoItem, outcome: dict[str, Any], tracks: Sequence[FaceSequence]) -> None:
         """Write the entry of a video.
 
         Raises:

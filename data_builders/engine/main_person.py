@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ _FRAMES = 32
 _MARKED = 16  # of 255: masks are videos too, and compression leaves noise in their black
 
 
-def main_person(tracks: list[FaceSequence], mask: Path | None) -> tuple[int, str]:
+def main_person(tracks: Sequence[FaceSequence], mask: Path | None) -> tuple[int, str]:
     """Return the number of the manipulated person and how it is known: BY_MASK, BY_SIZE or MASK_UNREADABLE.
 
     Without a mask that marks a face, it is person 0, the largest and longest seen.
@@ -43,7 +44,7 @@ def main_person(tracks: list[FaceSequence], mask: Path | None) -> tuple[int, str
     return 0, BY_SIZE
 
 
-def _coverage(tracks: list[FaceSequence], mask: Path) -> Float64[np.ndarray, " tracks"]:
+def _coverage(tracks: Sequence[FaceSequence], mask: Path) -> Float64[np.ndarray, " tracks"]:
     """Measure the mean share of each track's boxes, in [0, 1], that the mask marks."""
     wanted = {
         int(index)

@@ -14,7 +14,7 @@ from fakedetect_jax.data_builders.engine.main_person import main_person
 from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.engine.trouble import Trouble, check_readable
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
-from fakedetect_jax.faces import Extraction, FaceSequence, VideoError, extract_faces
+from fakedetect_jax.faces import ExtractedFaces, Extraction, VideoError, extract_faces
 
 Materialise = Callable[[VideoItem, Path], Path]
 """Takes an item and an empty folder of its own, and returns a video file or a folder of frames."""
@@ -33,7 +33,8 @@ def extract_item(
 
     The outcome holds `tracks` and `frames` of all people; `seen`, how many of the video's frames were to be kept, and
     `missed`, how many of these lack the main person; `main`, the main person's number, or -1; `main_by`, how that is
-    known (see main_person.py), or ''; and `failure`, why the video itself gives no face, or ''.
+    known (see main_person.py), or ''; `failure`, why the video itself gives no face, or ''; and `damage`, what of it
+    could not be decoded, or ''.
 
     Returns:
         None, or what kept the video from being done without being its fault: then the journal has no entry.
@@ -51,8 +52,8 @@ def _extract_item(
 ) -> None:
     with journal.scratch() as folder:
         try:
-            tracks = extract_faces(materialise(item, folder), spool=folder, **vars(extraction))
-            outcome = describe(item, tracks)
+            faces = extract_faces(materialise(item, folder), spool=folder, **vars(extraction))
+            tracks, outcome = faces.tracks, describe(item, faces)
         except (VideoError, SourceError, cv2.error) as error:
             _check_blame(item, error, folder)
             tracks, outcome = [], failed(f"{type(error).__name__}: {error}")
@@ -69,10 +70,11 @@ def _check_blame(item: VideoItem, error: Exception, folder: Path) -> None:
         check_readable(item.source)
 
 
-def describe(item: VideoItem, tracks: list[FaceSequence]) -> dict[str, Any]:
+def describe(item: VideoItem, faces: ExtractedFaces) -> dict[str, Any]:
     """Return the outcome of a video that could be read."""
+    tracks = faces.tracks
     if not tracks:
-        return failed("no face found")
+        return failed("no face found") | {"damage": faces.damage}
     main, known_by = main_person(tracks, item.mask)
     seen = tracks[0].video_frames
     return {
@@ -83,10 +85,11 @@ def describe(item: VideoItem, tracks: list[FaceSequence]) -> dict[str, Any]:
         "main": main,
         "main_by": known_by,
         "failure": "",
+        "damage": faces.damage,
     }
 
 
 def failed(reason: str) -> dict[str, Any]:
     """Return the outcome of a video without any face track."""
     nothing = dict.fromkeys(("tracks", "frames", "seen", "missed"), 0)
-    return nothing | {"main": -1, "main_by": "", "failure": reason}
+    return nothing | {"main": -1, "main_by": "", "failure": reason, "damage": ""}

@@ -2,7 +2,7 @@
 
 from fakedetect_jax.faces.extract import extract_faces
 from fakedetect_jax.faces.options import Extraction, FrameChoice
-from fakedetect_jax.faces.sequence import FaceSequence
+from fakedetect_jax.faces.sequence import ExtractedFaces, FaceSequence
 from fakedetect_jax.faces.video import VideoError
 
-__all__ = ["Extraction", "FaceSequence", "FrameChoice", "VideoError", "extract_faces"]
+__all__ = ["ExtractedFaces", "Extraction", "FaceSequence", "FrameChoice", "VideoError", "extract_faces"]

@@ -1,9 +1,11 @@
 """The face pipeline in one function: detect, track, crop, and tell people apart."""
 
+import functools
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,11 +14,14 @@ from fakedetect_jax.faces.appearance import TrackAppearance, group_by_person, th
 from fakedetect_jax.faces.crop import CroppedTrack, Cropper
 from fakedetect_jax.faces.networks import FaceDetector, FaceMesh
 from fakedetect_jax.faces.options import Extraction, FrameChoice
-from fakedetect_jax.faces.sequence import FaceSequence, Spool
+from fakedetect_jax.faces.sequence import ExtractedFaces, FaceSequence, Spool
 from fakedetect_jax.faces.tracking import ShotDetector, Tracker
-from fakedetect_jax.faces.video import Bordered, open_video
+from fakedetect_jax.faces.video import Bordered, Video, open_video
 
 _DEFAULT = Extraction()
+_LONGEST_PAUSE = 1.0  # seconds
+# Containers of sound and pictures count a few frames too many, or too few.
+_ROUGHLY = 0.02
 
 
 def extract_faces(
@@ -29,13 +34,15 @@ def extract_faces(
     detect_every: int = _DEFAULT.detect_every,
     face_crops: bool = _DEFAULT.face_crops,
     max_frames: int | None = None,
+    max_seconds: float | None = None,
     min_face: int = 32,
     min_length: int = 1,
     spool: Path | None = None,
-) -> list[FaceSequence]:
+) -> ExtractedFaces:
     """Find, follow and crop the faces of a video.
 
-    The video is read in one streaming pass. Memory holds a few decoded frames and, for every face and kept frame, its
+    The video is read in one streaming pass, or in two if a number of frames is to be spread over it that it states
+    wrongly. Memory holds a few decoded frames and, for every face and kept frame, its
     landmarks (about 1 kB) and one encoded crop (about 20 kB at 256 px), unless a `spool` takes the crops.
 
     Args:
@@ -49,14 +56,16 @@ def extract_faces(
         face_crops: Whether the pictures are crops of one face each already. Coordinates are then those of the crop in
             a square with a border.
         max_frames: Look at this many source frames at most.
+        max_seconds: Look at no more than this many seconds of the video.
         min_face: Leave out faces that were never this large (longer side of the detected box, in source pixels).
         min_length: Leave out tracks with fewer kept frames.
         spool: Folder for a temporary file that holds the crops instead of memory.
 
     Returns:
         One sequence for each track, the most important one (largest sum of box areas over time) first; empty if there
-        is no face. A hard cut, a change of frame size, or half a second without the face ends a track. A file that
-        breaks off gives the sequences up to there and logs a warning.
+        is no face. A hard cut, a change of frame size, half a second without the face, or a second without any frame
+        ends a track. A file that
+        breaks off gives the sequences up to there; its `damage` says so.
 
     Raises:
         VideoError: The path is missing, is not a video, or holds no frame that can be decoded.
@@ -69,35 +78,91 @@ def extract_faces(
         >>> face.frame_index.tolist(), face.landmarks.shape, face.decode(0).shape
         ([0, 6, 12, 18], (4, 81, 2), (256, 256, 3))
     """
-    Extraction(size, margin, quality, frames, detect_every, face_crops)
+    options = Extraction(size, margin, quality, frames, detect_every, face_crops)
     for name, value in (("max_frames", max_frames), ("min_face", min_face), ("min_length", min_length)):
         if value is not None and value < 1:
             raise FakedetectError(f"extract_faces: {name}={value} is too small; give at least 1")
+    if max_seconds is not None and not max_seconds > 0:
+        raise FakedetectError(f"extract_faces: max_seconds={max_seconds} is too small; give more than 0")
+    follow = functools.partial(
+        _follow,
+        video,
+        options,
+        max_frames=max_frames,
+        max_seconds=max_seconds,
+        min_face=min_face,
+        spool=spool,
+    )
+    followed = follow(length=None)
+    if _misses(frames, followed):
+        followed = follow(length=followed.video.decoded)
+    opened = followed.video
+    kept = [track for track in followed.tracks if len(track.frames) >= max(min_length, 1)]
+    kept.sort(key=lambda track: track.importance, reverse=True)
+    sequences = _sequences(kept, fps=opened.fps, video_frames=followed.looked_at)
+    return ExtractedFaces(sequences, decoded=opened.decoded, damage=opened.damage)
+
+
+class _Followed(NamedTuple):
+    """The tracks of a video that was read with frames spread over `length` of them."""
+
+    video: Video
+    length: int
+    tracks: list[CroppedTrack]
+    looked_at: int
+
+
+def _follow(
+    path: str | os.PathLike[str],
+    options: Extraction,
+    *,
+    length: int | None,
+    max_frames: int | None,
+    max_seconds: float | None,
+    min_face: int,
+    spool: Path | None,
+) -> _Followed:
+    frames = options.frames
     stride = frames.every if frames.whole else 1
-    opened = open_video(video, stride=stride, max_frames=max_frames)
-    wanted = _wanted(frames, opened.length)
-    cropper = Cropper(size, margin, quality=quality, keep=wanted, spool=Spool(spool) if spool else None)
+    video = open_video(path, stride=stride, max_frames=max_frames, max_seconds=max_seconds)
+    length = 0 if frames.whole else length or video.length()
+    wanted = _wanted(frames, length)
+    cropper = Cropper(
+        options.size,
+        options.margin,
+        quality=options.quality,
+        keep=wanted,
+        spool=Spool(spool) if spool else None,
+    )
     tracker = Tracker(
         FaceDetector(),
         FaceMesh(),
         thumbnail,
-        fps=opened.fps,
+        fps=video.fps,
         min_face=min_face,
-        detect_every=detect_every * stride,
+        detect_every=options.detect_every * stride,
     )
     shots = ShotDetector()
-    prepared: Callable = Bordered() if face_crops else lambda image: image
-    looked_at = 0
-    for frame in opened.frames:
+    prepared: Callable = Bordered() if options.face_crops else lambda image: image
+    looked_at, seen_until = 0, math.inf
+    longest = max(_LONGEST_PAUSE, 2 * stride / video.fps)
+    for frame in video.frames:
         frame = frame._replace(image=prepared(frame.image))
-        if shots.is_cut(frame.image):
+        if shots.is_cut(frame.image) or frame.timestamp - seen_until > longest:
             tracker.reset()
+        seen_until = frame.timestamp
         cropper.add(frame, tracker.update(frame.image, frame.index))
         looked_at += wanted(frame.index)
     cropper.finish()
-    kept = [track for track in cropper.tracks.values() if len(track.frames) >= max(min_length, 1)]
-    kept.sort(key=lambda track: track.importance, reverse=True)
-    return _sequences(kept, fps=opened.fps, video_frames=looked_at)
+    return _Followed(video, length, list(cropper.tracks.values()), looked_at)
+
+
+def _misses(frames: FrameChoice, followed: _Followed) -> bool:
+    """Return whether frames were spread over a number of frames that the video does not have, but for a few."""
+    stated, found = followed.length, followed.video.decoded
+    if frames.whole or stated == found:
+        return False
+    return abs(stated - found) > _ROUGHLY * found or frames.positions(stated)[-1] >= found
 
 
 def _wanted(frames: FrameChoice, length: int) -> Callable[[int], bool]:

@@ -1,4 +1,4 @@
-"""A tracked face: its crops, and the spool that keeps them on disk."""
+"""A tracked face: its crops, and the spool that keeps them on disk; and all tracked faces of a video."""
 
 import dataclasses
 import os
@@ -79,6 +79,31 @@ class FaceSequence:
         """Decode the crop at `position` of the sequence to RGB."""
         encoded = np.frombuffer(self.frames[position], np.uint8)
         return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExtractedFaces(Sequence[FaceSequence]):
+    """The face tracks of a video, the most important one first, and how much of the video could be read.
+
+    Attributes:
+        tracks: The tracks.
+        decoded: Number of frames that were decoded.
+        damage: What of the video could not be read, with the number of frames that could, or ''.
+    """
+
+    tracks: list[FaceSequence]
+    decoded: int
+    damage: str
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    @overload
+    def __getitem__(self, index: int) -> FaceSequence: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FaceSequence]: ...
+    def __getitem__(self, index: int | slice) -> FaceSequence | list[FaceSequence]:
+        return self.tracks[index]
 
 
 class Spool:

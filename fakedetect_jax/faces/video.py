@@ -1,22 +1,20 @@
 """Streaming decode of a video file or a folder of images: upright frames, one at a time."""
 
 import errno
-import logging
 import os
-import re
-from collections.abc import Iterator
+import stat
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from fakedetect_jax import files
-from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.faces.decoder import open_file
+from fakedetect_jax.faces.frame import Frame, Video, VideoError
+from fakedetect_jax.faces.images import IMAGE_SUFFIXES, IMAGES_FPS, open_folder, open_image
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-IMAGES_FPS = 25.0
+__all__ = ["BORDER", "IMAGES_FPS", "IMAGE_SUFFIXES", "Bordered", "Frame", "Video", "VideoError", "open_video"]
 
 BORDER = 0.4
 """Border of a face crop on each side, as a fraction of it: detectors need some room around a face.
@@ -24,151 +22,59 @@ BORDER = 0.4
 Measured on WildDeepfake's crops, see data_builders/wild_deepfake/README.md.
 """
 
-_LOG = logging.getLogger(__name__)
 
-
-class VideoError(FakedetectError):
-    """A video that cannot be opened, or without any frame that can be decoded."""
-
-
-class Frame(NamedTuple):
-    """One upright frame of a video.
-
-    Attributes:
-        index: Number in the source video, from 0.
-        timestamp: Seconds since the start of the video.
-        image: BGR.
-    """
-
-    index: int
-    timestamp: float
-    image: UInt8[np.ndarray, "h w 3"]
-
-
-class Video(NamedTuple):
-    """An opened video.
-
-    Attributes:
-        fps: Frames a second.
-        length: Number of frames that the file states.
-        frames: An iterator, for one pass, that decodes frame by frame.
-    """
-
-    fps: float
-    length: int
-    frames: Iterator[Frame]
-
-
-def open_video(path: str | os.PathLike[str], *, stride: int = 1, max_frames: int | None = None) -> Video:
+def open_video(
+    path: str | os.PathLike[str],
+    *,
+    stride: int = 1,
+    max_frames: int | None = None,
+    max_seconds: float | None = None,
+) -> Video:
     """Open a video file, an image, or a folder of images for one streaming pass.
 
     Args:
-        path: A file that FFmpeg can decode, an image (a video of one frame), or a folder whose images are the frames,
-            in natural order of their names (frame2 before frame10), at 25 frames a second.
+        path: A file that FFmpeg can decode, an image (a video of one frame, or of those of an animated PNG or WebP),
+            or a folder whose images are the frames, in natural order of their names (frame2 before frame10), at 25
+            frames a second.
         stride: Yield the source frames 0, stride, 2 * stride, ...
         max_frames: Stop after this many source frames (before the stride).
+        max_seconds: Stop this many seconds after the first frame. A folder of images has no times.
 
     Returns:
-        The video; its frames have the rotation of a phone clip's metadata or of an image's EXIF already applied. A
-        file that breaks off yields the frames before the break and logs a warning.
+        The video. Its frames are what a person sees: upright and not mirrored (the display matrix or the EXIF of an
+        image is applied), deinterlaced, with square pixels, and those of high dynamic range as on a usual screen. Of a
+        file that breaks off, or whose frames are damaged in part, it yields the others, and `damage` says so.
 
     Raises:
-        VideoError: The path is missing, is not a video, or holds no frame that can be decoded. Folders and files
-            without any frame raise it when the frames are read.
+        VideoError: The path is missing, is not a video, is a device or a pipe, or holds no frame that can be decoded.
+            Folders and files without any frame raise it when the frames are read.
+        OSError: The disk or the network fails.
     """
     path = Path(path)
-    if not _exists(path):
-        raise VideoError(f"{path}: no such file or folder; check the path")
-    if path.is_file() and files.is_lfs_pointer(path):
-        raise VideoError(files.explain_lfs_pointer(path))
-    if path.is_dir():
-        images = [
-            entry for entry in path.iterdir() if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()
-        ]
-        if not images:
-            raise VideoError(
-                f"{path}: the folder holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}); "
-                "name a video file, or the folder that directly holds the frames"
-            )
-        ordered = sorted(images, key=_natural_key)[:max_frames]
-        return Video(IMAGES_FPS, len(ordered), _image_frames(ordered[::stride], stride))
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return Video(IMAGES_FPS, 1, _image_frames([path], stride))
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        raise VideoError(
-            f"{path}: not a video that FFmpeg can open ({path.stat().st_size} bytes); if it was cut short or "
-            "downloaded in part, fetch it again, else convert it to mp4"
+    mode = _mode(path)
+    if stat.S_ISDIR(mode):
+        limit = (
+            max_frames if max_seconds is None else min(max_frames or 1 << 62, round(max_seconds * IMAGES_FPS))
         )
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    if not 0 < fps < 1000:
-        _LOG.warning("%s: the file states %s frames a second; assuming %s", path, fps, IMAGES_FPS)
-        fps = IMAGES_FPS
-    stated = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    length = stated if max_frames is None else min(stated, max_frames)
-    return Video(fps, length, _video_frames(path, capture, fps, stride, max_frames))
+        return open_folder(path, stride=stride, max_frames=limit)
+    if not stat.S_ISREG(mode):
+        raise VideoError(f"{path}: is a pipe, a device or a socket; name a file")
+    if files.is_lfs_pointer(path):
+        raise VideoError(files.explain_lfs_pointer(path))
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return open_image(path, stride=stride, max_frames=max_frames)
+    return open_file(path, stride=stride, max_frames=max_frames, max_seconds=max_seconds)
 
 
-def _exists(path: Path) -> bool:
+def _mode(path: Path) -> int:
     try:
-        path.stat()
+        return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        raise VideoError(f"{path}: no such file or folder; check the path") from None
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+        if isinstance(error, OSError) and error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
             raise
         raise VideoError(f"{str(path)[:200]!r}: not the name of a file ({error}); check the path") from error
-    return True
-
-
-def _natural_key(path: Path) -> list[tuple[int, str]]:
-    """Return a key under which digits compare as numbers, the rest as text."""
-    parts = re.split(r"([0-9]+)", path.name)  # every second part is a number
-    return [(int(part), "") if place % 2 else (-1, part) for place, part in enumerate(parts)]
-
-
-def _image_frames(paths: list[Path], stride: int) -> Iterator[Frame]:
-    for position, path in enumerate(paths):
-        # On Windows, imread cannot open names outside the code page.
-        data = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        if image is None:
-            raise VideoError(
-                f"{path}: not an image that OpenCV can decode; extract the frame again or remove it"
-            )
-        index = position * stride
-        yield Frame(index, index / IMAGES_FPS, image)
-
-
-def _video_frames(
-    path: Path, capture: cv2.VideoCapture, fps: float, stride: int, max_frames: int | None
-) -> Iterator[Frame]:
-    expected = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    index = 0
-    previous = -1.0
-    try:
-        while (max_frames is None or index < max_frames) and capture.grab():
-            if index % stride == 0:
-                decoded, image = capture.retrieve()
-                if not decoded:
-                    break
-                # Broken containers give no times, or times that go back; the frame rate then tells the time.
-                timestamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                if timestamp <= previous:
-                    timestamp = max(index / fps, previous + 1 / fps)
-                previous = timestamp
-                yield Frame(index, timestamp, image)
-            index += 1
-    finally:
-        capture.release()
-    if index == 0 and max_frames != 0:
-        raise VideoError(
-            f"{path}: no frame could be decoded; the file is cut short or damaged, fetch it again"
-        )
-    wanted = expected if max_frames is None else min(expected, max_frames)
-    # Sound containers overstate the count by a few frames; a break loses more.
-    if index < wanted - max(5, 0.02 * wanted):
-        _LOG.warning("%s: decoded %d of %d frames; the file is cut short or damaged", path, index, wanted)
 
 
 class Bordered:
