@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import simplejpeg
 from safetensors.numpy import load_file, save_file
+from tensorflow_datasets.proto import tf_example_pb2
 
 from fakedetect_jax.cli.main import make_parser
-from fakedetect_jax.data import index, videos
+from fakedetect_jax.data import index, schema, videos
 from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index, open_split, read_report
-from fakedetect_jax.data.records import DamagedDataset
+from fakedetect_jax.data.records import DamagedDataset, Record
 from fakedetect_jax.data.videos import decode_jpeg, select
 from fakedetect_jax.errors import FakedetectError
 from tests.conftest import make_videos
@@ -304,3 +305,32 @@ def test_people_are_known_by_their_names_across_datasets_where_these_are_known()
 def test_the_limit_counts_videos_and_not_tracks(folder):
     assert len(select(folder.parents[1], "tiny_faces", "test", limit=3)) == 3
     assert os.listdir(folder)
+
+
+def example(**fields):
+    """The bytes of a record with these fields alone."""
+    features = {}
+    for name, values in fields.items():
+        kind = {bytes: "bytes_list", int: "int64_list", float: "float_list"}[type(values[0])]
+        features[name] = {kind: {"value": values}}
+    return tf_example_pb2.Example(features={"feature": features}).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("video_id", {}),
+        ("video_id", {"video_id": [3]}),
+        ("landmarks", {}),
+        ("landmarks", {"landmarks": [b"123"]}),
+        ("landmarks", {"landmarks": [b"1234" * 3]}),
+        ("affine", {"affine": [1.0, 2.0]}),
+        ("label", {"label": [b"x"]}),
+        ("label", {"label": [1, 2]}),
+    ],
+)
+def test_a_field_of_a_record_that_cannot_be_read_is_named(name, stored):
+    record = Record(example(**stored), schema.features(), "faces-test.array_record: record 5")
+    message = rf"^faces-test.array_record: record 5: field '{name}' cannot be read \(.*\); copy it again"
+    with pytest.raises(DamagedDataset, match=message):
+        record[name]
