@@ -17,6 +17,7 @@ from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggrega
 from fakedetect_jax.evaluation.summary import LEVELS
 from fakedetect_jax.files import AnyPath
 
+REPORT = "report.html"
 _NAMES = {
     "auc": ("AUC", "area under the ROC curve; 1 is perfect, 0.5 is chance"),
     "auc_worst_case": ("AUC, worst case", "the AUC if failed videos are ranked as wrongly as can be"),
@@ -64,7 +65,7 @@ def write_report(
         folder: made when missing.
         summary: the result of `summarise` for these scores.
         scores: the rows, for curves and histograms.
-        gallery: videos to choose the shown ones from; `choose(aggregate(scores))` names those that are needed.
+        gallery: videos to choose the shown ones from; `choose` names those that are needed.
         title: heading of the page.
         context: training, test and provenance in words.
     """
@@ -79,6 +80,7 @@ def write_report(
         sections=sections,
         groups=_gallery(gallery),
         failures=summary["failures"],
+        not_judged=summary["not_judged"],
         measured=summary["measured"],
         names=_NAMES,
         dashes=figures.DASHES,
@@ -86,7 +88,7 @@ def write_report(
         threshold=metrics.THRESHOLD,
         few_clusters=_FEW_CLUSTERS,
     )
-    return files.write_text(folder / "report.html", html)
+    return files.write_text(folder / REPORT, html)
 
 
 def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> dict[str, Any]:
@@ -108,8 +110,9 @@ def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> 
 
 
 def _columns(overall: Mapping[str, Any]) -> list[str]:
-    """Return the metrics of a table; the worst case is shown only if there are failures to rank."""
-    return [name for name in overall["metrics"] if overall["n_failed"] or name != "auc_worst_case"]
+    """Return the metrics of a table; the worst case is shown only if videos without a score are to be ranked."""
+    unscored = overall["n_failed"] + overall["n_not_judged"]
+    return [name for name in overall["metrics"] if unscored or name != "auc_worst_case"]
 
 
 def _reasons(part: Mapping[str, Any]) -> list[str]:
