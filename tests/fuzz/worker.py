@@ -70,6 +70,7 @@ def work(jobs: Connection, corpora: Path, scratch: Path) -> None:
         try:
             if job.target not in targets:
                 targets[job.target] = job.target(corpora / job.target.__name__)
+                gc.freeze()
             case = _case(targets[job.target], job, scratch / INPUT)
         except Exception:  # a fault of the target itself, not of what is tested
             jobs.send(traceback.format_exc())
@@ -85,7 +86,6 @@ def _case(target: Target, job: Job, folder: Path) -> Case:
 
 def _used(target: Target, case: Case, folder: Path) -> Outcome:
     beside = set(folder.iterdir())
-    gc.collect()
     memory = _Memory()
     start = time.monotonic()
     kind, message = _judged(target, case)
