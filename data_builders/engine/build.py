@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import importlib
 import json
 import shutil
@@ -17,7 +18,7 @@ from fakedetect_jax.data import schema
 from fakedetect_jax.data.index import REPORT, load_index
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
 from fakedetect_jax.data_builders.engine.file_names import as_text, listed
-from fakedetect_jax.data_builders.engine.inputs import Input, compare, describe_input, read_built, read_input
+from fakedetect_jax.data_builders.engine.inputs import Input, compare, read_built, read_input, with_states
 from fakedetect_jax.data_builders.engine.journal import Journal
 from fakedetect_jax.data_builders.engine.links import check_links
 from fakedetect_jax.data_builders.engine.lock import locked
@@ -139,11 +140,14 @@ def prepare(
     folder = Path(builder.data_dir)
     built = read_built(folder)
     if built and not builder.has_source:
-        return folder, built | {
-            "news": f"already there: built from {built['source']}; no --source to compare with"
-        }
+        source = read_input(built, folder).source
+        return folder, built | {"news": f"already there: built from {source}; no --source to compare with"}
     listing = checked_listing(builder)
-    made_from = describe_input(builder.source if builder.SOURCE_HINT else None, listing.items)
+    listing = dataclasses.replace(listing, items=with_states(listing.items))
+    made_from = Input(
+        as_text(builder.source) if builder.SOURCE_HINT else "",
+        {item.key: item.state for item in listing.items},
+    )
     if not _news(folder, made_from):
         return folder, _already_there(folder, listing)
     unfinished = _unfinished(builder)
@@ -227,7 +231,7 @@ def _check_records(builder: FaceSequenceBuilder, folder: Path) -> None:
 
 
 def _write_report(folder: Path, listing: Listing, made_from: Input, news: str, journal: Journal) -> None:
-    videos = [account(item, journal.outcome(item), made_from.states[item.key]) for item in listing.items]
+    videos = [account(item, journal.outcome(item)) for item in listing.items]
     report = {
         "source": made_from.source,
         "news": news,

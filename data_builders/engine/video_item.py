@@ -28,6 +28,8 @@ class VideoItem:
         source_identity: Whose face or motion was put in, '' if nobody's or unknown.
         compression: The publisher's name for the compression, '' if there is only one.
         mask: A video of the manipulated region, if the publisher gives one.
+        state: A digest of all that is known of the video before it is decoded, for whoever keeps what came of it (see
+            inputs.py); a listing leaves it ''.
     """
 
     video_id: str
@@ -38,6 +40,7 @@ class VideoItem:
     source_identity: str = ""
     compression: str = ""
     mask: Path | None = None
+    state: str = ""
 
     @property
     def key(self) -> str:

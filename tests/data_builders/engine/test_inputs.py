@@ -147,9 +147,27 @@ def test_a_report_without_its_input_is_damaged(again):
         DamagedDataset, match=r"does not say what the dataset was built from; delete .* build again"
     ):
         built(copied, data)
-    path.write_text("{")
-    with pytest.raises(DamagedDataset, match=r"build_report\.json cannot be read.*delete .* build again"):
-        built(copied, data)
+    for content in ("{", "[1]", "3", "[" * 100_000):
+        path.write_text(content)
+        with pytest.raises(DamagedDataset, match=r"build_report\.json cannot be read.*delete .* build again"):
+            built(copied, data)
+
+
+def test_a_video_that_changes_while_it_is_decoded_is_built_and_decoded_again_next_time(
+    clips, tmp_path, monkeypatch
+):
+    source = put(clips, tmp_path / "source", "real/a.mp4")
+    extract = one_video.extract_faces
+
+    def touched(path, **options):
+        os.utime(path, ns=(0, 0))
+        return extract(path, **options)
+
+    monkeypatch.setattr(one_video, "extract_faces", touched)
+    built(source, tmp_path / "data")
+    monkeypatch.undo()
+    _, report = built(source, tmp_path / "data")
+    assert "1 changed (real/real/a)" in report["news"]
 
 
 def test_a_video_that_changes_between_two_starts_is_decoded_again(clips, tmp_path, monkeypatch):
