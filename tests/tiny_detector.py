@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 
@@ -13,10 +15,15 @@ from fakedetect_jax.deployment.inference import Detector
 from fakedetect_jax.training.state import create_state
 from tests import tiny_config
 
+# Like the demo's network, it looks at motion alone.
+MOTION = {"motion": {"widths": (8,), "cell": 8, "filters": 2}}
 
-def tiny_detector(spec: ClipSpec) -> Detector:
-    """Returns a detector of tests/tiny_config.py's model for clips of `spec`."""
+
+def tiny_detector(spec: ClipSpec, model: Mapping[str, Any] | None = None) -> Detector:
+    """Returns a detector of tests/tiny_config.py's model, or of one with other options, for clips of `spec`."""
     config = tiny_config.get_config()
+    if model is not None:
+        config.model.options = dict(model)
     model, optimizer = experiment.make_model(config), experiment.make_optimizer(config)
     state = create_state(model, optimizer, seed=5, frames=spec.frames, size=spec.size)
     about = {

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,14 @@ class Journal:
             yield offset, part
             offset, track = offset + len(part), part.track
 
-    def write(self, item: VideoItem, outcome: dict[str, Any], tracks: Sequence[FaceSequence]) -> None:
-        """Write the entry of a video.
+    def write(
+        self,
+        item: VideoItem,
+        outcome: dict[str, Any],
+        tracks: Sequence[FaceSequence],
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write the entry of a video, and call `progress` with every part of it.
 
         Raises:
             OSError: There is no room.
@@ -76,6 +82,7 @@ class Journal:
             parts = [part for track in tracks for part in _parts(track)]
             for number, part in enumerate(parts):
                 _save(part, partial / f"{number:06d}.safetensors")
+                progress()
             (partial / _OUTCOME).write_text(json.dumps(outcome), encoding="utf-8")
             try:
                 partial.rename(entry)
