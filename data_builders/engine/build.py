@@ -248,7 +248,12 @@ def _replace(folder: Path, fresh: Path, aside: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
         folder.rename(aside)
-    fresh.rename(folder)
+    try:
+        fresh.rename(folder)
+    except BaseException:
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)
+        raise
 
 
 def check_items(builder: FaceSequenceBuilder, items: list[VideoItem]) -> None:

@@ -79,11 +79,15 @@ def read_built(folder: Path) -> dict[str, Any] | None:
     """Return the report of a built dataset, or None if there is none.
 
     Raises:
-        DamagedDataset: It cannot be read.
+        DamagedDataset: The report cannot be read, or a folder has none.
     """
     path = folder / REPORT
-    if not path.exists():
+    if not folder.exists():
         return None
+    if not path.exists():
+        raise DamagedDataset(
+            f"{folder} has no {REPORT}, so it is no whole dataset; delete it and build again"
+        )
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:

@@ -59,7 +59,7 @@ def made(tmp_path_factory):
             odd += 1
     arguments = ["fakedetect", "build", "video_folder", "--source", str(source), "--out", str(data)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [*arguments, "--workers", "1", "--count", "1", "--size", "64"])
+        patch.setattr(sys, "argv", [*arguments, "--workers", "0", "--count", "1", "--size", "64"])
         cli.main()
     return source, data, odd
 

@@ -14,6 +14,7 @@ from fakedetect_jax.data_builders.engine import one_video
 from fakedetect_jax.data_builders.engine.build import build, check
 from fakedetect_jax.data_builders.engine.inputs import OtherSource
 from fakedetect_jax.data_builders.engine.source_files import SourceError, file_state
+from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.faces import Extraction, FrameChoice
 
 SMALL = Extraction(size=64, frames=FrameChoice(count=1))
@@ -25,7 +26,7 @@ def put(clips, source: Path, *names: str) -> Path:
 
 
 def built(source, out):
-    return build("video_folder", out, source=source, extraction=SMALL)
+    return build("video_folder", out, source=source, extraction=SMALL, workers=Workers(processes=0))
 
 
 def videos(folder):
@@ -151,6 +152,37 @@ def test_a_report_without_its_input_is_damaged(again):
         path.write_text(content)
         with pytest.raises(DamagedDataset, match=r"build_report\.json cannot be read.*delete .* build again"):
             built(copied, data)
+
+
+def test_a_folder_without_a_report_is_not_overwritten(again):
+    copied, data = again
+    (path,) = data.rglob("build_report.json")
+    path.unlink()
+    with pytest.raises(DamagedDataset, match=r"has no build_report\.json.*delete it and build again"):
+        built(copied, data)
+    assert (path.parent / "dataset_info.json").exists()
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_the_earlier_dataset_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, error, monkeypatch):
+    folder, fresh, aside = (tmp_path / name for name in ("folder", "fresh", "aside"))
+    for made in (folder, fresh):
+        made.mkdir()
+        (made / made.name).touch()
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path == fresh:
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(error):
+        build_module._replace(folder, fresh, aside)
+    assert (folder / "folder").exists()
+    monkeypatch.undo()
+    build_module._replace(folder, fresh, aside)
+    assert (folder / "fresh").exists()
 
 
 def test_a_video_that_changes_while_it_is_decoded_is_built_and_decoded_again_next_time(
