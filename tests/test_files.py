@@ -11,7 +11,8 @@ import safetensors
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from fakedetect_jax.files import write_tensors
+from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.files import write_tensors, write_text
 from fakedetect_jax.weights import own_files
 
 ARRAYS = {
@@ -68,3 +69,14 @@ def test_no_room_is_an_error_of_the_system(tmp_path):
             write_tensors(tmp_path / "w.safetensors", ARRAYS)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("below", [".", "a", "a/b"])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, below):
+    (tmp_path / "file").write_text("mine")
+    folder = tmp_path / "file" / below
+    with pytest.raises(
+        FakedetectError, match=f"^{tmp_path}/file is a file, but must be a folder; move it away"
+    ):
+        write_text(folder / "x", "text")
+    assert (tmp_path / "file").read_text() == "mine"

@@ -18,7 +18,7 @@ from tensorflow_datasets.core.writer import ExampleWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.index import Indexer, write_index
+from fakedetect_jax.data.index import Indexer, write_description_digests, write_index
 from fakedetect_jax.data_builders.engine.journal import Journal
 from fakedetect_jax.data_builders.engine.one_video import Materialise
 from fakedetect_jax.data_builders.engine.source_files import SourceError
@@ -209,11 +209,12 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         super()._download_and_prepare(dl_manager=dl_manager, download_config=download_config)
         for split, indexer in self._indexers.items():
-            info = self.info.splits[split]
             # This is still TFDS's temporary folder: index and records appear together.
-            write_index(
-                Path(self.data_dir), split, indexer.index(), records=info.num_examples, size=info.num_bytes
-            )
+            write_index(Path(self.data_dir), split, indexer.index(), self.info.splits[split])
+        # TFDS writes them once more when this returns, and the same.
+        self.info.download_size = dl_manager.downloaded_size
+        self.info.write_to_directory(self.data_dir)
+        write_description_digests(Path(self.data_dir))
 
     def _example_writer(self) -> ExampleWriter:
         return _SortedFields(self.info.file_format)

@@ -40,6 +40,11 @@ class Match:
         """Return all that stands before the names: the place and the prefix."""
         return full_name(self.place, self.prefix)
 
+    def has(self, part: str) -> bool:
+        """Return whether the full prefix has these words in a row; it has none only if it is empty."""
+        wanted = part.strip(".")
+        return f".{wanted}." in f".{self.full_prefix}" if wanted else not self.full_prefix
+
     def names(self, state: Mapping[str, Any]) -> dict[str, str]:
         """Return the names below the prefix, without it and without wrappers, to the names in the state dict."""
         names: dict[str, str] = {}
@@ -76,15 +81,17 @@ def best_matches(
 ) -> list[Match]:
     """Return the best match, or all if several are equally good.
 
-    `prefix`, if given, is the place or prefix to look below, or the end of one: 'teacher' is enough for
-    'state_dict.module.teacher.backbone.'.
+    `prefix`, if given, is the prefix to look below, or a part of it: 'teacher' is enough for
+    'state_dict.module.teacher.backbone.'. Of equally good ones, the very prefix is preferred.
 
     Raises:
         NoMatchError: fewer than half of the expected names are found, or none below `prefix`.
     """
     matches = find_matches(states, expected)
-    allowed = matches if prefix is None else _below(prefix, matches)
+    allowed = [match for match in matches if prefix is None or match.has(prefix)]
     best = [match for match in allowed if match.count == allowed[0].count]
+    if prefix is not None:
+        best = [match for match in best if match.full_prefix.strip(".") == prefix.strip(".")] or best
     if not best or (prefix is None and best[0].count < _LEAST * len(expected)):
         raise NoMatchError(_explain(states, expected, matches, prefix, where), states)
     return best
@@ -104,12 +111,6 @@ def ambiguity(where: str, matches: Sequence[Match]) -> WeightsError:
         f"{_listed([repr(brief(prefix)) for prefix in prefixes])}. Remedy: fakedetect weights import with one of them, "
         f"such as --prefix {brief(next(filter(None, prefixes)))}"
     )
-
-
-def _below(prefix: str, matches: Sequence[Match]) -> list[Match]:
-    wanted = prefix.strip(".")
-    exact = [match for match in matches if match.full_prefix.strip(".") == wanted]
-    return exact or [match for match in matches if f".{wanted}." in f".{match.full_prefix}"]
 
 
 def _cuts(name: str, longest: int) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from fakedetect_jax.models.spatial import ConvNeXt, EfficientNet
 from fakedetect_jax.weights import SOURCES, MismatchError, WeightsError, load_file, make_naming, read_matching
-from fakedetect_jax.weights.matching import find_matches
+from fakedetect_jax.weights.matching import best_matches, find_matches
 from fakedetect_jax.weights.naming import flat_leaves
 from fakedetect_jax.weights.other_sources import suggesting_sources
 from tests.weights import foreign
@@ -217,6 +217,17 @@ def test_a_part_of_the_prefix_is_enough_to_name_it(shapes, plain, imported, tmp_
     with pytest.raises(WeightsError, match=r"too few are in the file below --prefix 'teach'") as refused:
         _load(shapes, tree, tmp_path / "w.pth", prefix="teach")
     assert "'state_dict.a.teacher.net.'" in str(refused.value)
+
+
+def test_a_named_prefix_may_lead_to_the_network_by_more_words(shapes, plain, imported, tmp_path):
+    """Though a single name fits right behind it; of equally good ones, the very prefix is meant."""
+    state = _below("module.encoder.", plain["timm"]) | {"module.bn1.weight": torch.ones(16)}
+    loaded, report = _load(shapes, state, tmp_path / "w.pth", prefix="module")
+    _assert_same(loaded, imported)
+    assert report.prefix == "module.encoder."
+    states = {"": dict.fromkeys(["net.a", "net.ema.a", "a"]), "net": {"b": None}}
+    for prefix, expected in (("net", "net."), ("net.ema", "net.ema."), ("ema", "net.ema."), ("", "")):
+        assert [match.full_prefix for match in best_matches(states, {"a"}, prefix, "w")] == [expected]
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["shared storage", "copies"])
