@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.index import REPORT, load_index
+from fakedetect_jax.data.index import REPORT, load_index, write_description_digests
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
 from fakedetect_jax.data_builders.engine.file_names import as_text, listed
 from fakedetect_jax.data_builders.engine.inputs import Input, compare, read_built, read_input, with_states
@@ -241,6 +241,7 @@ def _write_report(folder: Path, listing: Listing, made_from: Input, news: str, j
     }
     (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
     (folder / SUMMARY).write_text(describe_build(report) + "\n", encoding="utf-8")
+    write_description_digests(folder)
 
 
 def _replace(folder: Path, fresh: Path, aside: Path) -> None:
