@@ -169,8 +169,9 @@ def prepare(
 
 
 def checked_listing(builder: FaceSequenceBuilder) -> Listing:
-    """Return the videos of a download after checks of their splits, their names, and links."""
-    listing = builder.listing()
+    """Return the videos of a download, with names that can be written, after checks of them, of links and splits."""
+    found = builder.listing()
+    listing = dataclasses.replace(found, items=[item.in_text() for item in found.items])
     check_items(builder, listing.items)
     if builder.SOURCE_HINT:
         check_links(listing.items, builder.source, builder.LINKED)

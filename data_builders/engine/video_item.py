@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.engine.file_names import as_text, same_letters
 
 FAKE = "fake"
 """The method of a fake whose publisher does not say how it was made."""
@@ -41,6 +42,16 @@ class VideoItem:
     compression: str = ""
     mask: Path | None = None
     state: str = ""
+
+    def in_text(self) -> VideoItem:
+        """Return the video with names that can be written anywhere, on one line."""
+        return dataclasses.replace(
+            self,
+            video_id=as_text(self.video_id),
+            method=same_letters(self.method),
+            identity=same_letters(self.identity),
+            source_identity=same_letters(self.source_identity),
+        )
 
     @property
     def key(self) -> str:

@@ -126,6 +126,7 @@ def test_the_same_build_again_says_so(made, monkeypatch, capsys):
 
 def test_names_become_text_on_one_line():
     assert as_text("caf\udce9\n\x1b\u202f \u00e9") == "caf\\xe9\\n\\x1b\\u202f \u00e9"
+    assert as_text("\ud800\U0001f600") == "\\ud800\U0001f600"
     assert as_text(Path("a/b")) == "a/b"
     assert listed(["a", "b\n"]) == "a, b\\n"
     assert listed(map(str, range(7))) == "0, 1, 2, 3, 4 and 2 more"
