@@ -218,8 +218,9 @@ def _prepare(
         with contextlib.redirect_stdout(None):  # where TFDS announces a download
             staged.prepare(listing.items, journal)
         fresh = Path(staged.data_dir)
-        _check_records(staged, fresh)
         _write_report(fresh, listing, made_from, news, journal)
+        write_description_digests(fresh)
+        _check_records(staged, fresh)
         _replace(Path(builder.data_dir), fresh, staging / "earlier")
     finally:
         shutil.rmtree(staging, ignore_errors=True)
