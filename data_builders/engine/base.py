@@ -18,7 +18,7 @@ from tensorflow_datasets.core.writer import ExampleWriter
 from tensorflow_datasets.proto import tf_example_pb2
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.index import Indexer, write_description_digests, write_index
+from fakedetect_jax.data.index import Indexer, write_index
 from fakedetect_jax.data_builders.engine.journal import Journal
 from fakedetect_jax.data_builders.engine.one_video import Materialise
 from fakedetect_jax.data_builders.engine.source_files import SourceError
@@ -211,10 +211,6 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         for split, indexer in self._indexers.items():
             # This is still TFDS's temporary folder: index and records appear together.
             write_index(Path(self.data_dir), split, indexer.index(), self.info.splits[split])
-        # TFDS writes them once more when this returns, and the same.
-        self.info.download_size = dl_manager.downloaded_size
-        self.info.write_to_directory(self.data_dir)
-        write_description_digests(Path(self.data_dir))
 
     def _example_writer(self) -> ExampleWriter:
         return _SortedFields(self.info.file_format)

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.index import REPORT, load_index
+from fakedetect_jax.data.index import REPORT, load_index, write_description_digests
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
 from fakedetect_jax.data_builders.engine.file_names import as_text, listed
 from fakedetect_jax.data_builders.engine.inputs import Input, compare, describe_input, read_built, read_input
@@ -213,8 +213,9 @@ def _prepare(
         with contextlib.redirect_stdout(None):  # where TFDS announces a download
             staged.prepare(listing.items, journal)
         fresh = Path(staged.data_dir)
-        _check_records(staged, fresh)
         _write_report(fresh, listing, made_from, news, journal)
+        write_description_digests(fresh)
+        _check_records(staged, fresh)
         _replace(Path(builder.data_dir), fresh, staging / "earlier")
     finally:
         shutil.rmtree(staging, ignore_errors=True)

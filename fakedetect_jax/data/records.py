@@ -18,7 +18,6 @@ from tensorflow_datasets.proto import tf_example_pb2
 from fakedetect_jax.data import schema
 from fakedetect_jax.errors import FakedetectError
 
-
 REMEDY = "copy it again from where it is whole, or delete the folder and build the dataset again"
 
 
