@@ -14,8 +14,8 @@ from fakedetect_jax.data_builders.engine import one_video
 from fakedetect_jax.data_builders.engine.build import build, check
 from fakedetect_jax.data_builders.engine.inputs import OtherSource
 from fakedetect_jax.data_builders.engine.source_files import SourceError, file_state
-from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.faces import Extraction, FrameChoice
+from tests.tiny_dataset import IN_THIS_PROCESS
 
 SMALL = Extraction(size=64, frames=FrameChoice(count=1))
 
@@ -26,7 +26,7 @@ def put(clips, source: Path, *names: str) -> Path:
 
 
 def built(source, out):
-    return build("video_folder", out, source=source, extraction=SMALL, workers=Workers(processes=0))
+    return build("video_folder", out, source=source, extraction=SMALL, workers=IN_THIS_PROCESS)
 
 
 def videos(folder):
