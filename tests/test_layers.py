@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     ["errors"],
     ["files", "parallel", "ranges", "evaluation.metrics"],
+    ["digests"],
     ["faces"],
     ["augment", "models"],
     ["data", "weights"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -144,11 +145,15 @@ def check(config: Config) -> None:
 
 def start_jax() -> None:
     """Do once what every mode needs: quieten the libraries' logs, and keep compiled programs on disk."""
-    from absl import logging
+    import absl.logging
 
     from fakedetect_jax.parallel import keep_compiled_programs
 
-    logging.set_verbosity(logging.FATAL)  # orbax logs every step, and every error that it raises as well
+    absl.logging.set_verbosity(
+        absl.logging.FATAL
+    )  # orbax logs every step, and every error that it raises as well
+    # Orbax writes each array in a task of its own: a full disk ends them all, and is told of once.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     keep_compiled_programs()
 
 

@@ -30,17 +30,17 @@ _WRONG_COMMAND_LINE = 2
 _BUG = 70
 # File errors that the user or the machine's owner can mend. Any other number is a bug that happened to meet a file.
 _FILE_TROUBLE = {
-    errno.EACCES: "permission denied",
+    errno.EACCES: "permission denied; change its rights, or name another place",
     errno.EDQUOT: "your disk quota is used up; free some space, and start the same line again",
-    errno.EEXIST: "exists already",
+    errno.EEXIST: "exists already; move it away, or name another place",
     errno.EIO: "the disk cannot read or write it (input/output error)",
-    errno.EISDIR: "is a folder, but must be a file",
-    errno.ENAMETOOLONG: "the name is too long for this file system",
+    errno.EISDIR: "is a folder, but must be a file; move it away, or name another place",
+    errno.ENAMETOOLONG: "the name is too long for this file system; name another place",
     errno.ENOENT: "no such file or folder",
     errno.ENOSPC: "no room is left on the disk; free some, and start the same line again",
-    errno.ENOTDIR: "is not a folder, or is below a file",
+    errno.ENOTDIR: "is not a folder, or is below a file; move that away, or name another place",
     errno.EPERM: "the system does not permit it",
-    errno.EROFS: "is on a disk that can only be read",
+    errno.EROFS: "is on a disk that can only be read; name another place",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import json
 import re
 from array import array
@@ -17,12 +18,17 @@ from jaxtyping import Float32, Int32
 from safetensors import SafetensorError, safe_open
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.records import DamagedDataset, Records
+from fakedetect_jax.data.records import REMEDY, DamagedDataset, Records
+from fakedetect_jax.digests import ChangedFile, check_digests, write_digests
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.files import write_tensors
 
 REPORT = "build_report.json"
+# What a build says of itself; the index and the shards have checks of their own.
+_DESCRIPTIONS = ("dataset_info.json", "features.json", "metadata.json", REPORT)
+# A dataset that cannot be written to, or a disk without room, can be read all the same, if slowly.
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +73,7 @@ def dataset_folder(data_dir: str | Path, dataset: str) -> Path:
 
     Raises:
         DatasetNotBuilt: There is none, or only one that another version of this package built.
+        DamagedDataset: A file that describes the dataset was changed.
         FakedetectError: `data_dir` is the address of a bucket.
     """
     if "://" in str(data_dir):
@@ -91,7 +98,16 @@ def dataset_folder(data_dir: str | Path, dataset: str) -> Path:
             f"{folder} was built by another version of fakedetect_jax, in a format that this one does not read; "
             f"build it again with `{_command(dataset, metadata)} --out {data_dir}`, then delete this folder"
         )
+    try:
+        check_digests(folder, required=_DESCRIPTIONS)
+    except ChangedFile as error:
+        raise DamagedDataset(f"{folder}: {error}; {REMEDY}") from error
     return folder
+
+
+def write_description_digests(folder: Path) -> None:
+    """Write the digests of the files that describe a dataset, by which a changed one is found."""
+    write_digests(folder, {name: folder / name for name in _DESCRIPTIONS})
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -105,10 +121,8 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         metadata = json.loads(path.read_text(encoding="utf-8"))
         if metadata.get("format") == schema.FORMAT:
             Extraction.parse(metadata["extraction"])
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DamagedDataset(
-            f"{path} cannot be read ({error}); delete {folder} and build the dataset again"
-        ) from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DamagedDataset(f"{path} cannot be read ({error}); {REMEDY}") from error
     return metadata
 
 
@@ -122,10 +136,8 @@ def read_report(folder: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         return {name: list(report[name]) for name in ("summary", "videos")}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise DamagedDataset(
-            f"{path} cannot be read ({error}); delete {folder} and build the dataset again"
-        ) from error
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DamagedDataset(f"{path} cannot be read ({error}); {REMEDY}") from error
 
 
 def read_extraction(folder: Path) -> Extraction:
@@ -149,16 +161,22 @@ def load_index(folder: Path, split: str) -> Index:
     If that file is missing, damaged, or belongs to other records, it is rebuilt in one pass over the records.
     """
     info = _builder(folder, split).info.splits[split]
-    records = {"records": info.num_examples, "bytes": info.num_bytes}
-    path = folder / f"index-{split}.safetensors"
+    records = _identify(folder, info)
+    path = index_path(folder, split)
     try:
         return _read(path, records)
-    except (OSError, SafetensorError, ValueError, TypeError, KeyError):
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         indexer = Indexer()
         for record in open_split(folder, split):
             indexer.add(record)
-        _write_if_allowed(path, indexer.index(), records)
-        return indexer.index()
+        index = indexer.index()
+        _write_if_allowed(path, index, records)
+        return index
+
+
+def index_path(folder: Path, split: str) -> Path:
+    """Return where the index of a split lies."""
+    return folder / f"index-{split}.safetensors"
 
 
 class Indexer:
@@ -187,9 +205,9 @@ class Indexer:
         return Index(self._entries, np.array(self._frame_index), np.array(self._timestamp))
 
 
-def write_index(folder: Path, split: str, index: Index, *, records: int, size: int) -> None:
-    """Write the index of a split of `records` records that take `size` bytes."""
-    _write(folder / f"index-{split}.safetensors", index, {"records": records, "bytes": size})
+def write_index(folder: Path, split: str, index: Index, info: tfds.core.SplitInfo) -> None:
+    """Write the index of a split whose shards lie in `folder`."""
+    _write(index_path(folder, split), index, _identify(folder, info))
 
 
 def _builder(folder: Path, split: str) -> tfds.core.DatasetBuilder:
@@ -197,17 +215,34 @@ def _builder(folder: Path, split: str) -> tfds.core.DatasetBuilder:
         builder = tfds.builder_from_directory(str(folder))
     except Exception as error:  # TFDS passes on all that protobuf and json raise
         raise DamagedDataset(
-            f"{folder}: not a built dataset, or a damaged one ({str(error)[:200]}); build it again"
+            f"{folder}: not a built dataset, or a damaged one ({str(error)[:200]}); {REMEDY}"
         ) from error
     if split not in builder.info.splits:
         raise FakedetectError(f"{folder}: no split {split!r}; there are {sorted(builder.info.splits)}")
     return builder
 
 
-def _read(path: Path, records: dict[str, int]) -> Index:
+def _identify(folder: Path, info: tfds.core.SplitInfo) -> dict[str, Any]:
+    """Return what tells the shards of a split from others, without reading them.
+
+    Raises:
+        DamagedDataset: A shard is missing.
+    """
+    sizes = {}
+    for name in info.filenames:
+        try:
+            sizes[name] = (folder / name).stat().st_size
+        except FileNotFoundError:
+            raise DamagedDataset(f"{folder / name} is missing; {REMEDY}") from None
+    return {"records": info.num_examples, "bytes": info.num_bytes, "shards": sizes}
+
+
+def _read(path: Path, records: dict[str, Any]) -> Index:
     with safe_open(path, framework="numpy") as file:
         head = file.metadata()
         arrays = {name: file.get_tensor(name) for name in ("frame_index", "timestamp")}
+    if head["sha256"] != _digest(arrays, head["entries"], head["of"]):
+        raise ValueError(f"{path} was changed")
     if json.loads(head["of"]) != records:
         raise ValueError(f"{path} belongs to other records")
     entries = [Entry(**row) for row in json.loads(head["entries"])]
@@ -216,19 +251,28 @@ def _read(path: Path, records: dict[str, int]) -> Index:
     return Index(entries, **arrays)
 
 
-def _write_if_allowed(path: Path, index: Index, records: dict[str, int]) -> None:
-    """Write the index unless that is forbidden: a dataset on a read-only mount can be read, if slowly."""
+def _write_if_allowed(path: Path, index: Index, records: dict[str, Any]) -> None:
     try:
         _write(path, index, records)
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in _UNWRITABLE:
             raise
 
 
-def _write(path: Path, index: Index, records: dict[str, int]) -> None:
+def _write(path: Path, index: Index, records: dict[str, Any]) -> None:
     entries = json.dumps([dataclasses.asdict(entry) for entry in index.entries])
     arrays = {"frame_index": index.frame_index, "timestamp": index.timestamp}
-    write_tensors(path, arrays, {"entries": entries, "of": json.dumps(records)})
+    of = json.dumps(records)
+    write_tensors(path, arrays, {"entries": entries, "of": of, "sha256": _digest(arrays, entries, of)})
+
+
+def _digest(arrays: Mapping[str, np.ndarray], *texts: str) -> str:
+    digest = hashlib.sha256()
+    for array in arrays.values():
+        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    for text in texts:
+        digest.update(text.encode())
+    return digest.hexdigest()
 
 
 def _command(dataset: str, metadata: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from fakedetect_jax.faces.landmarks import LANDMARKS
 REAL = "real"
 YOUTUBE = "youtube-"
 """How an identity begins that means the same person in every dataset: the videos of FaceForensics++."""
-FORMAT = 3
+FORMAT = 4
 """Number of the format of built datasets; others are refused."""
 
 TEXT_FIELDS = ("video_id", "dataset", "split", "method", "compression", "identity", "source_identity")

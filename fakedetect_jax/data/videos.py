@@ -15,8 +15,9 @@ import simplejpeg
 from jaxtyping import Float32, Int32, UInt8
 
 from fakedetect_jax.data import schema
+from fakedetect_jax.data.checked_records import CheckedRecords
 from fakedetect_jax.data.clips import Clip
-from fakedetect_jax.data.index import Entry, dataset_folder, load_index, open_split, read_extraction
+from fakedetect_jax.data.index import Entry, dataset_folder, load_index, read_extraction
 from fakedetect_jax.data.records import DamagedDataset
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction, FaceSequence
@@ -152,8 +153,8 @@ def select(
         FakedetectError: No such split or method, or nothing is left.
     """
     folder = dataset_folder(data_dir, dataset)
-    entries, frame_index, times = load_index(folder, split)
-    entries = [entry for entry in entries if entry.main]
+    tracks, frame_index, times = load_index(folder, split)
+    entries = [entry for entry in tracks if entry.main]
     known = sorted({entry.method for entry in entries})
     unknown = sorted(set(methods) - set(known))
     if unknown:
@@ -166,7 +167,7 @@ def select(
     if not chosen:
         raise FakedetectError(f"{dataset}, split {split!r}: no face track at all in {folder}")
     videos = [_video(tracks, frame_index, times) for tracks in chosen]
-    return Videos(videos, open_split(folder, split), read_extraction(folder))
+    return Videos(videos, CheckedRecords(folder, split, tracks), read_extraction(folder))
 
 
 def concatenate(parts: Mapping[str, Videos]) -> Videos:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 from jaxtyping import Bool, Float, Float64, Int32, UInt8
+from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from fakedetect_jax import models, parallel
@@ -24,6 +25,7 @@ from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, eva
 from fakedetect_jax.data.videos import Videos, from_sequences
 from fakedetect_jax.deployment.evidence import change_of, why_not_judged
 from fakedetect_jax.deployment.verdict import PersonVerdict, ScoredClip, VideoVerdict, person_verdict
+from fakedetect_jax.digests import ChangedFile, check_digests
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import metrics
 from fakedetect_jax.faces import Extraction, FrameChoice, extract_faces
@@ -32,10 +34,13 @@ from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
 WEIGHTS, SPEC, PROGRAM, CARD = "weights.safetensors", "detector.json", "forward.stablehlo", "README.md"
-FORMAT = 5
+FORMAT = 6
+# The files whose content decides a score; they have digests. The card is text that may be edited.
+DIGESTED = (SPEC, WEIGHTS, PROGRAM)
 # The detector's inputs, in the order of its program's arguments after the weights.
 INPUTS = ("frames", "landmarks", "timestamps", "valid")
 _BATCH_PER_DEVICE = 8
+_REMEDY = "copy the detector again from where it is whole, or make it anew with `fakedetect export`"
 
 
 class DetectorError(FakedetectError):
@@ -315,7 +320,8 @@ def load_detector(folder: PathLike) -> Detector:
     """Read a detector from the folder that `fakedetect export` wrote, on a disk or in a bucket.
 
     Raises:
-        DetectorError: a file is missing, unreadable, of another format, or does not fit the model; names it.
+        DetectorError: a file is missing, changed since it was written, of another format, or does not fit the model;
+            names it.
 
     Example:
         >>> detector = load_detector("runs/mine/detector")
@@ -323,24 +329,34 @@ def load_detector(folder: PathLike) -> Detector:
         [0]
     """
     folder = to_path(folder)
+    spec = _read_spec(folder)
     try:
-        spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
+        check_digests(folder, required=DIGESTED)
         flat = load((folder / WEIGHTS).read_bytes())
-    except FileNotFoundError as error:
-        raise DetectorError(
-            f"{folder} holds no detector: {Path(error.filename or WEIGHTS).name} is missing; "
-            "make one with `fakedetect export`"
-        ) from error
-    except Exception as error:  # json and safetensors each have errors of their own
-        raise DetectorError(f"{folder}: cannot be read as a detector: {error}") from error
-    if not isinstance(spec, dict) or spec.get("format") != FORMAT:
-        found = spec.get("format") if isinstance(spec, dict) else spec
-        raise DetectorError(
-            f"{folder / SPEC}: format {found!r}, this version reads {FORMAT}; make the detector anew with "
-            "`fakedetect export`, from a run of this version"
-        )
+    except (ChangedFile, SafetensorError) as error:
+        raise DetectorError(f"{folder}: the detector is damaged: {error}; {_REMEDY}") from error
     _check_weights(folder, spec, flat)
     return Detector(spec, traverse_util.unflatten_dict(flat, sep="/"))
+
+
+def _read_spec(folder: AnyPath) -> dict[str, Any]:
+    path = folder / SPEC
+    try:
+        spec = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DetectorError(
+            f"{folder} holds no detector: {SPEC} is missing; make one with `fakedetect export`"
+        ) from error
+    except (ValueError, RecursionError, IsADirectoryError) as error:
+        raise DetectorError(f"{path}: cannot be read ({str(error)[:200]}); {_REMEDY}") from error
+    # Before the digests: those of another version may be missing, or be of other files.
+    found = spec.get("format") if isinstance(spec, dict) else spec
+    if found != FORMAT:
+        raise DetectorError(
+            f"{path}: format {str(found)[:50]}, this version reads {FORMAT}; make the detector anew with "
+            "`fakedetect export`, from a run of this version"
+        )
+    return spec
 
 
 def _check_weights(folder: AnyPath, spec: dict[str, Any], flat: dict[str, np.ndarray]) -> None:
@@ -368,6 +384,10 @@ def _check_provenance(trained: dict[str, Any]) -> None:
     for name, kind in (("people", list), ("config", dict), ("step", int)):
         if not isinstance(trained[name], kind):
             raise TypeError(f"trained.{name} is {trained[name]!r}")
+    if not all(isinstance(person, str) for person in trained["people"]):
+        raise TypeError("trained.people are not names")
+    for name in ("name", "seed", "data", "input", "model"):
+        trained["config"][name]
 
 
 def variable_shapes(model: Any, spec: ClipSpec) -> dict[str, tuple[tuple[int, ...], str]]:

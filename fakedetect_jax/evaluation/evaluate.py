@@ -19,11 +19,12 @@ from fakedetect_jax.deployment.inference import Detector
 from fakedetect_jax.deployment.model_card import describe_training, is_trained
 from fakedetect_jax.deployment.verdict import ScoredClip
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose
-from fakedetect_jax.evaluation.report import Context, write_report
+from fakedetect_jax.evaluation.report import REPORT, Context, write_report
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate, write_csv
 from fakedetect_jax.evaluation.summary import summarise, write_json
 from fakedetect_jax.files import AnyPath
 
+SCORES, METRICS = "scores.csv", "metrics.json"
 _GALLERY_FRAMES = 4
 
 
@@ -63,11 +64,14 @@ def evaluate_detector(
     for name, videos in sources.items():
         scores += score_videos(detector, videos, name=name, batch_size=batch_size, loading=loading)
         if not jax.process_index():
-            write_csv(folder / "scores.csv", scores)
+            write_csv(folder / SCORES, scores)
+            # Those of an evaluation before this one are of other scores.
+            for stale in (METRICS, REPORT):
+                (folder / stale).unlink(missing_ok=True)
     if jax.process_index():
         return None
     summary = summarise(scores, failures=failures, seed=seed, resamples=resamples)
-    write_json(folder / "metrics.json", summary)
+    write_json(folder / METRICS, summary)
     return write_report(
         folder,
         summary=summary,

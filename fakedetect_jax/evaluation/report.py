@@ -17,6 +17,7 @@ from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggrega
 from fakedetect_jax.evaluation.summary import LEVELS
 from fakedetect_jax.files import AnyPath
 
+REPORT = "report.html"
 _NAMES = {
     "auc": ("AUC", "area under the ROC curve; 1 is perfect, 0.5 is chance"),
     "auc_worst_case": ("AUC, worst case", "the AUC if failed videos are ranked as wrongly as can be"),
@@ -87,7 +88,7 @@ def write_report(
         threshold=metrics.THRESHOLD,
         few_clusters=_FEW_CLUSTERS,
     )
-    return files.write_text(folder / "report.html", html)
+    return files.write_text(folder / REPORT, html)
 
 
 def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> dict[str, Any]:

@@ -51,7 +51,15 @@ from fakedetect_jax.training.provenance import (
 from fakedetect_jax.training.state import TrainState
 from fakedetect_jax.training.step import compile_step
 from fakedetect_jax.training.validation import SELECTION_METRIC, make_validation_step, validate
-from fakedetect_jax.training.workdir import CHECKPOINTS, DETECTOR, EVALUATION, reserved
+from fakedetect_jax.training.workdir import (
+    CHECKPOINTS,
+    DETECTOR,
+    EVALUATING,
+    EVALUATION,
+    EXPORT,
+    TRAINING,
+    reserved,
+)
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.start import start_from
 
@@ -64,7 +72,7 @@ def train(config: Config, workdir: PathLike) -> AnyPath:
 
     Raises:
         CheckpointMismatch: `workdir` holds a run of another config or of other data; names the difference.
-        DamagedCheckpoint, CheckpointNotWritten: the files of a checkpoint; names the remedy.
+        DamagedCheckpoint, CheckpointNotWritten: no checkpoint is sound, or one did not fit on the disk; names the remedy.
         LossNotFinite: the loss or the gradient is not finite; names the step.
         Stopped: Ctrl-C or SIGTERM asked for it; the step that was reached is saved.
         WorkdirInUse: another process trains in `workdir`.
@@ -81,7 +89,7 @@ def train(config: Config, workdir: PathLike) -> AnyPath:
     folder = workdir / CHECKPOINTS
     with contextlib.ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
-        stack.enter_context(reserved(workdir))
+        stack.enter_context(reserved(workdir, TRAINING))
         mesh = parallel.make_mesh()
         check_batch_sizes(config, mesh)
         videos, held_out = open_training_videos(config)
@@ -155,6 +163,8 @@ def export(config: Config, workdir: PathLike) -> AnyPath:
 
     Raises:
         CheckpointMismatch: there is no validated checkpoint, or it has another config; names the fields.
+        DamagedCheckpoint: the best checkpoint, or the validation metrics of another; names the folder to remove.
+        WorkdirInUse: another process exports a detector to `workdir`.
         WeightsError: nothing was trained, and `config.model.init_from` does not name weights of the whole model.
     """
     workdir = to_path(workdir)
@@ -174,7 +184,8 @@ def export(config: Config, workdir: PathLike) -> AnyPath:
     }
     folder = workdir / DETECTOR
     if jax.process_index() == 0:
-        write_detector(folder, model, variables, spec)
+        with reserved(workdir, EXPORT):
+            write_detector(folder, model, variables, spec)
     parallel.wait_for_all("the detector is written")
     return folder
 
@@ -219,6 +230,7 @@ def evaluate(config: Config, workdir: PathLike, *, detector_folder: PathLike | N
         `workdir`/evaluation/report.html, or None on processes other than the first, which write nothing.
 
     Raises:
+        WorkdirInUse: another process evaluates in `workdir`.
         FakedetectError: there are no sources, a batch size does not divide by the devices, data was built differently
             from the detector's, or it shows people whom the detector learned from.
     """
@@ -231,18 +243,19 @@ def evaluate(config: Config, workdir: PathLike, *, detector_folder: PathLike | N
     detector = load_detector(workdir / DETECTOR if detector_folder is None else detector_folder)
     parallel.check_batch_size(options.batch_size, detector.mesh, "config.evaluation.batch_size")
     keys = sorted(options.sources)
-    return evaluate_detector(
-        detector,
-        {key: open_evaluation_source(config, key, detector) for key in keys},
-        workdir / EVALUATION,
-        failures=[failure for key in keys for failure in failures_of_source(config, key)],
-        title=f"Evaluation of {config.name}",
-        tested_on=describe_sources(options.sources.to_dict()),
-        batch_size=options.batch_size,
-        loading=Loading(config.data.threads, config.data.workers, config.data.prefetch),
-        resamples=options.resamples,
-        seed=config.seed,
-    )
+    with reserved(workdir, EVALUATING):
+        return evaluate_detector(
+            detector,
+            {key: open_evaluation_source(config, key, detector) for key in keys},
+            workdir / EVALUATION,
+            failures=[failure for key in keys for failure in failures_of_source(config, key)],
+            title=f"Evaluation of {config.name}",
+            tested_on=describe_sources(options.sources.to_dict()),
+            batch_size=options.batch_size,
+            loading=Loading(config.data.threads, config.data.workers, config.data.prefetch),
+            resamples=options.resamples,
+            seed=config.seed,
+        )
 
 
 def _first_or_saved_state(

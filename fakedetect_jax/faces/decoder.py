@@ -5,11 +5,12 @@ import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import av
 import av.filter
 import cv2
+from av.error import FFmpegError
 from av.stream import Disposition
 
 from fakedetect_jax.faces.cut_short import is_cut_short
@@ -19,9 +20,23 @@ from fakedetect_jax.faces.picture import Screen
 _DEFAULT_FPS = 25.0
 # Decoders ask for their input in pieces; larger ones mean fewer calls of Python.
 _BUFFER = 1 << 18
+# FFmpeg's names of the containers that are read. Playlists, which name other files, and guesses at text are not.
+_CONTAINERS = (
+    "apng,asf,av1,avi,cavsvideo,dv,flv,gif,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,mjpeg,mov,mpeg,mpegts,"
+    "mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe"
+)
 _MOST_REORDERED = 8  # frames
 _DAY = 86400.0
 _LOG = logging.getLogger(__name__)
+
+
+class _Source(NamedTuple):
+    """An opened file, and the stream that players show."""
+
+    path: Path
+    file: BinaryIO
+    container: Any
+    stream: Any
 
 
 def open_file(path: Path, *, stride: int, max_frames: int | None, max_seconds: float | None) -> Video:
@@ -30,13 +45,8 @@ def open_file(path: Path, *, stride: int, max_frames: int | None, max_seconds: f
     Raises:
         VideoError: FFmpeg cannot open it, or it holds no video.
     """
-    file = path.open("rb")
-    try:
-        container = _open_container(path, file)
-        stream = _video_stream(path, container)
-    except BaseException:
-        file.close()
-        raise
+    source = _open(path)
+    stream = source.stream
     rates = (stream.guessed_rate, stream.average_rate, stream.base_rate)
     fps = next((float(rate) for rate in rates if rate and 0 < rate < 1000), 0.0)
     if not fps:
@@ -50,8 +60,18 @@ def open_file(path: Path, *, stride: int, max_frames: int | None, max_seconds: f
         return min(ends)
 
     video = Video(fps, length)
-    video.frames = _frames(video, path, file, container, stream, stride, max_frames, max_seconds)
+    video.frames = _frames(video, source, stride, max_frames, max_seconds)
     return video
+
+
+def _open(path: Path) -> _Source:
+    file = path.open("rb")
+    try:
+        container = _open_container(path, file)
+        return _Source(path, file, container, _video_stream(path, container))
+    except BaseException:
+        file.close()
+        raise
 
 
 def _open_container(path: Path, file: BinaryIO) -> Any:
@@ -59,9 +79,12 @@ def _open_container(path: Path, file: BinaryIO) -> Any:
         # FFmpeg sees a stream of bytes: no name that it could take for a protocol, and no other file, as playlists
         # name them.
         return av.open(
-            _Nameless(file), io_open=_refuse, buffer_size=_BUFFER, options={"max_pixels": str(MAX_PIXELS)}
+            _Nameless(file),
+            io_open=_refuse,
+            buffer_size=_BUFFER,
+            container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
         )
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise VideoError(
             f"{path}: not a video that FFmpeg can open ({path.stat().st_size} bytes: {error.strerror}); if it was cut "
             "short or downloaded in part, fetch it again, else convert it to mp4"
@@ -86,10 +109,11 @@ def _video_stream(path: Path, container: Any) -> Any:
     pictures = [
         stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
     ]
+    if not pictures and not container.streams.audio:
+        raise VideoError(f"{path}: holds no video; it is cut short, fetch it again, or name another file")
     if not pictures:
         what = "sound and a cover picture" if container.streams.video else "sound"
-        holds = what if container.streams.audio else "neither pictures nor sound"
-        raise VideoError(f"{path}: holds {holds}, no video; name a file with moving pictures")
+        raise VideoError(f"{path}: holds {what}, no video; name a file with moving pictures")
     best = container.streams.best("video")
     stream = best if best in pictures else pictures[0]
     context = stream.codec_context
@@ -105,43 +129,32 @@ def _video_stream(path: Path, container: Any) -> Any:
 
 def _count_packets(path: Path) -> int:
     """Return the number of encoded pictures, as far as the file can be read."""
+    source = _open(path)
     count = 0
-    with (
-        path.open("rb") as file,
-        _open_container(path, file) as container,
-        contextlib.suppress(av.FFmpegError),
-    ):
-        for packet in container.demux(_video_stream(path, container)):
+    with source.file, source.container, contextlib.suppress(FFmpegError):
+        for packet in source.container.demux(source.stream):
             count += packet.size > 0
     return count
 
 
 def _frames(
-    video: Video,
-    path: Path,
-    file: BinaryIO,
-    container: Any,
-    stream: Any,
-    stride: int,
-    max_frames: int | None,
-    max_seconds: float | None,
+    video: Video, source: _Source, stride: int, max_frames: int | None, max_seconds: float | None
 ) -> Iterator[Frame]:
+    path, file, container, stream = source
     faults = _Faults()
     clock = _Clock(container.start_time, video.fps)
     screen = Screen(stream.sample_aspect_ratio)
-    index, first = 0, None
+    index, until = 0, math.inf
     with file, container:
         for picture in _deinterlaced(_pictures(container, stream, faults)):
             time = clock.time_of(picture)
-            first = time if first is None else first
-            if (max_frames is not None and index >= max_frames) or (
-                max_seconds is not None and time - first >= max_seconds
-            ):
+            if max_seconds is not None and index == 0:
+                until = time + max_seconds
+            if time >= until or index == max_frames:
                 break
-            if picture.is_corrupt:
-                faults.corrupt += 1
+            faults.corrupt += picture.is_corrupt
             video.decoded = index + 1 - faults.corrupt
-            if not picture.is_corrupt and index % stride == 0:
+            if index % stride == 0 and not picture.is_corrupt:
                 check_size(path, picture.width, picture.height)
                 yield Frame(index, time, screen.show(picture))
             index += 1
@@ -160,17 +173,18 @@ class _Faults:
     def __init__(self) -> None:
         self.errors = 0
         self.first = ""
+        self.corrupt_packets = 0
         self.corrupt = 0
         self.cut_short = False
 
-    def add(self, error: av.FFmpegError) -> None:
+    def add(self, error: FFmpegError) -> None:
         """Count an error of FFmpeg."""
         self.errors += 1
         self.first = self.first or error.strerror
 
     def describe(self, decoded: int, stated: int) -> str:
         """Say how much of how much was decoded, and why, or return ''."""
-        if not (self.errors or self.corrupt or self.cut_short):
+        if not (self.errors or self.corrupt or self.corrupt_packets or self.cut_short):
             return ""
         of = f"of {stated}" if stated > decoded else "of an unknown number of"
         return f"decoded {decoded} {of} frames; {self}"
@@ -178,8 +192,9 @@ class _Faults:
     def __str__(self) -> str:
         parts = [
             "the file ends too early" if self.cut_short else "",
-            f"{self.errors} errors of the decoder, the first: {self.first}" if self.errors else "",
-            f"{self.corrupt} frames are damaged" if self.corrupt else "",
+            f"decoding errors: {self.errors} (the first: {self.first})" if self.errors else "",
+            f"damaged packets: {self.corrupt_packets}" if self.corrupt_packets else "",
+            f"damaged frames: {self.corrupt}" if self.corrupt else "",
         ]
         return ", ".join(filter(None, parts)) or "it holds none"
 
@@ -214,32 +229,34 @@ def _pictures(container: Any, stream: Any, faults: _Faults) -> Iterator[av.Video
     while True:
         try:
             packet = next(packets, None)
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             faults.add(error)
             yield from _decode(stream, None, faults)
             return
         if packet is None:
             return
+        faults.corrupt_packets += packet.is_corrupt
         yield from _decode(stream, packet, faults)
 
 
 def _decode(stream: Any, packet: Any, faults: _Faults) -> list[av.VideoFrame]:
     try:
         return stream.decode(packet)
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         faults.add(error)
         return []
 
 
 def _deinterlaced(pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Yield one progressive picture for each; those that are progressive already stay as they are."""
-    graph, shape = None, None
+    graph: av.filter.Graph | None = None
+    shape: tuple = ()
     for picture in pictures:
         if graph is None and not picture.interlaced_frame:
             yield picture
             continue
         found = (picture.width, picture.height, picture.format.name)
-        if found != shape:
+        if graph is None or found != shape:
             yield from _drain(graph)
             graph, shape = _deinterlacer(picture), found
         graph.push(picture)

@@ -45,14 +45,15 @@ def open_folder(folder: Path, *, stride: int, max_frames: int | None) -> Video:
 def open_image(path: Path, *, stride: int, max_frames: int | None) -> Video:
     """Open an image: a video of one frame, or of all pictures of an animated WebP or PNG."""
     with _opened(path) as image:
-        pictures = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
-        if pictures == 1:
-            return _of_files([path][:max_frames], stride)
-        times = _times(image)[:max_frames]
-    video = Video(
-        (len(times) - 1) / max(times[-1], 1e-3) if len(times) > 1 else IMAGES_FPS, lambda: len(times)
-    )
+        stated = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
+    if stated == 1:
+        return _of_files([path][:max_frames], stride)
+    times = _times(path)[:max_frames]
+    fps = (len(times) - 1) / times[-1] if len(times) > 1 else IMAGES_FPS
+    video = Video(fps, lambda: len(times))
     video.frames = _animation(video, path, times, stride)
+    if len(times) < min(stated, max_frames or stated):
+        video.damage = f"decoded {len(times)} of {stated} frames; the file is cut short or damaged"
     return video
 
 
@@ -83,11 +84,11 @@ def _decode(path: Path) -> UInt8[np.ndarray, "h w 3"]:
         check_size(path, *image.size)
     # On Windows, imread cannot open names outside the code page.
     data = np.fromfile(path, np.uint8)
+    if path.suffix.lower() in (".jpg", ".jpeg") and _is_cut_short(data.tobytes()):
+        raise VideoError(f"{path}: the image is cut short; extract the frame again or remove it")
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     if decoded is None:
         raise _broken(path)
-    if path.suffix.lower() in (".jpg", ".jpeg") and _is_cut_short(data.tobytes()):
-        raise VideoError(f"{path}: the image is cut short; extract the frame again or remove it")
     return decoded
 
 
@@ -115,19 +116,24 @@ def _is_cut_short(jpeg: bytes) -> bool:
     return jpeg.find(b"\xff\xd9", place) < 0
 
 
-def _times(image: Image.Image) -> list[float]:
-    """Return the time in seconds at which each picture of an animation appears."""
+def _times(path: Path) -> list[float]:
+    """Return the time in seconds at which each picture of an animation appears, as far as they can be decoded."""
     times, now = [], 0.0
-    for picture in ImageSequence.Iterator(image):
-        times.append(now)
-        picture.load()
-        now += picture.info.get("duration", 0) / 1000 or _DEFAULT_DURATION
+    with _opened(path) as image:
+        check_size(path, *image.size)
+        try:
+            for picture in ImageSequence.Iterator(image):
+                picture.load()
+                times.append(now)
+                now += picture.info.get("duration", 0) / 1000 or _DEFAULT_DURATION
+        except (OSError, EOFError, SyntaxError, ValueError) as error:
+            if not times:
+                raise _broken(path) from error
     return times
 
 
 def _animation(video: Video, path: Path, times: list[float], stride: int) -> Iterator[Frame]:
     with _opened(path) as image:
-        check_size(path, *image.size)
         for index in range(0, len(times), stride):
             image.seek(index)
             picture = cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)

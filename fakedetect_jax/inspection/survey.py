@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from fakedetect_jax.data.index import Entry, load_index, open_split
+from fakedetect_jax.data.checked_records import CheckedRecords
+from fakedetect_jax.data.index import Entry, load_index
 from fakedetect_jax.faces import FrameChoice
 from fakedetect_jax.inspection.quality import Measure, Quality, measure
 from fakedetect_jax.inspection.strip import draw_strip
@@ -46,9 +47,9 @@ class Survey:
 
     def __init__(self, folder: Path) -> None:
         splits = list(tfds.builder_from_directory(str(folder)).info.splits)
-        indices = [load_index(folder, split) for split in splits]
-        self.entries = [entry for index in indices for entry in index.entries if entry.main]
-        self._records = {split: open_split(folder, split) for split in splits}
+        tracks = {split: load_index(folder, split).entries for split in splits}
+        self.entries = [entry for split in splits for entry in tracks[split] if entry.main]
+        self._records = {split: CheckedRecords(folder, split, tracks[split]) for split in splits}
 
     def measure(self, *, at_most: int, seed: int) -> list[Measured]:
         """Measure every track, or a random sample of `at_most` if there are more."""

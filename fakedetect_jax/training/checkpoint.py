@@ -1,13 +1,15 @@
-"""Checkpoints: all that a run needs to resume, written as one; the newest and the best by validation are kept."""
+"""Checkpoints: all that a run needs to resume, written as one; the newest two and the best by validation are kept."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import errno
-import hashlib
 import json
+import math
 import re
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +18,21 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_args, checkpoint_managers
 
+from fakedetect_jax import parallel
+from fakedetect_jax.digests import DIGESTS, ChangedFile, MissingFile, check_digests, write_digests
 from fakedetect_jax.errors import FakedetectError
-from fakedetect_jax.files import AnyPath, PathLike, to_path
+from fakedetect_jax.files import AnyPath, PathLike, make_folder, to_path
 
 # Orbax appends this to the name of a folder that is not complete yet.
 _UNFINISHED = ".orbax-checkpoint-tmp"
 _COMPLETE = "commit_success.txt"
-DIGESTS = "sha256.json"
-_CHUNK = 1 << 20
-# Orbax rewrites the first when the rest is complete: it holds times, on which nothing depends.
-_UNCHECKED = ("_CHECKPOINT_METADATA", _COMPLETE, DIGESTS)
+# Orbax rewrites it when the rest is complete: it holds times, on which nothing depends.
+_NOTES = "_CHECKPOINT_METADATA"
+_METRICS = "metrics"
+# Seconds that the removal of a checkpoint may take.
+_REMOVAL = 0.5
+# How the folder of a damaged checkpoint is renamed; no checkpoint is called so.
+_DAMAGED = "damaged_"
 
 
 class CheckpointMismatch(FakedetectError):
@@ -33,27 +40,40 @@ class CheckpointMismatch(FakedetectError):
 
 
 class DamagedCheckpoint(FakedetectError):
-    """A checkpoint whose files were cut, changed or lost since they were written."""
+    """A checkpoint whose files were cut, changed or lost since they were written.
+
+    Attributes:
+        step: the step of the checkpoint.
+        why: what is wrong with it.
+    """
+
+    def __init__(self, message: str, step: int, why: str) -> None:
+        super().__init__(message)
+        self.step, self.why = step, why
+
+
+class CheckpointReplaced(FakedetectError):
+    """A checkpoint that a run removed while it was read."""
 
 
 class CheckpointNotWritten(FakedetectError):
     """A checkpoint that did not fit on the disk."""
 
 
-class ChangedFile(FakedetectError):
-    """A file that is not what it was when the digests were made."""
-
-
 class Checkpoints:
     """The checkpoints of one run, in one folder.
 
-    Each holds the train state and a JSON document `about` (config, data, versions). Two are kept: the newest, to
-    resume from, and the one with the highest validation metric, to use. A checkpoint counts only when it is complete:
-    a kill in the middle of a save leaves the one before. Remains of such a save are removed, except if `read_only`,
-    when another process may be saving. The files are checked against digests that are stored beside them.
+    Each holds the train state and a JSON document `about` (config, data, versions). The newest two are kept, to resume
+    from, and the one with the highest validation metric, to use. A checkpoint counts only when it is complete: a kill
+    in the middle of a save leaves the one before. The files are checked against digests that are stored beside them.
+
+    With `read_only`, another process may be saving, and nothing is changed. Otherwise remains of a save that was
+    killed are removed, and a damaged checkpoint is set aside: the run goes on from the newest sound one.
 
     Raises:
-        DamagedCheckpoint: a file of any checkpoint was changed, cut or lost; names it and the remedy.
+        FakedetectError: the folder is a file.
+        DamagedCheckpoint: no checkpoint is sound; or, with `read_only`, the validation metrics of one are not, so that
+            the best one is not known. Names the folder and the remedy.
     """
 
     def __init__(self, folder: PathLike, *, metric: str, read_only: bool = False) -> None:
@@ -61,15 +81,21 @@ class Checkpoints:
         self.folder = folder.absolute() if isinstance(folder, Path) else folder
         keep = checkpoint_managers.AnyPreservationPolicy(
             [
-                checkpoint_managers.LatestN(1),
+                checkpoint_managers.LatestN(2),
                 checkpoint_managers.BestN(
                     get_metric_fn=lambda metrics: metrics[metric], n=1, keep_checkpoints_without_metrics=False
                 ),
             ]
         )
+        self._sound: set[int] = set()
         # Before orbax reads any: it chooses the best by the metrics of all.
-        for step in _steps(self.folder):
-            self._check(step)
+        if read_only:
+            for step in _steps(self.folder):
+                self._check(step, below=_METRICS)
+        else:
+            if isinstance(self.folder, Path):
+                make_folder(self.folder)
+            self._set_damaged_aside()
         self._manager = ocp.CheckpointManager(
             self.folder,
             item_handlers={"state": _StateHandler(), "about": ocp.JsonCheckpointHandler()},
@@ -105,13 +131,18 @@ class Checkpoints:
         """
         items = ocp.args.Composite(state=_SaveState(state), about=ocp.args.JsonSave(about))
         with self._writing():
+            self._manager.wait_until_finished()  # as `save` would
+        # A disk that fills up while orbax writes makes each of its threads print a traceback.
+        if _free_bytes(self.folder) < sum(leaf.nbytes for leaf in jax.tree.leaves(state)):
+            raise self._not_written()
+        with self._writing():
             self._manager.save(step, args=items, metrics=metrics, force=True)
 
     def about(self, step: int) -> dict[str, Any]:
         """Return the JSON document of a checkpoint.
 
         Raises:
-            DamagedCheckpoint: it is not there, or is not JSON.
+            DamagedCheckpoint: a file of the checkpoint was cut, changed or lost.
         """
         with self._reading(step):
             return self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))["about"]
@@ -126,7 +157,8 @@ class Checkpoints:
 
         Raises:
             CheckpointMismatch: a leaf is missing, left over, or of another shape or dtype; names it.
-            DamagedCheckpoint: a file is cut or missing, or a number differs from the one that was written.
+            DamagedCheckpoint: a file of the checkpoint was cut, changed or lost.
+            CheckpointReplaced: a run that trains here has removed it meanwhile.
         """
         with self._reading(step):
             stored = self._manager.item_metadata(step)["state"]
@@ -145,31 +177,63 @@ class Checkpoints:
             self._manager.wait_until_finished()
         self._manager.close()
 
-    def _check(self, step: int) -> None:
+    def _set_damaged_aside(self) -> None:
+        """Rename the folders of damaged checkpoints, so that the run goes on from a sound one."""
+        damaged: list[DamagedCheckpoint] = []
+        for step in _steps(self.folder):
+            try:
+                self._check(step)
+            except DamagedCheckpoint as error:
+                damaged.append(error)
+        if damaged and not self._sound:
+            raise damaged[-1]
+        parallel.wait_for_all("the checkpoints are checked")
+        for error in damaged if jax.process_index() == 0 else ():
+            place = _set_aside(self.folder / f"step_{error.step}")
+            print(
+                f"{self.folder}: the checkpoint of step {error.step} is damaged ({error.why}) and {place}; going on"
+                f" from step {max(self._sound)}"
+            )
+        parallel.wait_for_all("damaged checkpoints are set aside")
+
+    def _check(self, step: int, *, below: str = "") -> None:
+        if step in self._sound:
+            return
+        folder = self.folder / f"step_{step}"
         try:
-            checked = check_digests(self.folder / f"step_{step}")
+            check_digests(folder, below=below)
+            _check_notes(folder)
         except ChangedFile as error:
             raise self._damaged(step, error) from error
-        if not checked:
-            print(f"{self.folder}, step {step}: has no {DIGESTS}; a changed number in it cannot be found out")
+        if not below:
+            self._sound.add(step)
 
     @contextlib.contextmanager
     def _reading(self, step: int) -> Iterator[None]:
-        """Name the checkpoint in any error of reading it: each library raises its own."""
+        self._check(step)
         try:
             yield
-        except (PermissionError, MemoryError):
-            raise
         except Exception as error:
-            raise self._damaged(step, error) from error
+            if (self.folder / f"step_{step}").exists():
+                raise
+            raise self._replaced(step) from error
 
-    def _damaged(self, step: int, error: Exception) -> DamagedCheckpoint:
+    def _damaged(self, step: int, error: ChangedFile) -> DamagedCheckpoint | CheckpointReplaced:
+        folder = self.folder / f"step_{step}"
+        if isinstance(error, MissingFile):
+            # A run that trains here removes a checkpoint file by file.
+            time.sleep(_REMOVAL)
+            if not folder.exists():
+                return self._replaced(step)
         others = [other for other in _steps(self.folder) if other != step]
-        remedy = f"to go on from step {max(others)}" if others else "to begin anew"
-        what = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return DamagedCheckpoint(
-            f"{self.folder}: the checkpoint of step {step} is damaged ({what[:200]}). Remove the folder"
-            f" {self.folder / f'step_{step}'} {remedy}"
+        remedy = f"to use that of step {max(others)}" if others else "to begin anew"
+        message = f"{self.folder}: the checkpoint of step {step} is damaged ({error}). Remove the folder {folder} {remedy}"
+        return DamagedCheckpoint(message, step, str(error))
+
+    def _replaced(self, step: int) -> CheckpointReplaced:
+        return CheckpointReplaced(
+            f"{self.folder}: the checkpoint of step {step} has just been replaced by the run that trains here; start"
+            " the same line again"
         )
 
     @contextlib.contextmanager
@@ -180,12 +244,15 @@ class Checkpoints:
         except Exception as error:
             if not _is_full(error):
                 raise
-            whole = _steps(self.folder)
-            safe = f"the one of step {max(whole)} is whole" if whole else "none is whole yet"
-            raise CheckpointNotWritten(
-                f"{self.folder}: no room on the disk for the checkpoint; {safe}. Make room, and start the same line"
-                " again to go on from there"
-            ) from error
+            raise self._not_written() from error
+
+    def _not_written(self) -> CheckpointNotWritten:
+        whole = _steps(self.folder)
+        safe = f"the one of step {max(whole)} is whole" if whole else "none is whole yet"
+        return CheckpointNotWritten(
+            f"{self.folder}: no room on the disk for the checkpoint; {safe}. Make room, and start the same line again"
+            " to go on from there"
+        )
 
 
 class _StateHandler(ocp.PyTreeCheckpointHandler):
@@ -203,7 +270,7 @@ class _StateHandler(ocp.PyTreeCheckpointHandler):
     def finalize(self, directory: Any) -> None:
         """Write the digests; called in the background, on one process, before the checkpoint counts as complete."""
         super().finalize(directory)
-        write_digests(to_path(directory).parent, unfinished=_UNFINISHED)
+        _write_digests(to_path(directory).parent)
 
 
 @checkpoint_args.register_with_handler(_StateHandler, for_save=True)
@@ -240,6 +307,56 @@ def _steps(folder: AnyPath) -> list[int]:
     return sorted(int(name[1]) for name in names if name)
 
 
+def _write_digests(folder: AnyPath) -> None:
+    """Write the digests of an unfinished checkpoint, by the names that its files will have."""
+    paths = {path.relative_to(folder).as_posix(): path for path in _files_below(folder)}
+    write_digests(
+        folder,
+        {
+            name.replace(_UNFINISHED, ""): path
+            for name, path in paths.items()
+            if path.name not in (_NOTES, _COMPLETE, DIGESTS)
+        },
+    )
+
+
+def _files_below(folder: AnyPath) -> Iterator[AnyPath]:
+    """Yield all files of a folder and its folders; epath has no `rglob`."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files_below(path)
+        else:
+            yield path
+
+
+def _check_notes(folder: AnyPath) -> None:
+    """Check the one file without a digest: orbax does without it, but fails on JSON of another kind."""
+    try:
+        notes = json.loads((folder / _NOTES).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return
+    fields = notes.items() if isinstance(notes, dict) else [("", notes)]
+    if not all(isinstance(value, int if name.endswith("_nsecs") else dict) for name, value in fields):
+        raise ChangedFile(f"{_NOTES} was changed or cut")
+
+
+def _set_aside(folder: AnyPath) -> str:
+    """Rename the folder of a checkpoint, or remove it from a bucket, which cannot; return which in words."""
+    if not isinstance(folder, Path):
+        folder.rmtree()
+        return "was removed"
+    aside = folder.with_name(_DAMAGED + folder.name)
+    if aside.exists():
+        shutil.rmtree(aside)
+    folder.rename(aside)
+    return f"is now called {aside.name}, which you may remove"
+
+
+def _free_bytes(folder: AnyPath) -> float:
+    """Return the room that is left for files in a folder; a bucket has no end."""
+    return shutil.disk_usage(folder).free if isinstance(folder, Path) else math.inf
+
+
 def _is_full(error: BaseException | None) -> bool:
     """Return whether an error, or one that it came from, says that the disk is full."""
     while error is not None:
@@ -260,58 +377,3 @@ def _name(path: tuple) -> str:
     """Return a leaf's name, the same whether its parents are dataclasses, tuples or dictionaries."""
     parts = (getattr(key, "name", getattr(key, "key", getattr(key, "idx", None))) for key in path)
     return "/".join(str(part) for part in parts)
-
-
-def write_digests(folder: AnyPath, *, unfinished: str) -> None:
-    """Write the SHA-256 of all files below `folder` to its sha256.json, as {path: digest}.
-
-    `unfinished` is removed from the paths: the folder loses it from its name when it is complete.
-    """
-    document = {
-        path.relative_to(folder).as_posix().replace(unfinished, ""): _digest(path)
-        for path in sorted(_files_below(folder))
-        if path.name not in _UNCHECKED
-    }
-    (folder / DIGESTS).write_text(json.dumps(document, indent=1), encoding="utf-8")
-
-
-def _files_below(folder: AnyPath) -> Iterator[AnyPath]:
-    """Yield all files of a folder and its folders; epath has no `rglob`."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            yield from _files_below(path)
-        else:
-            yield path
-
-
-def check_digests(folder: AnyPath) -> bool:
-    """Check that the files are those that the digests were made of.
-
-    Returns:
-        False if there are no digests, so that nothing could be checked.
-
-    Raises:
-        ChangedFile: a file is missing or changed; names the first.
-    """
-    try:
-        document = json.loads((folder / DIGESTS).read_bytes())
-    except FileNotFoundError:
-        return False
-    except ValueError:
-        raise ChangedFile(f"{DIGESTS} was changed or cut") from None
-    for name, wanted in document.items():
-        try:
-            found = _digest(folder / name)
-        except FileNotFoundError:
-            raise ChangedFile(f"{name} is missing") from None
-        if found != wanted:
-            raise ChangedFile(f"{name} was changed or cut")
-    return True
-
-
-def _digest(path: AnyPath) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(_CHUNK):
-            digest.update(data)
-    return digest.hexdigest()

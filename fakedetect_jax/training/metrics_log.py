@@ -82,7 +82,7 @@ class MetricsLog:
         self._temporary = None if isinstance(folder, Path) else tempfile.TemporaryDirectory()
         local = Path(self._temporary.name) if self._temporary else Path(folder)
         board = local / "tensorboard"
-        board.mkdir(parents=True, exist_ok=True)
+        files.make_folder(board)
         self._path = local / LINES
         if self._temporary and (folder / LINES).exists():
             self._path.write_bytes((folder / LINES).read_bytes())
@@ -144,6 +144,6 @@ def _step_of(line: bytes) -> int | None:
     """Return the step of a line, or None if we did not write it."""
     try:
         step = json.loads(line)["step"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return step if isinstance(step, int) else None

@@ -1,8 +1,10 @@
 """Reading built datasets: whole, of another version, damaged."""
 
 import dataclasses
+import errno
 import json
 import os
+import random
 import re
 import shlex
 import shutil
@@ -11,12 +13,13 @@ import numpy as np
 import pytest
 import simplejpeg
 from safetensors.numpy import load_file, save_file
+from tensorflow_datasets.proto import tf_example_pb2
 
 from fakedetect_jax.cli.main import make_parser
-from fakedetect_jax.data import index, videos
+from fakedetect_jax.data import index, schema, videos
 from fakedetect_jax.data.clips import Clip
 from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_index, open_split, read_report
-from fakedetect_jax.data.records import DamagedDataset
+from fakedetect_jax.data.records import DamagedDataset, Record
 from fakedetect_jax.data.videos import decode_jpeg, select
 from fakedetect_jax.errors import FakedetectError
 from tests.conftest import make_videos
@@ -61,21 +64,91 @@ def test_an_index_that_cannot_be_used_is_made_anew_from_the_records(folder, spoi
     path = folder / "index-test.safetensors"
     spoil(path)
     assert_same(load_index(folder, "test"), whole)
-    assert_same(index._read(path, {"records": 96, "bytes": _size(folder)}), whole)
+    assert_same(index._read(path, shards_of(folder)), whole)
 
 
-def _size(folder):
-    info = json.loads((folder / "dataset_info.json").read_text())
-    (size,) = (int(split["numBytes"]) for split in info["splits"] if split["name"] == "test")
-    return size
+def shards_of(folder, split="test"):
+    return index._identify(folder, index._builder(folder, split).info.splits[split])
 
 
-def test_a_dataset_that_must_not_be_written_is_read_all_the_same(folder, monkeypatch):
+def test_any_bit_of_an_index_that_flips_is_found_or_means_nothing(folder):
+    whole, path, draw = load_index(folder, "test"), folder / "index-test.safetensors", random.Random(0)
+    data = path.read_bytes()
+    for _ in range(60):
+        place = draw.randrange(8 * len(data))
+        changed = bytearray(data)
+        changed[place // 8] ^= 1 << place % 8
+        path.write_bytes(changed)
+        assert_same(load_index(folder, "test"), whole)
+
+
+def turned_around(entries):
+    """The labels of other videos: the tracks' names in reverse order, each with the records of the other."""
+    places = [(entry.first, entry.frames) for entry in entries]
+    return [
+        dataclasses.replace(entry, first=first, frames=frames)
+        for entry, (first, frames) in zip(reversed(entries), places, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        turned_around,
+        lambda entries: [dataclasses.replace(entry, label=1 - entry.label) for entry in entries],
+        lambda entries: [dataclasses.replace(entry, identity="another") for entry in entries],
+        lambda entries: [dataclasses.replace(entry, track=entry.track + 1) for entry in entries],
+    ],
+)
+def test_an_index_that_names_other_videos_than_the_records_is_refused(folder, change):
+    entries, frame_index, timestamp = load_index(folder, "test")
+    path = folder / "index-test.safetensors"
+    index._write(path, index.Index(change(entries), frame_index, timestamp), shards_of(folder))
+    chosen = select(folder.parents[1], "tiny_faces", "test")
+    clip = Clip(0, np.arange(2), np.ones(2, bool))
+    message = rf"{path} is not the index of the records beside it: record \d+ is of \w+/test\d_\w+, track 0, and not"
+    with pytest.raises(DamagedDataset, match=message):
+        chosen.load([(number, clip) for number in range(len(chosen))])
+    path.unlink()
+    chosen = select(folder.parents[1], "tiny_faces", "test")
+    assert chosen.load([(0, clip)])["label"].shape == (1,)
+
+
+def test_a_missing_shard_is_named_before_anything_is_read(folder):
+    (shard,) = folder.glob("*test.array_record*")
+    shard.unlink()
+    with pytest.raises(DamagedDataset, match=f"{shard} is missing; copy it again from where it is whole, or"):
+        select(folder.parents[1], "tiny_faces", "test")
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "dataset_info.json", "features.json", "build_report.json"])
+def test_a_flipped_bit_in_what_describes_a_dataset_is_found(folder, name):
+    path, draw = folder / name, random.Random(name)
+    data = path.read_bytes()
+    for _ in range(20):
+        place = draw.randrange(8 * len(data))
+        changed = bytearray(data)
+        changed[place // 8] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises((DamagedDataset, DatasetNotBuilt), match=re.escape(str(folder))):
+            dataset_folder(folder.parents[1], "tiny_faces")
+
+
+@pytest.mark.parametrize("document", [None, "", "[]", "{}", "null", '{"metadata.json": "0"}'])
+def test_the_digests_of_a_dataset_are_needed(folder, document):
+    path = folder / "sha256.json"
+    path.unlink() if document is None else path.write_text(document)
+    with pytest.raises(DamagedDataset, match=r"1\.0\.0: .* copy it again from where it is whole"):
+        dataset_folder(folder.parents[1], "tiny_faces")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+def test_a_dataset_that_cannot_be_written_is_read_all_the_same(folder, number, monkeypatch):
     whole = load_index(folder, "test")
     (folder / "index-test.safetensors").unlink()
 
     def refuse(*arguments, **options):
-        raise PermissionError(13, "Permission denied")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("pathlib.Path.write_bytes", refuse)
     assert_same(load_index(folder, "test"), whole)
@@ -167,7 +240,7 @@ def test_a_damaged_shard_is_named_with_the_record(folder, change):
         data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 4)
         shard.write_bytes(data)
     everything = [(number, Clip(0, np.arange(24), np.ones(24, bool))) for number in range(len(chosen))]
-    with pytest.raises(DamagedDataset, match=r"tiny_faces.*split 'test'.*record \d+ of 96"):
+    with pytest.raises(DamagedDataset, match=rf"{shard}: record \d+ cannot be read"):
         chosen.load(everything)
 
 
@@ -176,7 +249,7 @@ def test_a_shard_that_is_cut_short_while_it_is_open_is_named(folder):
     records = open_split(folder, "test")
     assert records[0]["offset"] == 0
     shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
-    with pytest.raises(DamagedDataset, match=r"tiny_faces.*split 'test'.*record \d+ of 96"):
+    with pytest.raises(DamagedDataset, match=rf"{shard}: record \d+ cannot be read"):
         list(records)
 
 
@@ -232,3 +305,32 @@ def test_people_are_known_by_their_names_across_datasets_where_these_are_known()
 def test_the_limit_counts_videos_and_not_tracks(folder):
     assert len(select(folder.parents[1], "tiny_faces", "test", limit=3)) == 3
     assert os.listdir(folder)
+
+
+def example(**fields):
+    """The bytes of a record with these fields alone."""
+    features = {}
+    for name, values in fields.items():
+        kind = {bytes: "bytes_list", int: "int64_list", float: "float_list"}[type(values[0])]
+        features[name] = {kind: {"value": values}}
+    return tf_example_pb2.Example(features={"feature": features}).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("video_id", {}),
+        ("video_id", {"video_id": [3]}),
+        ("landmarks", {}),
+        ("landmarks", {"landmarks": [b"123"]}),
+        ("landmarks", {"landmarks": [b"1234" * 3]}),
+        ("affine", {"affine": [1.0, 2.0]}),
+        ("label", {"label": [b"x"]}),
+        ("label", {"label": [1, 2]}),
+    ],
+)
+def test_a_field_of_a_record_that_cannot_be_read_is_named(name, stored):
+    record = Record(example(**stored), schema.features(), "faces-test.array_record: record 5")
+    message = rf"^faces-test.array_record: record 5: field '{name}' cannot be read \(.*\); copy it again"
+    with pytest.raises(DamagedDataset, match=message):
+        record[name]

@@ -77,13 +77,13 @@ def test_a_checkpoint_that_is_not_complete_does_not_count(bucket, capsys):
     assert "step 9" not in capsys.readouterr().out
 
 
-def test_a_changed_file_is_named(bucket):
+def test_a_changed_file_is_named_and_the_run_goes_on_from_the_checkpoint_before(bucket, capsys):
     document = bucket / "checkpoints" / "step_4" / "about" / "metadata"
-    before = document.read_bytes()
-    document.write_bytes(before.replace(b"tiny", b"tinz"))
+    document.write_bytes(document.read_bytes().replace(b"tiny", b"tinz"))
     with pytest.raises(DamagedCheckpoint, match=r"step 4 is damaged \(about/metadata was changed"):
-        Checkpoints(f"{RUN}/checkpoints", metric=SELECTION_METRIC, read_only=True)
-    document.write_bytes(before)
+        Checkpoints(f"{RUN}/checkpoints", metric=SELECTION_METRIC, read_only=True).about(4)
+    assert Checkpoints(f"{RUN}/checkpoints", metric=SELECTION_METRIC).latest_step() == 2
+    assert "damaged (about/metadata was changed or cut) and was removed" in capsys.readouterr().out
 
 
 def test_records_in_a_bucket_are_refused(config, tmp_path):

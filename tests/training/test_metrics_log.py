@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.training.metrics_log import MetricsLog
 
 ROWS = [{"step": step, "part": "train", "loss": 0.5} for step in (1, 2, 3)]
@@ -44,6 +45,7 @@ def test_half_a_line_at_the_end_is_dropped_silently(tmp_path, capsys):
         b'{"st',
         b"",
         b"\x00" * 30,
+        b"[" * 10**5,
     ],
 )
 @pytest.mark.parametrize("place", [0, 1, 3])
@@ -55,6 +57,15 @@ def test_a_line_that_is_none_of_ours_is_left_out_and_told_of(place, line, tmp_pa
     assert said == (
         "" if place == 3 else f"{tmp_path}/metrics.jsonl: 1 lines cannot be read and are left out\n"
     )
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "."])
+def test_a_file_in_the_place_of_a_folder_is_named(name, tmp_path):
+    folder = tmp_path / "run"
+    (folder / name).resolve().parent.mkdir(exist_ok=True)
+    (folder / name).resolve().write_text("mine")
+    with pytest.raises(FakedetectError, match=r"is a file, but must be a folder; move it away"):
+        MetricsLog(folder, step=0)
 
 
 @pytest.mark.parametrize("full", ["_lines", "_board"])

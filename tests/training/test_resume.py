@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,12 +115,29 @@ def test_a_finished_run_is_left_alone(uninterrupted, config, capsys):
     assert logged(uninterrupted) == before
 
 
-def test_the_best_and_the_last_checkpoint_are_kept(uninterrupted):
+def test_a_damaged_newest_checkpoint_costs_the_steps_since_the_one_before_and_no_bit(
+    uninterrupted, config, tmp_path, capsys
+):
+    shutil.copytree(uninterrupted, tmp_path, dirs_exist_ok=True)
+    (array,) = (tmp_path / "checkpoints" / "step_16" / "state" / "d").iterdir()
+    data = bytearray(array.read_bytes())
+    data[len(data) // 2] ^= 1
+    array.write_bytes(data)
+    train(config, tmp_path)
+    said = capsys.readouterr().out
+    assert "the checkpoint of step 16 is damaged (state/d/" in said
+    assert "going on from step 12" in said
+    whole, resumed = final_state(uninterrupted), final_state(tmp_path)
+    jax.tree.map(lambda left, right: np.testing.assert_array_equal(left, right, strict=True), whole, resumed)
+    assert [row["step"] for row in logged(tmp_path)] == [row["step"] for row in logged(uninterrupted)]
+
+
+def test_the_best_and_the_last_two_checkpoints_are_kept(uninterrupted):
     rows = [row for row in logged(uninterrupted) if row["part"] == "validation"]
     best = max(rows, key=lambda row: row[SELECTION_METRIC])["step"]
     assert saved(uninterrupted).best_step() == best
     kept = {int(path.name.split("_")[1]) for path in (uninterrupted / "checkpoints").glob("step_*")}
-    assert kept == {best, 16}
+    assert kept == {best, 12, 16}
 
 
 def test_another_config_is_refused_by_field(uninterrupted, config):

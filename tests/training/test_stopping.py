@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,11 @@ from safetensors.numpy import save_file
 
 from fakedetect_jax import experiment
 from fakedetect_jax.errors import Stopped
-from fakedetect_jax.experiment import train
+from fakedetect_jax.experiment import evaluate, export, train
 from fakedetect_jax.training.checkpoint import Checkpoints
 from fakedetect_jax.training.interruption import Interruption
 from fakedetect_jax.training.validation import SELECTION_METRIC
-from fakedetect_jax.training.workdir import LOCK, WorkdirInUse, reserved
+from fakedetect_jax.training.workdir import EVALUATING, EXPORT, TRAINING, WorkdirInUse, reserved
 from fakedetect_jax.weights.naming import flat_leaves
 from tests import tiny_config
 
@@ -121,24 +122,56 @@ def test_to_go_on_the_original_weights_are_not_needed(config, tmp_path, capsys, 
     assert newest(tmp_path / "run") == 4
 
 
-def test_a_folder_in_use_is_refused_by_who_uses_it(config, tmp_path):
-    holder = hold(tmp_path)
-    with pytest.raises(WorkdirInUse, match=rf"process {holder.pid} of .* trains here; wait for its end"):
-        train(config, tmp_path)
-    assert not (tmp_path / "checkpoints").exists()
+MODES = {train: TRAINING, export: EXPORT, evaluate: EVALUATING}
+
+
+@pytest.fixture(scope="module")
+def exported(config, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("exported")
+    train(config, workdir)
+    export(config, workdir)
+    return workdir
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_folder_in_use_is_refused_by_who_does_the_same_in_it(mode, config, exported, tmp_path):
+    workdir = shutil.copytree(exported, tmp_path / "run")
+    before, lock = written(workdir), MODES[mode]
+    holder = hold(workdir, lock)
+    with pytest.raises(WorkdirInUse, match=rf"process {holder.pid} of .* {lock.does} here; wait for its end"):
+        mode(config, workdir)
+    assert written(workdir) == before
     holder.kill()
     holder.wait()
-    with reserved(tmp_path):
-        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+    with reserved(workdir, lock):
+        assert json.loads((workdir / lock.name).read_text())["pid"] == os.getpid()
 
 
-def hold(workdir):
-    """Starts a process that keeps `workdir` to itself."""
+def written(folder):
+    """When each file was written, besides the locks."""
+    return {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.suffix != ".lock" and path.is_file()
+    }
+
+
+def test_a_detector_is_exported_and_evaluated_while_its_run_trains_on(config, exported, tmp_path):
+    workdir = shutil.copytree(exported, tmp_path / "run")
+    holder = hold(workdir, TRAINING)
+    export(config, workdir)
+    assert evaluate(config, workdir).exists()
+    holder.kill()
+    holder.wait()
+
+
+def hold(workdir, lock):
+    """Starts a process that keeps a lock of `workdir`."""
     program = f"""
 import time
 from pathlib import Path
-from fakedetect_jax.training.workdir import reserved
-with reserved(Path({str(workdir)!r})):
+from fakedetect_jax.training.workdir import Lock, reserved
+with reserved(Path({str(workdir)!r}), Lock({lock.name!r}, "")):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -152,5 +185,5 @@ def test_a_file_system_without_locks_is_told_of(tmp_path, monkeypatch, capsys):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.lockf", none)
-    with reserved(tmp_path):
-        assert "has no locks" in capsys.readouterr().out
+    with reserved(tmp_path, TRAINING):
+        assert "has no locks; make sure that nobody else trains there" in capsys.readouterr().out
