@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import uuid
 from collections.abc import Mapping
@@ -63,7 +64,9 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         file = next(place for place in (folder, *folder.parents) if place.exists())
-        raise FakedetectError(f"{file} is a file, but must be a folder; move it away, or name another") from None
+        raise FakedetectError(
+            f"{file} is a file, but must be a folder; move it away, or name another"
+        ) from None
 
 
 def write_bytes(path: PathLike, data: bytes) -> AnyPath:
@@ -107,7 +110,17 @@ def write_tensors(
     its own.
     """
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_bytes(path, save(contiguous, metadata=dict(metadata) if metadata else None))
+    write_bytes(path, _sorted_head(save(contiguous, metadata=dict(metadata) if metadata else None)))
+
+
+def _sorted_head(data: bytes) -> bytes:
+    """Return a safetensors file with the names in its head sorted: their order is left to chance otherwise."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    head = json.dumps(
+        json.loads(data[8:end]), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    ).encode()
+    head += b" " * (-len(head) % 8)
+    return len(head).to_bytes(8, "little") + head + data[end:]
 
 
 def is_lfs_pointer(path: Path) -> bool:

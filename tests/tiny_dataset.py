@@ -10,6 +10,7 @@ from fakedetect_jax.data import schema
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
 from fakedetect_jax.data_builders.engine.build import prepare
 from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
+from fakedetect_jax.data_builders.engine.workers import Workers
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FACE = FIXTURES / "face.mp4"
@@ -43,5 +44,9 @@ class TinyFaces(FaceSequenceBuilder):
         return Listing(items)
 
 
+# No process to start, and what a test patches holds.
+IN_THIS_PROCESS = Workers(processes=0)
+
+
 def build_tiny(folder: Path) -> Path:
-    return prepare(TinyFaces(data_dir=folder))[0]
+    return prepare(TinyFaces(data_dir=folder), workers=IN_THIS_PROCESS)[0]

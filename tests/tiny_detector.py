@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -17,6 +19,9 @@ from fakedetect_jax.faces import Extraction
 from fakedetect_jax.training.provenance import describe_import
 from fakedetect_jax.training.state import create_state
 from tests import tiny_config
+
+# Like the demo's network, it looks at motion alone.
+MOTION = {"motion": {"widths": (8,), "cell": 8, "filters": 2}}
 
 
 def write_tiny_detector(folder: Path) -> None:
@@ -36,9 +41,11 @@ def write_tiny_detector(folder: Path) -> None:
     write_detector(folder, model, jax.device_get(state.evaluated), spec)
 
 
-def tiny_detector(spec: ClipSpec) -> Detector:
-    """Returns a detector of tests/tiny_config.py's model for clips of `spec`."""
+def tiny_detector(spec: ClipSpec, model: Mapping[str, Any] | None = None) -> Detector:
+    """Returns a detector of tests/tiny_config.py's model, or of one with other options, for clips of `spec`."""
     config = tiny_config.get_config()
+    if model is not None:
+        config.model.options = dict(model)
     model, optimizer = experiment.make_model(config), experiment.make_optimizer(config)
     state = create_state(model, optimizer, seed=5, frames=spec.frames, size=spec.size)
     about = {

@@ -16,7 +16,8 @@ from fakedetect_jax.data_builders.celeb_df.names import (
 )
 from fakedetect_jax.data_builders.celeb_df.official_test_list import LIST_NAME, Video, parse_test_list
 from fakedetect_jax.data_builders.celeb_df.validation import draw_people
-from fakedetect_jax.data_builders.engine.source_files import SourceError, require
+from fakedetect_jax.data_builders.engine.file_names import as_text, find_files
+from fakedetect_jax.data_builders.engine.source_files import SourceError, read_text, require
 from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION, cut_validation
 from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 
@@ -50,9 +51,9 @@ def list_videos(source: Path, variant: str) -> Listing:
         what="the official test list",
         remedy=f"it is beside the folders of videos in the download, see {ORIGIN}",
     )
-    listed = parse_test_list(path.read_text("utf-8-sig", errors="replace"), path)
+    listed = parse_test_list(read_text(path), path)
     folders = {kind: find_folder(source, kind) for kind in KINDS}
-    found = {kind: {file.stem for file in folder.glob("*.mp4")} for kind, folder in folders.items()}
+    found = {kind: {file.stem for file in find_files(folder)} for kind, folder in folders.items()}
     notes = _count_notes(found, variant)
 
     people = {
@@ -93,7 +94,7 @@ def find_folder(source: Path, kind: str) -> Path:
     folder, inner = there[0], there[0] / "videos"
     if not inner.is_dir():
         return folder
-    if any(folder.glob("*.mp4")):
+    if find_files(folder):
         raise SourceError(f"{folder}: holds videos and a folder videos/; move all videos to one of the two")
     return inner
 
@@ -142,7 +143,7 @@ def _count_notes(found: dict[str, set[str]], variant: str) -> list[str]:
         strange = sorted(stem for stem in stems if parse(kind, stem) is None)
         if strange:
             notes.append(
-                f"{kind}: videos whose names do not fit, not built: {len(strange)}, e.g. {strange[0]}.mp4"
+                f"{kind}: videos whose names do not fit, not built: {len(strange)}, e.g. {as_text(strange[0])}.mp4"
             )
         count, published = len(stems) - len(strange), TOTALS[variant][kind]
         if count != published:

@@ -16,6 +16,7 @@ class Builder(FaceSequenceBuilder):
         "the folder that holds manipulated_videos/ and lists/, with FaceForensics++ linked as ffpp/ inside; the form "
         "at https://github.com/EndlessSora/DeeperForensics-1.0 gets you a download link"
     )
+    LINKED = (layout.TARGETS.parts[0],)
     # Videos cut from one YouTube video (faceforensics/youtube.py) may be in two of the official splits; a note of the
     # listing names them. The reader of the split lists checks that no video itself and no actor is in two splits.
     SHARED_IDENTITIES = frozenset({(TRAIN, VALIDATION), (TRAIN, TEST), (VALIDATION, TEST)})

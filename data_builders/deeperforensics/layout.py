@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.data_builders.deeperforensics.official_splits import parse_fake, read_splits
+from fakedetect_jax.data_builders.engine.file_names import as_text, find_files, is_clutter, listed
 from fakedetect_jax.data_builders.engine.source_files import require
 from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
@@ -66,9 +67,9 @@ def _fakes(source: Path, method: str, splits: dict[str, list[str]]) -> tuple[lis
         for stem in stems
         if (people := parse_fake(stem))
     ]
-    extra = {path.stem for path in folder.glob("*.mp4")} - {item.video_id for item in items}
+    extra = {path.stem for path in find_files(folder)} - {item.video_id for item in items}
     if extra:
-        note = f"{method}: videos that no split list names, not built: {len(extra)}, e.g. {min(extra)}.mp4"
+        note = f"{method}: videos that no split list names, not built: {len(extra)}, e.g. {as_text(min(extra))}.mp4"
         return items, [note]
     return items, []
 
@@ -110,12 +111,14 @@ def _recordings(source: Path, splits: dict[str, list[str]]) -> tuple[list[VideoI
     homes = {stem.split("_")[1]: split for split, stems in splits.items() for stem in stems}
     items: list[VideoItem] = []
     without = []
-    for actor in sorted(path.name for path in folder.iterdir() if path.is_dir()):
+    for actor in sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and not is_clutter(path.name)
+    ):
         if actor not in homes:
             without.append(actor)
             continue
         # <light>/<emotion>/<camera>/, or BlendShape/<camera>/: the depth differs.
-        paths = sorted((folder / actor).rglob("*.mp4"))
+        paths = sorted(path for path in (folder / actor).rglob("*.mp4") if not is_clutter(path.name))
         items += [VideoItem(path.stem, homes[actor], REAL, path, identity=actor) for path in paths]
     notes = [
         "the reals are the actors' recordings in a studio, which the publisher says are not the real part of this "
@@ -123,5 +126,5 @@ def _recordings(source: Path, splits: dict[str, list[str]]) -> tuple[list[VideoI
         "the recordings have no official split: each actor's are in the split of the fakes with the actor's face",
     ]
     if without:
-        notes.append(f"actors whom no split list names, not built: {', '.join(without)}")
+        notes.append(f"actors whom no split list names, not built: {listed(without)}")
     return items, notes

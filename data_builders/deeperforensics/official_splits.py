@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from fakedetect_jax.data_builders.engine.source_files import SourceError, require
+from fakedetect_jax.data_builders.engine.source_files import SourceError, read_text, require
 from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 
 SPLIT_FILES = {TRAIN: "train.txt", VALIDATION: "val.txt", TEST: "test.txt"}
@@ -31,7 +31,7 @@ def read_splits(source: Path) -> dict[str, list[str]]:
     for split, name in SPLIT_FILES.items():
         path = source / "lists" / "splits" / name
         require(path, what="the official split list", remedy=f"take it from {ORIGIN}")
-        splits[split] = parse_list(path.read_text("utf-8-sig", errors="replace"), path)
+        splits[split] = parse_list(read_text(path), path)
         for stem in splits[split]:
             for part in parse_fake(stem) or ():
                 if homes.setdefault(part, name) != name:

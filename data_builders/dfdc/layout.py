@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import reprlib
 from collections.abc import Iterator
@@ -11,7 +10,14 @@ from pathlib import Path
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.data_builders.dfdc import preview
 from fakedetect_jax.data_builders.dfdc.metadata import read_metadata
-from fakedetect_jax.data_builders.engine.source_files import SourceError, fault_of_name, read_rows, require
+from fakedetect_jax.data_builders.engine.file_names import (
+    as_text,
+    fault_of_name,
+    find_files,
+    is_clutter,
+    listed,
+)
+from fakedetect_jax.data_builders.engine.source_files import SourceError, read_rows, read_text, require
 from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION, cut_validation
 from fakedetect_jax.data_builders.engine.video_item import FAKE, Listing, VideoItem
 
@@ -65,8 +71,22 @@ def find_parts(source: Path) -> dict[int, Path]:
                 continue
             if number in parts:
                 raise SourceError(f"{path}: part {number} is also at {parts[number]}; keep one of the two")
-            parts[number] = path
+            parts[number] = _videos_folder(path)
     return dict(sorted(parts.items()))
+
+
+def _videos_folder(part: Path) -> Path:
+    """Return the folder of a part's videos: the part, or one in it, where a tool unzipped into a folder of its own.
+
+    Raises:
+        SourceError: Several could be meant.
+    """
+    inner = sorted(path.parent for path in part.glob("*/metadata.json") if not is_clutter(path.parent.name))
+    if not inner or (part / "metadata.json").exists():
+        return part
+    if len(inner) > 1:
+        raise SourceError(f"{part}: {listed(inner)} each hold a metadata.json; keep one of them")
+    return inner[0]
 
 
 def part_number(name: str) -> int | None:
@@ -84,13 +104,10 @@ def read_part(folder: Path) -> list[tuple[str, str, str]]:
         SourceError: metadata.json is missing or has a name that no file can have, a label that is neither FAKE nor
             REAL, or a fake without its original.
     """
-    deeper = next(folder.glob("*/metadata.json"), None)
     path = require(
         folder / "metadata.json",
         what="the file of labels of this part",
-        remedy=f"there is one in {deeper.parent}: move everything in that folder one level up"
-        if deeper
-        else "unzip the part again: the file is beside the videos",
+        remedy="unzip the part again: the file is beside the videos",
     )
     entries = read_metadata(path)
     videos = []
@@ -143,11 +160,7 @@ def read_test_labels(path: Path) -> dict[str, str]:
 
 def read_subset(path: Path) -> list[str]:
     """Return the video names (without suffix) of a list with one name per line."""
-    return [
-        line.strip().removesuffix(".mp4")
-        for line in path.read_text("utf-8-sig", errors="replace").splitlines()
-        if line.strip()
-    ]
+    return [line.strip().removesuffix(".mp4") for line in read_text(path).splitlines() if line.strip()]
 
 
 def _train_items(parts: dict[int, Path], notes: list[str]) -> list[VideoItem]:
@@ -244,15 +257,9 @@ def _restrict(methods: dict[str, str], source: Path, labels: Path, notes: list[s
 
 
 def _note_unknown(folder: Path, known: set[str], list_name: str, notes: list[str]) -> None:
-    """Note the videos without a label, in one pass over the folder: a call per file would be slow for 100k files."""
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
-        unknown = sorted(
-            entry.name for entry in entries if entry.name.endswith(".mp4") and entry.name not in known
-        )
+    unknown = [path.name for path in find_files(folder) if path.name not in known]
     if unknown:
         notes.append(
             f"{folder.name}: {len(unknown)} videos that {list_name} does not list are left out, "
-            f"the first is {unknown[0]}."
+            f"the first is {as_text(unknown[0])}."
         )

@@ -13,7 +13,8 @@ import numpy as np
 
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.data_builders.dfdc.metadata import read_metadata
-from fakedetect_jax.data_builders.engine.source_files import SourceError, fault_of_name, require
+from fakedetect_jax.data_builders.engine.file_names import as_text, fault_of_name, is_clutter
+from fakedetect_jax.data_builders.engine.source_files import SourceError, require
 from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 from fakedetect_jax.data_builders.engine.video_item import FAKE, Listing, VideoItem
 
@@ -176,10 +177,13 @@ def _note_actors(items: list[VideoItem], notes: list[str]) -> None:
 
 def _note_unknown(source: Path, known: set[str], notes: list[str]) -> None:
     found = (
-        path.relative_to(source).as_posix() for name in METHODS for path in (source / name).rglob("*.mp4")
+        path.relative_to(source).as_posix()
+        for name in METHODS
+        for path in (source / name).rglob("*.mp4")
+        if not is_clutter(path.name)
     )
     unknown = sorted(key for key in found if key not in known)
     if unknown:
         notes.append(
-            f"{len(unknown)} videos that dataset.json does not list are left out, the first is {unknown[0]}."
+            f"{len(unknown)} videos that dataset.json does not list are left out, the first is {as_text(unknown[0])}."
         )

@@ -7,20 +7,20 @@ import collections
 import dataclasses
 import functools
 import inspect
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 from etils import epath
+from tensorflow_datasets.core.writer import ExampleWriter
+from tensorflow_datasets.proto import tf_example_pb2
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.index import REPORT, Indexer, write_description_digests, write_index
+from fakedetect_jax.data.index import Indexer, write_index
 from fakedetect_jax.data_builders.engine.journal import Journal
 from fakedetect_jax.data_builders.engine.one_video import Materialise
-from fakedetect_jax.data_builders.engine.report import summarise
 from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.errors import FakedetectError
@@ -46,12 +46,12 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     A dataset's builder says which videos there are (`listing`) and, if they are not files yet, how to make one
     (`materialise`). `engine.build` extracts their faces into a journal, and TFDS writes the records from there in the
-    order of the listing: to sort or shuffle more than a gigabyte, it would need TensorFlow. build_report.json, beside
-    the records, lists every video, with the reason if it failed.
+    order of the listing: to sort or shuffle more than a gigabyte, it would need TensorFlow.
 
     Attributes:
         VARIANTS: The names of the dataset's variants, the default first; empty if there is only one.
         SOURCE_HINT: Which folder the user must name and where its publisher keeps it; '' if none is needed.
+        LINKED: Folders in the download that SOURCE_HINT tells the user to link to elsewhere.
         SHARED_IDENTITIES: Pairs of splits in which the publisher's own lists share people.
         materialise: Takes an item and an empty folder of its own, and returns the video's file or folder of frames.
     """
@@ -64,6 +64,7 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     }
     VARIANTS: ClassVar[tuple[str, ...]] = ()
     SOURCE_HINT: ClassVar[str] = ""
+    LINKED: ClassVar[tuple[str, ...]] = ()
     SHARED_IDENTITIES: ClassVar[frozenset[tuple[str, str]]] = frozenset()
     materialise: Materialise = staticmethod(video_path)
 
@@ -95,8 +96,27 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         super().__init__(data_dir=str(data_dir), config=config, file_format="array_record")
 
     @property
+    def has_source(self) -> bool:
+        """Whether the listing can be made: a source is given, or none is needed."""
+        return self._source is not None or not self.SOURCE_HINT
+
+    def staged(self, data_dir: Path) -> FaceSequenceBuilder:
+        """Return a builder of the same dataset for another folder of built datasets: TFDS replaces no built version."""
+        twin = type(self).__new__(type(self))
+        # A dataset may have attributes of its own.
+        vars(twin).update(vars(self))
+        FaceSequenceBuilder.__init__(
+            twin,
+            data_dir=data_dir,
+            source=self._source,
+            variant=self.variant,
+            extraction=self.extraction,
+        )
+        return twin
+
+    @property
     def source(self) -> Path:
-        """The folder of the download.
+        """The folder of the download, as an absolute path.
 
         Raises:
             SourceError: None was given, it does not exist, or it is in a bucket.
@@ -108,7 +128,7 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 f"{self.name}: --source {self._source}: OpenCV cannot read videos from a bucket; copy them to a local "
                 f"disk, e.g. `gcloud storage cp -r {self._source} FOLDER`, or mount the bucket, e.g. with gcsfuse"
             )
-        path = Path(self._source)
+        path = Path(self._source).absolute()
         if not path.exists():
             raise SourceError(f"{self.name}: --source {path}: no such folder; give {self.SOURCE_HINT}")
         return path
@@ -189,29 +209,21 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any) -> None:
         super()._download_and_prepare(dl_manager=dl_manager, download_config=download_config)
         for split, indexer in self._indexers.items():
+            # This is still TFDS's temporary folder: index and records appear together.
             write_index(Path(self.data_dir), split, indexer.index(), self.info.splits[split])
-        videos = [account(item, self._journal.outcome(item)) for item in self._items]
-        # This is still TFDS's temporary folder, so the records and the report appear together or not at all.
-        report = {"summary": summarise(videos), "videos": videos}
-        (Path(self.data_dir) / REPORT).write_text(json.dumps(report, indent=1))
-        # TFDS writes them once more when this returns, and the same.
-        self.info.download_size = dl_manager.downloaded_size
-        self.info.write_to_directory(self.data_dir)
-        write_description_digests(Path(self.data_dir))
+
+    def _example_writer(self) -> ExampleWriter:
+        return _SortedFields(self.info.file_format)
 
 
-def account(item: VideoItem, outcome: dict[str, Any]) -> dict[str, Any]:
-    """Return what the build report says about one video."""
-    about = {
-        "video_id": item.video_id,
-        "split": item.split,
-        "method": item.method,
-        "label": item.label,
-        "identity": item.identity,
-        "source_identity": item.source_identity,
-        "mask": str(item.mask or ""),
-    }
-    return about | outcome
+class _SortedFields(ExampleWriter):
+    """Writes the fields of a record sorted by name: TFDS leaves their order to chance, and builds would differ."""
+
+    def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> Any:
+        parse = tf_example_pb2.Example.FromString  # pyright: ignore[reportAttributeAccessIssue]
+        return super().write(
+            path, ((key, parse(data).SerializeToString(deterministic=True)) for key, data in examples)
+        )
 
 
 def is_url(path: str | Path) -> bool:

@@ -14,12 +14,15 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from fakedetect_jax.data import schema
-from fakedetect_jax.data.index import REPORT, load_index
+from fakedetect_jax.data.index import REPORT, load_index, write_description_digests
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
+from fakedetect_jax.data_builders.engine.file_names import as_text, listed
+from fakedetect_jax.data_builders.engine.inputs import Input, compare, describe_input, read_built, read_input
 from fakedetect_jax.data_builders.engine.journal import Journal
+from fakedetect_jax.data_builders.engine.links import check_links
 from fakedetect_jax.data_builders.engine.lock import locked
 from fakedetect_jax.data_builders.engine.one_video import make_work
-from fakedetect_jax.data_builders.engine.report import describe_build
+from fakedetect_jax.data_builders.engine.report import account, describe_build, summarise
 from fakedetect_jax.data_builders.engine.splits import check_disjoint
 from fakedetect_jax.data_builders.engine.trouble import (
     NoRoom,
@@ -80,10 +83,7 @@ def check(name: str, *, source: str | Path | None, variant: str = "") -> Listing
         SourceError: A file that decides the splits is missing or wrong.
         FakedetectError: The splits share a person.
     """
-    builder = create_builder(name, Path("unused"), source=source, variant=variant)
-    listing = builder.listing()
-    check_items(builder, listing.items)
-    return listing
+    return checked_listing(create_builder(name, Path("unused"), source=source, variant=variant))
 
 
 def build(
@@ -98,6 +98,8 @@ def build(
 ) -> tuple[Path, dict[str, Any]]:
     """Build a dataset unless it is already there; go on from the finished videos of an earlier, killed build.
 
+    If the videos have changed since it was built, it is built anew, and the earlier one stays until that is done.
+
     Args:
         name: The dataset's name, or 'dataset/variant'.
         data_dir: Where built datasets lie.
@@ -108,11 +110,14 @@ def build(
         max_failures: Stop when more videos than this have failed; None never stops.
 
     Returns:
-        The folder of the built version, and its build report: a `summary` row per split and method, and a row for each
-        of `videos`, with the reason if it failed.
+        The folder of the built version, and its build report: the `source`, the `news` (what is new in it), the `notes`
+        of the listing, a `summary` row per split and method, and a row for each of `videos`, with the reason if it
+        failed and with what of it could not be decoded.
 
     Raises:
         SourceError: A file that decides the splits is missing or wrong.
+        OtherSource: It was built from another download.
+        DamagedDataset: The report of the earlier build cannot be read.
         TooManyFailures: The message names the last failed video; failures of earlier starts count.
         BuildLocked: Another build of the dataset is at work.
         NoRoom: The disk is full.
@@ -132,37 +137,66 @@ def prepare(
     """Build with a given builder; see `build`."""
     tfds.disable_progress_bar()  # the videos have one already
     folder = Path(builder.data_dir)
-    if not (folder / REPORT).exists():
-        items = builder.listing().items
-        check_items(builder, items)
-        unfinished = _unfinished(builder)
-        try:
-            with locked(unfinished.with_name(f"{unfinished.name}.lock")):
-                # Another build may have ended just before this one got the lock.
-                if not (folder / REPORT).exists():
-                    _prepare(builder, items, unfinished, workers, max_failures)
-        except NoRoom:
-            raise
-        except Exception as error:
-            if words := want_of_room(error):
-                raise no_room(folder.parent, words) from error
-            raise
-        finally:
-            _remove_empty(unfinished.parent)
-    return folder, json.loads((folder / REPORT).read_text())
+    built = read_built(folder)
+    if built and not builder.has_source:
+        return folder, built | {
+            "news": f"already there: built from {built['source']}; no --source to compare with"
+        }
+    listing = checked_listing(builder)
+    made_from = describe_input(builder.source if builder.SOURCE_HINT else None, listing.items)
+    if not _news(folder, made_from):
+        return folder, _already_there(folder, listing)
+    unfinished = _unfinished(builder)
+    try:
+        with locked(unfinished.with_name(f"{unfinished.name}.lock")):
+            # Another build may have ended just before this one got the lock.
+            if news := _news(folder, made_from):
+                _prepare(builder, listing, made_from, news, unfinished, workers, max_failures)
+                return folder, json.loads((folder / REPORT).read_text(encoding="utf-8"))
+            return folder, _already_there(folder, listing)
+    except NoRoom:
+        raise
+    except Exception as error:
+        if words := want_of_room(error):
+            raise no_room(folder.parent, words) from error
+        raise
+    finally:
+        _remove_empty(unfinished.parent)
+
+
+def checked_listing(builder: FaceSequenceBuilder) -> Listing:
+    """Return the videos of a download after checks of their splits, their names, and links."""
+    listing = builder.listing()
+    check_items(builder, listing.items)
+    if builder.SOURCE_HINT:
+        check_links(listing.items, builder.source, builder.LINKED)
+    return listing
+
+
+def _news(folder: Path, made_from: Input) -> str:
+    """Return what is new in a build, compared with the dataset in `folder`; '' if nothing is."""
+    built = read_built(folder)
+    origin = f" from {made_from.source}" if made_from.source else ""
+    if built is None:
+        return f"built{origin}"
+    change = compare(read_input(built, folder), made_from, folder)
+    return f"built anew{origin}, as its videos have changed: {change.describe()}" if any(change) else ""
+
+
+def _already_there(folder: Path, listing: Listing) -> dict[str, Any]:
+    news = "already there: its videos have not changed since it was built"
+    return (read_built(folder) or {}) | {"news": news, "notes": listing.notes}
 
 
 def _prepare(
     builder: FaceSequenceBuilder,
-    items: list[VideoItem],
+    listing: Listing,
+    made_from: Input,
+    news: str,
     unfinished: Path,
     workers: Workers,
     max_failures: int | None,
 ) -> None:
-    folder = Path(builder.data_dir)
-    # What TFDS was writing when a build was killed.
-    for left_over in folder.parent.glob(f"incomplete.??????_{folder.name}"):
-        shutil.rmtree(left_over)
     settings = {
         "extraction": builder.extraction.name,
         "format": schema.FORMAT,
@@ -171,12 +205,47 @@ def _prepare(
     journal = Journal(unfinished, settings)
     journal.sweep()
     log = TroubleLog(unfinished.with_name(f"{unfinished.name}.log"))
-    _extract(builder, items, journal, log, workers, max_failures)
-    builder.prepare(items, journal)
-    _check_records(builder, folder)
-    report = json.loads((folder / REPORT).read_text())
-    (folder / SUMMARY).write_text(describe_build(report) + "\n")
+    _extract(builder, listing.items, journal, log, workers, max_failures)
+    staging = unfinished.with_name(f"{unfinished.name}.records")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        staged = builder.staged(staging)
+        with contextlib.redirect_stdout(None):  # where TFDS announces a download
+            staged.prepare(listing.items, journal)
+        fresh = Path(staged.data_dir)
+        _write_report(fresh, listing, made_from, news, journal)
+        write_description_digests(fresh)
+        _check_records(staged, fresh)
+        _replace(Path(builder.data_dir), fresh, staging / "earlier")
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
     journal.remove()
+
+
+def _check_records(builder: FaceSequenceBuilder, folder: Path) -> None:
+    entries = [entry for split in builder.info.splits for entry in load_index(folder, split).entries]
+    check_disjoint(entries, dataset=builder.name, shared=builder.SHARED_IDENTITIES)
+
+
+def _write_report(folder: Path, listing: Listing, made_from: Input, news: str, journal: Journal) -> None:
+    videos = [account(item, journal.outcome(item), made_from.states[item.key]) for item in listing.items]
+    report = {
+        "source": made_from.source,
+        "news": news,
+        "notes": listing.notes,
+        "summary": summarise(videos),
+        "videos": videos,
+    }
+    (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
+    (folder / SUMMARY).write_text(describe_build(report) + "\n", encoding="utf-8")
+
+
+def _replace(folder: Path, fresh: Path, aside: Path) -> None:
+    """Put a finished build in its place; if the process dies in between, the journal still has every video."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        folder.rename(aside)
+    fresh.rename(folder)
 
 
 def check_items(builder: FaceSequenceBuilder, items: list[VideoItem]) -> None:
@@ -190,7 +259,11 @@ def check_items(builder: FaceSequenceBuilder, items: list[VideoItem]) -> None:
     counts = collections.Counter(item.key for item in items)
     repeated = [key for key, count in counts.items() if count > 1]
     if repeated:
-        raise FakedetectError(f"{builder.name}: the same video is listed twice: {repeated[:5]}")
+        sources = [item.source for item in items if item.key == repeated[0] and isinstance(item.source, Path)]
+        raise FakedetectError(
+            f"{builder.name}: the same video is listed twice: {listed(repeated)}; {as_text(repeated[0])} is at "
+            f"{' and '.join(map(as_text, sources))}; keep one"
+        )
     check_disjoint(items, dataset=builder.name, shared=builder.SHARED_IDENTITIES)
 
 
@@ -247,10 +320,9 @@ def _extract(
             "and the same command tries the others again; a video whose file is moved away counts as failed"
         )
     if not any(journal.outcome(item)["tracks"] for item in items):
-        reasons = collections.Counter(failures.values())
-        raise FakedetectError(
-            f"{builder.name}: no face in any video; the reasons: {dict(reasons.most_common(3))}"
-        )
+        reasons = collections.Counter(map(as_text, failures.values())).most_common(3)
+        said = "; ".join(f"{reason} ({count} videos)" for reason, count in reasons)
+        raise FakedetectError(f"{builder.name}: no face in any video; the reasons: {said}")
 
 
 def _check_failures(builder: FaceSequenceBuilder, failures: dict[str, str], max_failures: int | None) -> None:
@@ -260,12 +332,3 @@ def _check_failures(builder: FaceSequenceBuilder, failures: dict[str, str], max_
             f"{builder.name}: {len(failures)} videos failed, more than --max-failures {max_failures}; the last is "
             f"{key}: {reason}. Finished videos are kept for the next build"
         )
-
-
-def _check_records(builder: FaceSequenceBuilder, folder: Path) -> None:
-    entries = [entry for split in builder.info.splits for entry in load_index(folder, split).entries]
-    try:
-        check_disjoint(entries, dataset=builder.name, shared=builder.SHARED_IDENTITIES)
-    except ValueError:
-        shutil.rmtree(folder)
-        raise

@@ -12,13 +12,14 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import safe_open
 
+from fakedetect_jax.data_builders.engine.source_files import file_state
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.faces import FaceSequence
 from fakedetect_jax.files import write_tensors
@@ -62,8 +63,14 @@ class Journal:
             yield offset, part
             offset, track = offset + len(part), part.track
 
-    def write(self, item: VideoItem, outcome: dict[str, Any], tracks: Sequence[FaceSequence]) -> None:
-        """Write the entry of a video.
+    def write(
+        self,
+        item: VideoItem,
+        outcome: dict[str, Any],
+        tracks: Sequence[FaceSequence],
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write the entry of a video, and call `progress` with every part of it.
 
         Raises:
             OSError: There is no room.
@@ -76,6 +83,7 @@ class Journal:
             parts = [part for track in tracks for part in _parts(track)]
             for number, part in enumerate(parts):
                 _save(part, partial / f"{number:06d}.safetensors")
+                progress()
             (partial / _OUTCOME).write_text(json.dumps(outcome), encoding="utf-8")
             try:
                 partial.rename(entry)
@@ -103,9 +111,8 @@ class Journal:
     def _entry(self, item: VideoItem) -> Path:
         """Return the folder of an entry, named after all that decides the result, the state of the file included."""
         about = [item.key, item.split, str(item.source), self._settings]
-        if isinstance(item.source, Path) and item.source.exists():
-            status = item.source.stat()
-            about.append(f"{status.st_size} {status.st_mtime_ns}")
+        if isinstance(item.source, Path):
+            about.append(file_state(item.source))
         digest = hashlib.sha256("\n".join(about).encode("utf-8", "surrogateescape")).hexdigest()
         return self.folder / digest[:2] / digest[2:]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import socket
@@ -12,119 +14,145 @@ from typing import NamedTuple
 
 from fakedetect_jax.errors import FakedetectError
 
+# What file systems say that have no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
 
 class BuildLocked(FakedetectError):
     """Another build of the same dataset is at work; the message names it, and what to remove if it is dead."""
 
 
 class _Owner(NamedTuple):
+    """The build that made a lock file.
+
+    Attributes:
+        host: Name of its machine or container.
+        boot: The running kernel, '' where the system does not tell; the containers of a machine share it.
+        pid: Number of its process, as its container counts.
+    """
+
     host: str
+    boot: str
     pid: int
-    started: str
+
+    @classmethod
+    def this(cls) -> _Owner:
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            boot = ""
+        return cls(socket.gethostname(), boot, os.getpid())
+
+    def shares_machine(self, other: _Owner) -> bool:
+        """Return whether both run, or before a restart ran, on one machine."""
+        return self.host == other.host or (bool(self.boot) and self.boot == other.boot)
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` and make its folders if needed. The lock of a dead process of this host is taken over.
+    """Hold the lock file `path`, and make its folders if needed.
+
+    The system, too, locks the file, until the process ends: the file of a dead build is known by that, and taken over.
+    Between machines not every file system passes such locks on. So the file alone keeps other machines out, and one
+    that a dead build of another machine left has to be removed by hand.
 
     Raises:
-        BuildLocked: Another build holds it.
+        BuildLocked: Another build holds it, or a build of another machine left it.
     """
-    pid = os.getpid()
-    mine = json.dumps(_Owner(socket.gethostname(), pid, _start_of(pid))._asdict())
-    while not _create(path, mine):
-        there = _read(path)
-        if there is not None:
-            if not _is_dead(there):
-                raise BuildLocked(_refusal(path, there))
-            _remove_dead(path, there)
+    while (descriptor := _create(path)) is None and (descriptor := _take_over(path)) is None:
+        pass
     try:
+        _write(descriptor, _Owner.this())
         yield
     finally:
-        if _read(path) == mine:
+        if _is_at(path, descriptor):
             path.unlink()
+        os.close(descriptor)
 
 
-def _create(path: Path, content: str) -> bool:
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-            break
-        except FileExistsError:
-            return False
-        except FileNotFoundError:
-            # Another build has just removed the empty folder.
-            continue
+def _create(path: Path) -> int | None:
+    """Return a new file, locked as far as the file system can, or None if there is one already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with os.fdopen(file, "w", encoding="utf-8") as stream:
-            stream.write(content)
-    except OSError:
-        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+    except (
+        FileExistsError,
+        FileNotFoundError,
+    ):  # the latter if another build has just removed the empty folder
+        return None
+    try:
+        # Another build may have found the file in the meantime, and lets it go when it has seen that it is empty.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            path.unlink()
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _take_over(path: Path) -> int | None:
+    """Return a dead build's file, locked, or None if it has just been removed.
+
+    Raises:
+        BuildLocked: The build is alive, or nothing tells that it is dead.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        raise BuildLocked(_refusal(path)) from None
+    with contextlib.ExitStack() as closing:
+        closing.callback(os.close, descriptor)
+        if not _try_lock(descriptor):
+            raise BuildLocked(_refusal(path))
+        if not _is_at(path, descriptor):
+            return None
+        owner = _read(path)
+        if owner is None or not owner.shares_machine(_Owner.this()):
+            raise BuildLocked(_refusal(path))
+        closing.pop_all()
+    return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (*_NO_LOCKS, errno.EACCES, errno.EWOULDBLOCK):
+            return False
         raise
     return True
 
 
-def _read(path: Path) -> str | None:
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Return whether a path is that of an open file, and not of none, or of another that was made later."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
-        return None
+        return False
 
 
-def _owner(content: str) -> _Owner | None:
+def _write(descriptor: int, owner: _Owner) -> None:
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(owner._asdict()).encode(), 0)
+
+
+def _read(path: Path) -> _Owner | None:
+    """Return who made a lock file, or None if it does not say."""
     try:
-        fields = json.loads(content)
-    except ValueError:
+        fields = json.loads(path.read_bytes())
+    except (OSError, ValueError):
         return None
     match fields:
-        case {"host": str(host), "pid": int(pid), "started": str(started)} if pid > 0:
-            return _Owner(host, pid, started)
+        case {"host": str(host), "boot": str(boot), "pid": int(pid)}:
+            return _Owner(host, boot, pid)
     return None
 
 
-def _is_dead(content: str) -> bool:
-    owner = _owner(content)
-    if owner is None or owner.host != socket.gethostname() or os.name == "nt":
-        return False  # on Windows, os.kill below would end the process
-    try:
-        os.kill(owner.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # it is alive and belongs to another user
-    # The system reuses process numbers, after a restart at the latest.
-    return owner.started != _start_of(owner.pid)
-
-
-def _start_of(pid: int) -> str:
-    """Return when a process began, in the system's own units, or '' where the system does not tell."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return ""
-    # The second field is the program's name in parentheses, which may hold spaces.
-    return status.rpartition(")")[2].split()[19]
-
-
-def _remove_dead(path: Path, content: str) -> None:
-    """Remove a dead lock. Of several builds that find it, only the one that makes the guard file may do so.
-
-    Raises:
-        BuildLocked: Another build is removing it.
-    """
-    guard = path.with_name(f"{path.name}.removing")
-    if not _create(guard, content):
-        raise BuildLocked(_refusal(guard, content))
-    try:
-        if _read(path) == content:
-            path.unlink()
-    finally:
-        guard.unlink()
-
-
-def _refusal(path: Path, content: str) -> str:
-    owner = _owner(content)
+def _refusal(path: Path) -> str:
+    owner = _read(path)
     who = f"process {owner.pid} on {owner.host!r}" if owner else "an unknown process"
     return (
         f"another build of this dataset is at work: {who} holds {path}. Wait for it to end; if no build runs there, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,9 @@ _FRAMES = 32
 _MARKED = 16  # of 255: masks are videos too, and compression leaves noise in their black
 
 
-def main_person(tracks: Sequence[FaceSequence], mask: Path | None) -> tuple[int, str]:
+def main_person(
+    tracks: Sequence[FaceSequence], mask: Path | None, progress: Callable[[], None] = lambda: None
+) -> tuple[int, str]:
     """Return the number of the manipulated person and how it is known: BY_MASK, BY_SIZE or MASK_UNREADABLE.
 
     Without a mask that marks a face, it is person 0, the largest and longest seen.
@@ -27,6 +29,7 @@ def main_person(tracks: Sequence[FaceSequence], mask: Path | None) -> tuple[int,
     Args:
         tracks: At least one track.
         mask: A video of the manipulated region, white on black, with the frames of the video itself.
+        progress: Is called with every frame of the mask.
 
     Raises:
         OSError: The disk or the network fails while the mask is read.
@@ -34,7 +37,7 @@ def main_person(tracks: Sequence[FaceSequence], mask: Path | None) -> tuple[int,
     if mask is None:
         return 0, BY_SIZE
     try:
-        covered = _coverage(tracks, mask)
+        covered = _coverage(tracks, mask, progress)
     except VideoError:
         if mask.is_file():
             check_readable(mask)
@@ -44,7 +47,9 @@ def main_person(tracks: Sequence[FaceSequence], mask: Path | None) -> tuple[int,
     return 0, BY_SIZE
 
 
-def _coverage(tracks: Sequence[FaceSequence], mask: Path) -> Float64[np.ndarray, " tracks"]:
+def _coverage(
+    tracks: Sequence[FaceSequence], mask: Path, progress: Callable[[], None]
+) -> Float64[np.ndarray, " tracks"]:
     """Measure the mean share of each track's boxes, in [0, 1], that the mask marks."""
     wanted = {
         int(index)
@@ -53,6 +58,7 @@ def _coverage(tracks: Sequence[FaceSequence], mask: Path) -> Float64[np.ndarray,
     }
     sums, counts = np.zeros(len(tracks)), np.zeros(len(tracks))
     for frame in open_video(mask, max_frames=max(wanted) + 1).frames:
+        progress()
         if frame.index in wanted:
             marked = frame.image.max(axis=2) > _MARKED
             for number, track in enumerate(tracks):

@@ -18,16 +18,23 @@ from fakedetect_jax.faces import ExtractedFaces, Extraction, VideoError, extract
 
 Materialise = Callable[[VideoItem, Path], Path]
 """Takes an item and an empty folder of its own, and returns a video file or a folder of frames."""
-Work = Callable[[VideoItem], Trouble | None]
+Progress = Callable[[], None]
+"""Is called when the decoder begins, with every frame that it gives, and with every part that is written."""
+Work = Callable[[VideoItem, Progress], Trouble | None]
 
 
 def make_work(journal: Journal, extraction: Extraction, materialise: Materialise) -> Work:
-    """Return `extract_item` as a function of the item alone, which other processes can import."""
+    """Return `extract_item` as a function of an item and its progress, which other processes can import."""
     return functools.partial(extract_item, journal=journal, extraction=extraction, materialise=materialise)
 
 
 def extract_item(
-    item: VideoItem, *, journal: Journal, extraction: Extraction, materialise: Materialise
+    item: VideoItem,
+    progress: Progress,
+    *,
+    journal: Journal,
+    extraction: Extraction,
+    materialise: Materialise,
 ) -> Trouble | None:
     """Do one video, unless the journal has it, and write its outcome and its tracks to the journal.
 
@@ -41,23 +48,29 @@ def extract_item(
     """
     try:
         if not journal.has(item):
-            _extract_item(item, journal, extraction, materialise)
+            _extract_item(item, progress, journal, extraction, materialise)
     except Exception as error:
         return Trouble.of(item, error)
     return None
 
 
 def _extract_item(
-    item: VideoItem, journal: Journal, extraction: Extraction, materialise: Materialise
+    item: VideoItem,
+    progress: Progress,
+    journal: Journal,
+    extraction: Extraction,
+    materialise: Materialise,
 ) -> None:
     with journal.scratch() as folder:
         try:
-            faces = extract_faces(materialise(item, folder), spool=folder, **vars(extraction))
-            tracks, outcome = faces.tracks, describe(item, faces)
+            video = materialise(item, folder)
+            progress()
+            faces = extract_faces(video, spool=folder, progress=progress, **vars(extraction))
+            tracks, outcome = faces.tracks, describe(item, faces, progress)
         except (VideoError, SourceError, cv2.error) as error:
             _check_blame(item, error, folder)
             tracks, outcome = [], failed(f"{type(error).__name__}: {error}")
-        journal.write(item, outcome, tracks)
+        journal.write(item, outcome, tracks, progress)
 
 
 def _check_blame(item: VideoItem, error: Exception, folder: Path) -> None:
@@ -70,12 +83,12 @@ def _check_blame(item: VideoItem, error: Exception, folder: Path) -> None:
         check_readable(item.source)
 
 
-def describe(item: VideoItem, faces: ExtractedFaces) -> dict[str, Any]:
+def describe(item: VideoItem, faces: ExtractedFaces, progress: Progress) -> dict[str, Any]:
     """Return the outcome of a video that could be read."""
     tracks = faces.tracks
     if not tracks:
         return failed("no face found") | {"damage": faces.damage}
-    main, known_by = main_person(tracks, item.mask)
+    main, known_by = main_person(tracks, item.mask, progress)
     seen = tracks[0].video_frames
     return {
         "tracks": len(tracks),

@@ -4,21 +4,52 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
+import hashlib
 import io
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fakedetect_jax import files
+from fakedetect_jax.data_builders.engine.file_names import as_text, is_clutter
 from fakedetect_jax.errors import FakedetectError
 
-LONGEST_NAME = 255  # bytes, in every common file system
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES}
 _QUOTES = "put a value that holds a comma in quotes, close them on the same line, and double any quotes in the value"
 
 
 class SourceError(FakedetectError):
     """A download that lacks what the builder needs; the message names the thing, the place and the remedy."""
+
+
+def file_state(path: Path) -> str:
+    """Return what tells whether a video, a file or a folder of frames, has changed: sizes and times.
+
+    It is '' if none is there.
+
+    Raises:
+        OSError: The disk or the network fails.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            return f"{status.st_size} {status.st_mtime_ns}"
+        with os.scandir(path) as entries:
+            frames = sorted(_frame_state(entry) for entry in entries if not is_clutter(entry.name))
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
+        return ""
+    return hashlib.sha256("\n".join(frames).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _frame_state(entry: os.DirEntry[str]) -> str:
+    status = entry.stat(follow_symlinks=entry.is_file())
+    return f"{entry.name} {status.st_size} {status.st_mtime_ns}"
 
 
 def require(path: Path, *, what: str, remedy: str) -> Path:
@@ -32,13 +63,26 @@ def require(path: Path, *, what: str, remedy: str) -> Path:
     return path
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file that is there.
+
+    Raises:
+        SourceError: It is a folder, a special file, or a Git LFS pointer.
+    """
+    if not path.is_file():
+        raise SourceError(f"{as_text(path)}: is a folder or a special file, not a file; fetch it again")
+    if files.is_lfs_pointer(path):
+        raise SourceError(files.explain_lfs_pointer(as_text(path)))
+    return path.read_bytes()
+
+
 def read_json(path: Path, *, remedy: str) -> Any:
     """Return the content of a JSON file, with or without a byte order mark.
 
     Raises:
         SourceError: The file is not JSON.
     """
-    return parse_json(path.read_bytes(), path, remedy=remedy)
+    return parse_json(read_bytes(path), path, remedy=remedy)
 
 
 def parse_json(content: bytes, path: Path, *, remedy: str) -> Any:
@@ -48,7 +92,7 @@ def parse_json(content: bytes, path: Path, *, remedy: str) -> Any:
         SourceError: The content is not JSON.
     """
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=_once_each)
     except RecursionError as error:
         raise SourceError(f"{path}: not a JSON file of videos: it is nested too deeply; {remedy}") from error
     except ValueError as error:
@@ -62,7 +106,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         SourceError: Another encoding, a NUL byte, a quote that does not close on its line, or a value that is too
             long.
     """
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True, skipinitialspace=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)
     while True:
         place = f"{path}, line {reader.line_num + 1}"
         try:
@@ -77,8 +121,13 @@ def read_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
             yield place, row
 
 
-def _read_text(path: Path) -> str:
-    data = path.read_bytes()
+def read_text(path: Path) -> str:
+    """Return the text of a table or list in UTF-8, with or without a byte order mark.
+
+    Raises:
+        SourceError: Another encoding or a NUL byte; the message has the line.
+    """
+    data = read_bytes(path)
     remedy = "save it as UTF-8"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise SourceError(f"{path}: the encoding is UTF-16; {remedy}")
@@ -96,19 +145,14 @@ def _read_text(path: Path) -> str:
         ) from error
 
 
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of a JSON file, in which Python would take the last of several values for one name."""
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        name = next(name for count, (name, _) in enumerate(pairs) if name in dict(pairs[:count]))
+        raise ValueError(f"{name[:80]!a} is there twice")
+    return given
+
+
 def _line(data: bytes, position: int) -> int:
     return len(data[:position].splitlines() or [b""]) + data[:position].endswith((b"\n", b"\r"))
-
-
-def fault_of_name(name: str) -> str:
-    """Say why `name` cannot be the name of a file, or return ''; a name with a folder in it cannot."""
-    if name in ("", ".", "..") or any(sign in name for sign in "/\\\0"):
-        return "is not the name of a file"
-    try:
-        size = len(os.fsencode(name))
-        name.encode()
-    except UnicodeEncodeError:
-        return "is not the name of a file: it holds half a character"
-    if size > LONGEST_NAME:
-        return f"is not the name of a file: it has {size} bytes, more than {LONGEST_NAME}"
-    return ""

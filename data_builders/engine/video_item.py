@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -66,4 +67,6 @@ class Listing:
 
     def missing(self) -> list[VideoItem]:
         """Return the items whose `source` is a path that does not exist."""
-        return [item for item in self.items if isinstance(item.source, Path) and not item.source.exists()]
+        return [
+            item for item in self.items if isinstance(item.source, Path) and not os.path.exists(item.source)
+        ]

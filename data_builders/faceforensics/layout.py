@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from fakedetect_jax import files
 from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.engine.file_names import as_text, find_files
 from fakedetect_jax.data_builders.engine.source_files import require
 from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
@@ -131,7 +133,7 @@ def _list_actors(source: Path, compression: str) -> Listing:
         notes += _mask_note(DFD, items)
     if strangers:
         notes.append(
-            f"videos whose names do not fit {DFD}, not built: {len(strangers)}, e.g. {strangers[0]}.mp4"
+            f"videos whose names do not fit {DFD}, not built: {len(strangers)}, e.g. {as_text(strangers[0])}.mp4"
         )
     published = {key: count for key, count in PUBLISHED_DFD.items() if key[1] in (REAL, *methods)}
     return Listing(items, notes, published)
@@ -165,23 +167,28 @@ def _fakes(source: Path, method: str, compression: str) -> Path:
 
 def _mask_paths(source: Path, method: str) -> dict[str, Path]:
     folder = source / "manipulated_sequences" / method / "masks" / "videos"
-    return {path.stem: path for path in folder.glob("*.mp4")}
+    return {path.stem: path for path in find_files(folder)}
 
 
 def _mask_note(method: str, items: list[VideoItem]) -> list[str]:
-    masks = [item.mask is not None for item in items if item.method == method]
+    masks = [item.mask for item in items if item.method == method]
+    there = [mask for mask in masks if mask is not None]
+    notes = []
     # The usual download has no masks, and FaceShifter never has any.
-    if not any(masks) or all(masks):
-        return []
-    return [f"{method}: {sum(masks)} of {len(masks)} videos have a mask"]
+    if there and len(there) < len(masks):
+        notes.append(f"{method}: {len(there)} of {len(masks)} videos have a mask")
+    pointers = [mask for mask in there if files.is_lfs_pointer(mask)]
+    if pointers:
+        notes.append(f"{method}: {len(pointers)} masks: {files.explain_lfs_pointer(pointers[0])}")
+    return notes
 
 
 def _unlisted_note(method: str, folder: Path, items: list[VideoItem]) -> list[str]:
     extra = _stems(folder) - {item.video_id for item in items if item.method == method}
     if not extra:
         return []
-    return [f"{method}: videos that no split names, not built: {len(extra)}, e.g. {min(extra)}.mp4"]
+    return [f"{method}: videos that no split names, not built: {len(extra)}, e.g. {as_text(min(extra))}.mp4"]
 
 
 def _stems(folder: Path) -> set[str]:
-    return {path.stem for path in folder.glob("*.mp4")}
+    return {path.stem for path in find_files(folder)}

@@ -6,7 +6,7 @@ import re
 import reprlib
 from pathlib import Path
 
-from fakedetect_jax.data_builders.engine.source_files import SourceError, parse_json
+from fakedetect_jax.data_builders.engine.source_files import SourceError, parse_json, read_bytes
 from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 
 SPLIT_FILES = {TRAIN: "train.json", VALIDATION: "val.json", TEST: "test.json"}
@@ -27,7 +27,7 @@ def read_splits(source: Path) -> dict[str, list[Pair]]:
     seen: dict[str, Path] = {}
     for split, name in SPLIT_FILES.items():
         path = find_split_file(source, name)
-        splits[split] = parse_pairs(path.read_bytes(), path)
+        splits[split] = parse_pairs(read_bytes(path), path)
         for video in (video for pair in splits[split] for video in pair):
             if video in seen:
                 raise SourceError(

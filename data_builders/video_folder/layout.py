@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.engine.file_names import as_text
 from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.engine.splits import TEST
 from fakedetect_jax.data_builders.engine.video_item import FAKE, Listing, VideoItem
 from fakedetect_jax.data_builders.video_folder.table import TABLE, read_table
-from fakedetect_jax.faces.video import IMAGE_SUFFIXES
-
-VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
-
-
-class Footage(NamedTuple):
-    """A video, given by its path below the source: a file, or a folder of frames."""
-
-    path: str
-    is_folder: bool
+from fakedetect_jax.data_builders.video_folder.tree import Footage, find_videos
 
 
 def list_videos(source: Path) -> Listing:
@@ -50,7 +39,7 @@ def video_ids(videos: list[Footage]) -> list[str]:
 
 
 def method_of(path: str) -> str:
-    """Return the method of a path that begins with real/ or fake/.
+    """Return the method of a path that begins with real/ or fake/, in any case.
 
     Below fake/, it is the next folder's name, or 'fake' for a video directly in fake/.
 
@@ -58,11 +47,11 @@ def method_of(path: str) -> str:
         SourceError: A forgery method is called 'real'.
     """
     parts = PurePosixPath(path).parts
-    if parts[0] == REAL:
+    if parts[0].lower() == REAL:
         return REAL
     method = parts[1] if len(parts) > 2 else FAKE
-    if method == REAL:
-        raise SourceError(f"{path}: a forgery method cannot be called 'real'; rename the folder")
+    if method.lower() == REAL:
+        raise SourceError(f"{as_text(path)}: a forgery method cannot be called 'real'; rename the folder")
     return method
 
 
@@ -71,11 +60,11 @@ def _list_table(source: Path) -> Listing:
     ids = video_ids([Footage(row.path, (source / row.path).is_dir()) for row in rows])
     items = [
         VideoItem(
-            video_id=name,
+            video_id=as_text(name),
             split=row.split,
-            method=row.method,
+            method=as_text(row.method),
             source=source / row.path,
-            identity=row.identity,
+            identity=as_text(row.identity),
         )
         for name, row in zip(ids, rows, strict=True)
     ]
@@ -84,55 +73,21 @@ def _list_table(source: Path) -> Listing:
 
 
 def _list_tree(source: Path) -> Listing:
-    notes = [f"Without {TABLE}, all videos are in the split test, and who they show is unknown."]
-    videos: list[Footage] = []
-    for top in (REAL, FAKE):
-        if (source / top).is_dir():
-            videos += sorted(_walk(source, top, notes))
-        else:
-            notes.append(f"There is no folder {top}/.")
+    videos, notes = find_videos(source)
     if not videos:
         raise SourceError(
-            f"{source}: no video in real/ or fake/METHOD/ ({' '.join(sorted(VIDEO_SUFFIXES))}, or a folder of "
-            f"frames), and no {TABLE}; name the folder that holds them"
+            f"{as_text(source)}: no video in real/ or fake/METHOD/ (such as .mp4, or a folder of frames), and no "
+            f"{TABLE}; name the folder that holds them. {' '.join(notes)}"
         )
     items = [
         VideoItem(
-            video_id=name,
+            video_id=as_text(name),
             split=TEST,
-            method=method_of(video.path),
+            method=as_text(method_of(video.path)),
             source=source / video.path,
             identity="",
         )
         for name, video in zip(video_ids(videos), videos, strict=True)
     ]
-    return Listing(items, notes)
-
-
-def _walk(source: Path, top: str, notes: list[str]) -> Iterator[Footage]:
-    """Yield the videos below a folder; a folder with images and without video files is itself a video."""
-    ignored = links = 0
-    for folder, below, names in os.walk(source / top):
-        here = Path(folder).relative_to(source).as_posix()
-        below[:] = [name for name in below if not name.startswith(".")]
-        links += sum(os.path.islink(os.path.join(folder, name)) for name in below)
-        shown = [name for name in names if not name.startswith(".")]
-        files = [name for name in shown if PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES]
-        images = [name for name in shown if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
-        if images and not files:
-            if here == top:
-                raise SourceError(
-                    f"{folder}: {images[0]} is directly in it; put the frames of each video into a folder of its own"
-                )
-            # Deeper folders (masks, thumbnails) are not videos of their own.
-            below.clear()
-            yield Footage(here, is_folder=True)
-            continue
-        ignored += len(shown) - len(files)
-        yield from (Footage(f"{here}/{name}", is_folder=False) for name in files)
-    if ignored:
-        notes.append(
-            f"{ignored} files in {top}/ are neither videos nor in a folder of frames and are ignored."
-        )
-    if links:
-        notes.append(f"{links} links to folders in {top}/ are not followed; list their videos in {TABLE}.")
+    about = f"Without {TABLE}, all videos are in the split test, and who they show is unknown."
+    return Listing(items, [about, *notes])

@@ -6,13 +6,15 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from fakedetect_jax.data.schema import REAL
-from fakedetect_jax.data_builders.engine.source_files import LONGEST_NAME, SourceError, read_rows
+from fakedetect_jax.data_builders.engine.file_names import LONGEST_NAME
+from fakedetect_jax.data_builders.engine.source_files import SourceError, read_rows
 from fakedetect_jax.data_builders.engine.splits import SPLITS, TEST, TRAIN, VALIDATION
 from fakedetect_jax.data_builders.engine.video_item import FAKE
 
 TABLE = "videos.csv"
 COLUMNS = ("path", "label", "method", "identity", "split")
 REQUIRED = ("path", "label")
+_RELATIVE = f"it must be relative to the folder of {TABLE} and stay inside it"
 
 _LABELS = {"0": REAL, REAL: REAL, "1": FAKE, FAKE: FAKE}
 
@@ -35,8 +37,9 @@ def read_table(table: Path) -> list[Row]:
     rows: list[Row] = []
     places: dict[str, str] = {}
     lines = read_rows(table)
-    _, columns = next(lines, ("", []))
-    _check_columns(table, columns)
+    place, header = next(lines, (f"{table}, line 1", []))
+    columns = [name.strip().lower() for name in header]
+    _check_columns(place, columns)
     for place, values in lines:
         row = _parse_row(columns, values, place)
         if row.path in places:
@@ -59,11 +62,11 @@ def parse_path(text: str, place: str) -> str:
     if "\\" in text:
         raise SourceError(f"{place}: path {text!r} holds a backslash; write '/' between folders")
     path = PurePosixPath(text)
+    if path.parts[:1] == ("~",):
+        raise SourceError(f"{place}: path {text!r} begins with '~', which is not expanded here; {_RELATIVE}")
     windows = PureWindowsPath(text)
     if not path.name or windows.anchor or ".." in windows.parts:
-        raise SourceError(
-            f"{place}: path {text!r}; it must be relative to the folder of {TABLE} and stay inside it"
-        )
+        raise SourceError(f"{place}: path {text!r}; {_RELATIVE}")
     longest = max(path.parts, key=lambda part: len(part.encode()))
     if len(longest.encode()) > LONGEST_NAME:
         raise SourceError(
@@ -89,18 +92,18 @@ def parse_method(label: str, method: str, place: str) -> str:
     return named
 
 
-def _check_columns(table: Path, columns: list[str]) -> None:
+def _check_columns(place: str, columns: list[str]) -> None:
     for separator in (";", "\t"):
         if len(columns) == 1 and separator in columns[0]:
             raise SourceError(
-                f"{table}: {separator!r} separates the values; save it with commas between them"
+                f"{place}: {separator!r} separates the values; save it with commas between them"
             )
     unknown = [column for column in columns if column not in COLUMNS]
     missing = [column for column in REQUIRED if column not in columns]
     repeated = len(set(columns)) < len(columns)
     if unknown or missing or repeated:
         raise SourceError(
-            f"{table}: columns {columns}; unknown: {unknown}, missing: {missing}; the first line must name "
+            f"{place}: columns {columns}; unknown: {unknown}, missing: {missing}; the first line must name "
             f"{', '.join(REQUIRED)} and may name {', '.join(COLUMNS[len(REQUIRED) :])}, each once"
         )
 

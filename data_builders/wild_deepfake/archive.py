@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import os
 import re
 import tarfile
 import zlib
@@ -13,13 +12,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from fakedetect_jax import files
+from fakedetect_jax.data_builders.engine.file_names import LONGEST_NAME, as_text, is_clutter
 from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.wild_deepfake.tar_stream import Member, Readable, TarFault, read_members
 from fakedetect_jax.faces import VideoError
 from fakedetect_jax.faces.video import IMAGE_SUFFIXES
 
 _BLOCK = 1 << 20
-_LONGEST_NAME = 255
 # Errors that are about the path; any other error is temporary and not the archive's fault.
 _OF_THE_PATH = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 
@@ -67,11 +66,6 @@ def read_images(path: Path, limits: Limits = LIMITS) -> Iterator[Image]:
         if error.errno not in _OF_THE_PATH:
             raise
         raise VideoError(f"{where}: the archive cannot be opened ({error.strerror})") from error
-
-
-def as_text(path: Path | str) -> str:
-    """Return a path for messages and names; bytes that are not UTF-8 could not be written and become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
@@ -125,7 +119,11 @@ class _MemberCheck:
             raise _too_large(self._where, f"member {_shown(member.name)}", self._limits)
         name = PurePosixPath(member.name)
         # macOS adds files with a leading dot to an archive.
-        if not member.is_file or name.suffix.lower() not in IMAGE_SUFFIXES or name.name.startswith("."):
+        if (
+            not member.is_file
+            or name.suffix.lower() not in IMAGE_SUFFIXES
+            or any(map(is_clutter, name.parts))
+        ):
             return False
         if name in self._seen:
             raise TarFault(f"it holds {_shown(member.name)} twice")
@@ -146,12 +144,12 @@ def _refuse_harm(where: str, member: Member) -> None:
             "published archive: remove it and fetch it again"
         )
     # Names become those of videos, which are written into records, reports and the terminal.
-    if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise TarFault(f"the name {_shown(name)} is not printable text of at most {_LONGEST_NAME} characters")
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise TarFault(f"the name {_shown(name)} is not printable text of at most {LONGEST_NAME} characters")
 
 
 def _shown(name: str) -> str:
-    return ascii(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
+    return ascii(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}...")
 
 
 def _too_large(where: str, place: str, limits: Limits) -> SourceError:

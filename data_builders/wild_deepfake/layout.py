@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.data_builders.engine.file_names import as_text, find_files
 from fakedetect_jax.data_builders.engine.source_files import SourceError
 from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION, cut_validation
 from fakedetect_jax.data_builders.engine.video_item import FAKE, Listing, VideoItem
-from fakedetect_jax.data_builders.wild_deepfake.archive import as_text, natural_key
+from fakedetect_jax.data_builders.wild_deepfake.archive import natural_key
 from fakedetect_jax.data_builders.wild_deepfake.sequences import FaceSequenceSource, find_sequences
 
 METHODS = (REAL, FAKE)
@@ -64,7 +65,8 @@ def find_archives(root: Path, method: str, split: str) -> list[Path]:
         raise SourceError(
             f"{there[0]}: there is also {there[1].name!r}; keep one, or move all archives into one"
         )
-    return sorted(there[0].glob("*.tar.gz"), key=lambda path: natural_key(path.name)) if there else []
+    archives = find_files(there[0], ".tar.gz") if there else []
+    return sorted(archives, key=lambda path: natural_key(path.name))
 
 
 def archive_number(archive: Path) -> str:

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from fakedetect_jax.data_builders.engine.file_names import as_text
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
-from fakedetect_jax.data_builders.wild_deepfake.archive import as_text, read_images
+from fakedetect_jax.data_builders.wild_deepfake.archive import read_images
 from fakedetect_jax.data_builders.wild_deepfake.image_size import stated_size
 from fakedetect_jax.data_builders.wild_deepfake.plain_copy import open_copy
 from fakedetect_jax.faces import VideoError

@@ -54,7 +54,17 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     )
     work = parser.add_argument_group("how the work is done")
     work.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)"
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that decode (default: one a core); 0 decodes in this one, for a debugger",
+    )
+    work.add_argument(
+        "--frame-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="a video without a new frame for so long has failed (default: 600)",
     )
     work.add_argument("--runner", help="a Beam runner instead: direct, flink, spark or dataflow")
     work.add_argument(
@@ -80,7 +90,8 @@ def _make_workers(arguments: argparse.Namespace) -> Workers:
     with importing(NAME):
         from fakedetect_jax.data_builders.engine.workers import Workers
 
-    return Workers(arguments.workers, arguments.runner, tuple(arguments.beam_option))
+    given = {} if arguments.frame_timeout is None else {"frame_timeout": arguments.frame_timeout}
+    return Workers(arguments.workers, arguments.runner, tuple(arguments.beam_option), **given)
 
 
 def _run(arguments: argparse.Namespace) -> None:

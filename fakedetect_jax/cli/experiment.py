@@ -149,7 +149,9 @@ def start_jax() -> None:
 
     from fakedetect_jax.parallel import keep_compiled_programs
 
-    absl.logging.set_verbosity(absl.logging.FATAL)  # orbax logs every step, and every error that it raises as well
+    absl.logging.set_verbosity(
+        absl.logging.FATAL
+    )  # orbax logs every step, and every error that it raises as well
     # Orbax writes each array in a task of its own: a full disk ends them all, and is told of once.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     keep_compiled_programs()

@@ -20,9 +20,12 @@ from fakedetect_jax.errors import ConfigError, FakedetectError, Stopped
 
 NAME = "fakedetect"
 EXIT_CODES = """Exit codes: 0 done; 1 an error that the last line names, with its remedy; 2 a wrong command line or
-config; 70 a bug, whose traceback is shown; 130 stopped by Ctrl-C; 143 stopped by SIGTERM, as Slurm and spot machines
-send it. Training that was stopped or killed goes on when the same line is started again."""
+config; 3 predict is done, but not everything could be judged: no face, nothing that this detector can judge by, or a
+video that can be decoded only in part; 70 a bug, whose traceback is shown; 130 stopped by Ctrl-C; 143 stopped by
+SIGTERM, as Slurm and spot machines send it. Training that was stopped or killed goes on when the same line is started
+again."""
 
+NOT_ALL_JUDGED = 3
 _WRONG_COMMAND_LINE = 2
 _BUG = 70
 # Seconds after which a callback that swallowed a signal has ended.
@@ -56,8 +59,6 @@ def run_program(name: str, work: Callable[[], None]) -> None:
     except ConfigError as error:
         _say(name, str(error))
         sys.exit(_WRONG_COMMAND_LINE)
-    except FakedetectError as error:
-        sys.exit(f"{name}: {error}")  # prints it on stderr, and ends with 1
     except KeyboardInterrupt as error:
         _say(name, str(error) or "stopped")
         # All `finally` clauses have run. Python's own exit would free what native threads still use, and crash.
@@ -67,8 +68,8 @@ def run_program(name: str, work: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
-        if line := _trouble(error):
-            sys.exit(f"{name}: {line}")
+        if line := trouble(error):
+            sys.exit(f"{name}: {line}")  # prints it on stderr, and ends with 1
         traceback.print_exc()
         _say(name, f"{type(error).__name__}: {_bug_line()}")
         sys.exit(_BUG)
@@ -142,8 +143,10 @@ def path(text: str) -> str:
     return os.path.expanduser(text)
 
 
-def _trouble(error: Exception) -> str:
-    """Return one line on what is wrong with a file or the memory; '' where the error is a bug."""
+def trouble(error: Exception) -> str:
+    """Return one line on what the user, or the machine's owner, can mend; '' where the error is a bug."""
+    if isinstance(error, FakedetectError):
+        return str(error)
     if isinstance(error, OSError) and error.errno in _FILE_TROUBLE:
         what = _FILE_TROUBLE[error.errno]
         return what if error.filename is None else f"{os.fsdecode(error.filename)}: {what}"

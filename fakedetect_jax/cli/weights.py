@@ -34,15 +34,20 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=path, required=True, metavar="FILE", help="safetensors file to write")
     parser.add_argument(
         "--allow-missing",
+        action="extend",
         type=lambda text: text.split(","),
         default=[],
         metavar="MODULE[,MODULE]",
-        help="modules that may keep their initial weights, such as head",
+        help="modules that may keep their initial weights, such as head; may be given several times",
     )
     parser.add_argument(
         "--into", metavar="MODULE", help="the module to fill, where the model has several, such as spatial"
     )
-    parser.add_argument("--entry", help="where the weights are in the file, such as state_dict_ema")
+    parser.add_argument(
+        "--prefix",
+        help="what stands before the names of the weights in the file, such as model_ema or module.teacher "
+        "(default: found by the names)",
+    )
     parser.add_argument(
         "--channels",
         type=int,

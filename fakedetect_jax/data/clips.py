@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from fakedetect_jax.ranges import Range, number, whole
 _TOLERANCE = 0.1
 # Kept frames further apart than so many strides, or usual steps, lie in different runs.
 _GAP = 3.0
+# Videos that detectors learn from have 24 to 30 frames a second.
+_USUAL_FPS = 25.0
 
 RANGES: dict[str, Range] = {
     "frames": whole(1, 4096),
@@ -69,6 +72,17 @@ class ClipSpec:
     def parse(cls, document: Mapping[str, Any]) -> ClipSpec:
         """Return the spec that `dataclasses.asdict` turned into `document`."""
         return cls(**{**document, "extraction": Extraction.parse(document["extraction"])})
+
+    @property
+    def longest_step(self) -> float:
+        """Seconds between two frames beyond which they do not show the motion that clips of this spec show.
+
+        It is infinite if single frames are kept, spread over the video: their distance depends on its length.
+        """
+        kept = self.extraction.frames
+        if not kept.whole and kept.run == 1:
+            return math.inf
+        return _GAP * max(self.stride, kept.every / _USUAL_FPS)
 
 
 class Clip(NamedTuple):

@@ -18,7 +18,6 @@ from tensorflow_datasets.proto import tf_example_pb2
 from fakedetect_jax.data import schema
 from fakedetect_jax.errors import FakedetectError
 
-
 REMEDY = "copy it again from where it is whole, or delete the folder and build the dataset again"
 
 
@@ -44,7 +43,9 @@ class Record(Mapping[str, Any]):
         try:
             return _parse(feature, self._values[name])
         except (IndexError, ValueError, TypeError) as error:
-            raise DamagedDataset(f"{self._name}: field {name!r} cannot be read ({error}); {REMEDY}") from error
+            raise DamagedDataset(
+                f"{self._name}: field {name!r} cannot be read ({error}); {REMEDY}"
+            ) from error
 
     def holds(self, name: str, value: bytes | int) -> bool:
         """Return whether a text, or a whole number, is `value`; this is many times quicker than reading it."""

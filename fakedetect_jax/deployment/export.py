@@ -50,7 +50,9 @@ def write_detector(folder: AnyPath, model: nn.Module, variables: Any, spec: dict
     partial, old = (folder.with_name(folder.name + suffix) for suffix in (".partial", ".old"))
     for place in (folder, partial, old):
         if place.is_file():
-            raise FakedetectError(f"{place} is a file, and an export needs a folder of that name; move it away")
+            raise FakedetectError(
+                f"{place} is a file, and an export needs a folder of that name; move it away"
+            )
     # An export was killed between the two renames below.
     if old.exists() and not folder.exists():
         old.rename(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 from jaxtyping import Bool, Float, Float64, Int32, UInt8
@@ -18,13 +20,16 @@ from safetensors.numpy import load
 
 from fakedetect_jax import models, parallel
 from fakedetect_jax.augment import Crop, face_crop
-from fakedetect_jax.data.clips import Clip, ClipSpec
-from fakedetect_jax.data.pipeline import evaluation_batches, evaluation_clips
-from fakedetect_jax.data.videos import from_sequences
+from fakedetect_jax.data.clips import ClipSpec
+from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, evaluation_clips
+from fakedetect_jax.data.videos import Videos, from_sequences
+from fakedetect_jax.deployment.evidence import change_of, why_not_judged
+from fakedetect_jax.deployment.verdict import PersonVerdict, ScoredClip, VideoVerdict, person_verdict
 from fakedetect_jax.digests import ChangedFile, check_digests
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation import metrics
-from fakedetect_jax.faces import FaceSequence, extract_faces
+from fakedetect_jax.faces import Extraction, FrameChoice, extract_faces
+from fakedetect_jax.faces.sequence import ExtractedFaces
 from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
 
@@ -43,41 +48,20 @@ class DetectorError(FakedetectError):
 
 
 class ClipScores(NamedTuple):
-    """P(fake) of clips and of their frames; `place` are the clips' numbers in the batches, -1 for padding."""
+    """P(fake) of clips and of their frames.
+
+    Attributes:
+        place: The clips' numbers in the batches, -1 for padding.
+        clip: P(fake) of each clip.
+        frame: P(fake) of each frame.
+        change: How far each clip departs from its first frame, for a detector that looks at motion alone (see
+            `evidence.change_of`); 0 for others.
+    """
 
     place: Int32[np.ndarray, " b"]
     clip: Float64[np.ndarray, " b"]
     frame: Float64[np.ndarray, "b t"]
-
-
-@dataclasses.dataclass(frozen=True)
-class PersonVerdict:
-    """The detector's verdict on one person of a video.
-
-    Attributes:
-        person: number of the person in the video.
-        score: mean P(fake) of the clips.
-        clip_scores: P(fake) of each clip.
-        frame_index: numbers of the scored frames in the video, in order of time.
-        timestamp: times of these frames in seconds.
-        frame_scores: P(fake) of these frames, averaged where clips overlap.
-        box: face box in these frames: x0, y0, x1, y1 in the video's pixels.
-        tracks: all of the person's tracks, one a shot.
-    """
-
-    person: int
-    score: float
-    clip_scores: list[float]
-    frame_index: list[int]
-    timestamp: list[float]
-    frame_scores: list[float]
-    box: list[list[float]]
-    tracks: tuple[FaceSequence, ...]
-
-    @property
-    def fake(self) -> bool:
-        """The verdict at `metrics.THRESHOLD`."""
-        return self.score >= metrics.THRESHOLD
+    change: Float64[np.ndarray, " b"]
 
 
 def make_forward(model: Any, spec: ClipSpec) -> Callable:
@@ -87,18 +71,21 @@ def make_forward(model: Any, spec: ClipSpec) -> Callable:
     valid bool [B,T]) to logits of P(fake): of the clips [B] and of their frames [B,T].
     """
 
-    def crop(frames: jax.Array, landmarks: jax.Array, valid: jax.Array) -> Crop:
-        return face_crop(frames, landmarks, size=spec.size, margin=spec.margin, valid=valid)
-
-    def forward(
-        variables: Any, frames: jax.Array, landmarks: jax.Array, timestamps: jax.Array, valid: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        crops = jax.vmap(crop)(frames.astype(np.float32) / 255.0, landmarks, valid)
-        clip = models.Clip(crops.frames, landmarks=crops.landmarks, timestamps=timestamps, valid=valid)
-        logit, out = model.apply(variables, clip)
+    def forward(variables: Any, *inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logit, out = model.apply(variables, _cropped(spec, *inputs))
         return logit, out["frame_logit"]
 
     return forward
+
+
+def _cropped(
+    spec: ClipSpec, frames: jax.Array, landmarks: jax.Array, timestamps: jax.Array, valid: jax.Array
+) -> models.Clip:
+    def crop(frames: jax.Array, landmarks: jax.Array, valid: jax.Array) -> Crop:
+        return face_crop(frames, landmarks, size=spec.size, margin=spec.margin, valid=valid)
+
+    crops = jax.vmap(crop)(frames.astype(np.float32) / 255.0, landmarks, valid)
+    return models.Clip(crops.frames, landmarks=crops.landmarks, timestamps=timestamps, valid=valid)
 
 
 class Detector:
@@ -108,15 +95,19 @@ class Detector:
         self.spec = spec
         self.clip = ClipSpec.parse(spec["clip"])
         self.mesh = parallel.make_mesh()
-        forward = make_forward(models.create(spec["model"]["name"], **spec["model"]["options"]), self.clip)
+        model = models.create(spec["model"]["name"], **spec["model"]["options"])
+        self._motion_only = models.is_motion_only(model)
 
         def placed(variables: Any, place: jax.Array, *inputs: jax.Array) -> tuple[jax.Array, ...]:
-            return place, *forward(variables, *inputs)
+            clip = _cropped(self.clip, *inputs)
+            logit, out = model.apply(variables, clip)
+            change = change_of(clip) if self._motion_only else jnp.zeros_like(logit)
+            return place, logit, out["frame_logit"], change
 
         whole, split = parallel.replicated(self.mesh), parallel.split_by_example(self.mesh)
         self._variables = jax.device_put(variables, whole)
         self._forward = jax.jit(
-            placed, in_shardings=(whole, split, *(split for _ in INPUTS)), out_shardings=(whole, whole, whole)
+            placed, in_shardings=(whole, split, *(split for _ in INPUTS)), out_shardings=(whole,) * 4
         )
 
     def score_batches(self, batches: Iterable[dict[str, np.ndarray]]) -> Iterator[ClipScores]:
@@ -192,7 +183,59 @@ class Detector:
             clips[scores.place], per_frame[scores.place] = scores.clip, scores.frame
         return clips, per_frame
 
-    def predict(self, video: str | Path, *, face_crops: bool = False) -> list[PersonVerdict]:
+    def score_clips(
+        self,
+        videos: Videos,
+        *,
+        batch_size: int,
+        shard: Shard = Shard(),  # noqa: B008 (frozen)
+        loading: Loading = Loading(),  # noqa: B008 (frozen)
+        progress: Callable[[int], object] = lambda count: None,
+    ) -> list[ScoredClip]:
+        """Score all clips of videos, and say which of them the detector cannot judge.
+
+        Args:
+            videos: The videos.
+            batch_size: Clips at once over all devices, which must divide it.
+            shard: This process's share of the loading.
+            loading: How batches are prepared.
+            progress: Is called with the number of clips that were scored, again and again.
+
+        Returns:
+            The `evaluation_clips` in their order, on every process.
+
+        Raises:
+            DetectorError: A score is not finite.
+        """
+        clips = evaluation_clips(videos, self.clip)
+        score, change = np.empty(len(clips)), np.empty(len(clips))
+        frame_scores = np.empty((len(clips), self.clip.frames))
+        came = np.zeros(len(clips), bool)
+        batches = evaluation_batches(videos, self.clip, batch_size=batch_size, shard=shard, loading=loading)
+        for place, *scores in self.score_batches(batches):
+            real = place >= 0
+            at = place[real]
+            score[at], frame_scores[at], change[at] = (values[real] for values in scores)
+            came[at] = True
+            progress(len(at))
+        if not came.all():
+            raise RuntimeError(f"{np.sum(~came)} of {len(clips)} clips came back without a score")
+        reasons = [""] * len(clips)
+        if self._motion_only:
+            reasons = why_not_judged(clips, [video.times for video in videos.videos], change, self.clip)
+        return [
+            ScoredClip(number, clip, float(score[at]), frame_scores[at], reasons[at])
+            for at, (number, clip) in enumerate(clips)
+        ]
+
+    def predict(
+        self,
+        video: str | Path,
+        *,
+        face_crops: bool = False,
+        frames: FrameChoice | None = None,
+        max_seconds: float | None = None,
+    ) -> VideoVerdict:
         """Find the people of a video and score each, the most important one first.
 
         Faces are cropped and clips chosen as in the detector's training data and in `evaluate`, over all of a person's
@@ -202,12 +245,15 @@ class Detector:
         Args:
             video: a video file, an image, or a folder of frames.
             face_crops: whether its pictures are face crops already, one face each.
+            frames: which frames to keep, instead of those that the detector's training data kept.
+            max_seconds: look at so many seconds from the start; None for all.
 
         Returns:
-            A verdict for each person; an empty list if no face was found.
+            A verdict for each person; none if no face was found.
 
         Raises:
             VideoError: not a video, or nothing of it can be decoded.
+            FakedetectError: no room for the temporary file.
             DetectorError: a score is not finite.
 
         Example:
@@ -215,31 +261,49 @@ class Detector:
             >>> 0.0 <= verdict.score <= 1.0
             True
         """
-        extraction = dataclasses.replace(self.clip.extraction, face_crops=face_crops)
-        sequences = extract_faces(video, spool=Path(tempfile.gettempdir()), **vars(extraction))
+        extraction = dataclasses.replace(
+            self.clip.extraction, face_crops=face_crops, frames=frames or self.clip.extraction.frames
+        )
+        spool = Path(tempfile.gettempdir())
+        try:
+            sequences = extract_faces(video, spool=spool, max_seconds=max_seconds, **vars(extraction))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise FakedetectError(
+                f"{spool}: no room is left for the face crops of {video}; free some, or set TMPDIR to a folder that has"
+                " more"
+            ) from error
+        return VideoVerdict(
+            self._judge(sequences, extraction),
+            frames=extraction.frames,
+            max_seconds=max_seconds,
+            decoded=sequences.decoded,
+            damage=sequences.damage,
+        )
+
+    def _judge(self, sequences: ExtractedFaces, extraction: Extraction) -> list[PersonVerdict]:
         if not sequences:
             return []
-        videos, tracks = from_sequences(sequences, extraction)
-        clips = evaluation_clips(videos, self.clip)
+        people, tracks = from_sequences(sequences, extraction)
         # A short video should not wait for a batch of copies.
-        rows = self.mesh.size * min(_BATCH_PER_DEVICE, -(-len(clips) // self.mesh.size))
-        batches = evaluation_batches(videos, self.clip, batch_size=rows)
-        scored: list[list[tuple[Clip, float, np.ndarray]]] = [[] for _ in tracks]
-        for scores in self.score_batches(batches):
-            for place, score, frame_scores in zip(*scores, strict=True):
-                if place >= 0:
-                    person, clip = clips[place]
-                    scored[person].append((clip, float(score), frame_scores))
-        return [_verdict(*person) for person in zip(tracks, scored, strict=True)]
+        count = len(evaluation_clips(people, self.clip))
+        rows = self.mesh.size * min(_BATCH_PER_DEVICE, -(-count // self.mesh.size))
+        scored: list[list[ScoredClip]] = [[] for _ in tracks]
+        for one in self.score_clips(people, batch_size=rows):
+            scored[one.number].append(one)
+        return [person_verdict(*person) for person in zip(tracks, scored, strict=True)]
 
     def _scores(self, outputs: tuple[jax.Array, ...]) -> ClipScores:
-        place, clip, frame = (np.asarray(part) for part in jax.device_get(outputs))
+        place, clip, frame, change = (np.asarray(part) for part in jax.device_get(outputs))
         if not (np.isfinite(clip).all() and np.isfinite(frame).all()):
             raise DetectorError(
                 "a score of the detector is not a finite number: its weights are damaged, or its training had "
                 "diverged; export it again from a sound checkpoint"
             )
-        return ClipScores(place, metrics.probability(clip), metrics.probability(frame))
+        return ClipScores(
+            place, metrics.probability(clip), metrics.probability(frame), change.astype(np.float64)
+        )
 
     def _check(self, frames: np.ndarray) -> None:
         extraction = self.clip.extraction
@@ -250,31 +314,6 @@ class Detector:
                 f"{wanted[1]}, {wanted[2]}, 3], n > 0, crops as faces.extract_faces(size={extraction.size}, "
                 f"margin={extraction.margin}) makes them"
             )
-
-
-def _verdict(
-    tracks: tuple[FaceSequence, ...], scored: list[tuple[Clip, float, Float64[np.ndarray, " t"]]]
-) -> PersonVerdict:
-    frames: dict[int, tuple[float, list[float], list[float]]] = {}
-    for clip, _, scores in scored:
-        track = tracks[clip.track]
-        for place, score in zip(
-            clip.positions[clip.valid].tolist(), scores[clip.valid].tolist(), strict=True
-        ):
-            about = (float(track.timestamp[place]), track.box[place].tolist(), [])
-            frames.setdefault(int(track.frame_index[place]), about)[2].append(score)
-    order = sorted(frames)
-    clip_scores = [score for _, score, _ in scored]
-    return PersonVerdict(
-        person=tracks[0].person,
-        score=float(np.mean(clip_scores)),
-        clip_scores=clip_scores,
-        frame_index=order,
-        timestamp=[frames[index][0] for index in order],
-        frame_scores=[float(np.mean(frames[index][2])) for index in order],
-        box=[frames[index][1] for index in order],
-        tracks=tracks,
-    )
 
 
 def load_detector(folder: PathLike) -> Detector:

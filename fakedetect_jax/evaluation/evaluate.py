@@ -13,10 +13,11 @@ from tqdm import tqdm
 
 import fakedetect_jax
 from fakedetect_jax.data.clips import Clip
-from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, evaluation_clips
+from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_clips
 from fakedetect_jax.data.videos import Video, Videos
 from fakedetect_jax.deployment.inference import Detector
 from fakedetect_jax.deployment.model_card import describe_training, is_trained
+from fakedetect_jax.deployment.verdict import ScoredClip
 from fakedetect_jax.evaluation.gallery import GalleryItem, choose
 from fakedetect_jax.evaluation.report import REPORT, Context, write_report
 from fakedetect_jax.evaluation.scores import Failure, Score, VideoScore, aggregate, write_csv
@@ -101,29 +102,21 @@ def score_videos(
     Returns:
         A row for each clip, in stored order; the same on every process and for any number of devices.
     """
-    clips = evaluation_clips(videos, detector.clip)
-    batches = evaluation_batches(
-        videos,
-        detector.clip,
-        batch_size=batch_size,
-        shard=Shard(jax.process_index(), jax.process_count()),
-        loading=loading,
-    )
-    rows: list[Score | None] = [None] * len(clips)
-    numbers = _numbers_in_track(clips)
     quiet = jax.process_index() > 0
-    with tqdm(total=len(clips), desc=f"evaluate {name}", unit="clip", disable=quiet) as progress:
-        for scores in detector.score_batches(batches):
-            for place, score, frame_scores in zip(*scores, strict=True):
-                if place >= 0:
-                    number, chosen = clips[place]
-                    about = {"clip": numbers[place], "score": float(score), "dataset": name}
-                    rows[place] = _row(videos.videos[number], chosen, frame_scores, **about)
-                    progress.update()
-    lost = rows.count(None)
-    if lost:
-        raise RuntimeError(f"{name}: {lost} of {len(clips)} clips came back without a score")
-    return [row for row in rows if row is not None]
+    total = len(evaluation_clips(videos, detector.clip))
+    with tqdm(total=total, desc=f"evaluate {name}", unit="clip", disable=quiet) as progress:
+        scored = detector.score_clips(
+            videos,
+            batch_size=batch_size,
+            shard=Shard(jax.process_index(), jax.process_count()),
+            loading=loading,
+            progress=progress.update,
+        )
+    numbers = _numbers_in_track([(one.number, one.clip) for one in scored])
+    return [
+        _row(videos.videos[one.number], one, clip=number, dataset=name)
+        for one, number in zip(scored, numbers, strict=True)
+    ]
 
 
 def recorded_failures(
@@ -171,22 +164,25 @@ def _numbers_in_track(clips: list[tuple[int, Clip]]) -> list[int]:
     return numbers
 
 
-def _row(video: Video, chosen: Clip, frame_scores: np.ndarray, **about: Any) -> Score:
+def _row(video: Video, scored: ScoredClip, **about: Any) -> Score:
+    chosen, judged = scored.clip, not scored.reason
     entry = video.tracks[chosen.track]
     return Score(
         method=entry.method,
         video_id=entry.video_id,
         track=entry.track,
         label=entry.label,
+        score=scored.score if judged else None,
         frame_index=tuple(video.frame_index[chosen.track][chosen.positions[chosen.valid]].tolist()),
-        frame_scores=tuple(frame_scores[chosen.valid].tolist()),
+        frame_scores=tuple(scored.frame_scores[chosen.valid].tolist()) if judged else (),
         identity=entry.identity,
+        not_judged=scored.reason,
         **about,
     )
 
 
 def _gallery(videos: list[VideoScore], sources: Mapping[str, Videos]) -> list[GalleryItem]:
-    choice = choose(videos)
+    choice = choose(video for video in videos if not video.failed)
     return [
         GalleryItem(
             frames=_frames_of(sources[video.dataset], video),

@@ -65,7 +65,7 @@ def write_report(
         folder: made when missing.
         summary: the result of `summarise` for these scores.
         scores: the rows, for curves and histograms.
-        gallery: videos to choose the shown ones from; `choose(aggregate(scores))` names those that are needed.
+        gallery: videos to choose the shown ones from; `choose` names those that are needed.
         title: heading of the page.
         context: training, test and provenance in words.
     """
@@ -80,6 +80,7 @@ def write_report(
         sections=sections,
         groups=_gallery(gallery),
         failures=summary["failures"],
+        not_judged=summary["not_judged"],
         measured=summary["measured"],
         names=_NAMES,
         dashes=figures.DASHES,
@@ -109,8 +110,9 @@ def _section(name: str, levels: Mapping[str, Any], videos: list[VideoScore]) -> 
 
 
 def _columns(overall: Mapping[str, Any]) -> list[str]:
-    """Return the metrics of a table; the worst case is shown only if there are failures to rank."""
-    return [name for name in overall["metrics"] if overall["n_failed"] or name != "auc_worst_case"]
+    """Return the metrics of a table; the worst case is shown only if videos without a score are to be ranked."""
+    unscored = overall["n_failed"] + overall["n_not_judged"]
+    return [name for name in overall["metrics"] if unscored or name != "auc_worst_case"]
 
 
 def _reasons(part: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fakedetect_jax import files
 from fakedetect_jax.data.schema import REAL
+from fakedetect_jax.deployment.verdict import most_common
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.files import AnyPath, PathLike
 
@@ -44,10 +45,11 @@ class Score(_OfVideo):
     Attributes:
         track: number of the face track in the video; a person has one in each shot.
         label: 1 = fake, 0 = real.
-        score: P(fake) of the clip, float64 in [0, 1].
+        score: P(fake) of the clip, float64 in [0, 1]; None if the detector cannot judge it.
         frame_index: numbers of the clip's frames in the source video.
-        frame_scores: P(fake) of each of these frames, in [0, 1].
+        frame_scores: P(fake) of each of these frames, in [0, 1]; empty if the detector cannot judge them.
         identity: the person, or whatever else makes videos dependent; '' if unknown.
+        not_judged: why the detector cannot judge the clip; '' if there is a score.
         clip: number of the clip in the track; (track, clip) is unique in a video.
 
     Raises:
@@ -56,14 +58,23 @@ class Score(_OfVideo):
 
     track: int
     label: int
-    score: float
+    score: float | None
     frame_index: tuple[int, ...] = ()
     frame_scores: tuple[float, ...] = ()
     identity: str = ""
+    not_judged: str = ""
     clip: int = 0
 
     def __post_init__(self) -> None:
         _check_video(self.key, self.label)
+        if (self.score is None) != bool(self.not_judged):
+            raise FakedetectError(
+                f"{self.name}: score {self.score} with not_judged={self.not_judged!r}; give a score, or a reason"
+            )
+        if self.score is None:
+            if self.frame_scores:
+                raise FakedetectError(f"{self.name}: scores of frames of a clip that is not judged")
+            return
         if len(self.frame_index) != len(self.frame_scores):
             raise FakedetectError(
                 f"{self.name}: {len(self.frame_index)} frame_index for {len(self.frame_scores)} frame_scores"
@@ -96,7 +107,11 @@ class Failure(_OfVideo):
 class VideoScore(_OfVideo):
     """One video: the mean P(fake) of its clips, and the scores of its frames.
 
-    A video that `failed` has the score 0.5 and no frames.
+    A video without a score, which `failed` or could not be judged, has the score 0.5 and no frames.
+
+    Attributes:
+        failed: whether the video has no score.
+        not_judged: why the detector cannot judge it; '' if it has a score or could not even be read.
     """
 
     label: int
@@ -104,6 +119,7 @@ class VideoScore(_OfVideo):
     identity: str = ""
     frame_scores: tuple[float, ...] = field(default=(), repr=False)
     failed: bool = False
+    not_judged: str = ""
 
     @property
     def cluster(self) -> str:
@@ -115,7 +131,8 @@ def aggregate(scores: Iterable[Score], *, failures: Iterable[Failure] = ()) -> l
     """Aggregate clip scores to video scores, sorted by (dataset, method, video_id).
 
     All rows of a video are of its main person, who may have several tracks, one in each shot. The video's score is the
-    mean over all clips of all its tracks. A frame that several clips used has the mean of its scores.
+    mean over all clips of all its tracks that the detector can judge. A video without such a clip is not judged. A
+    frame that several clips used has the mean of its scores.
 
     Raises:
         FakedetectError: a clip is given twice, a video has two identities, or is both scored and failed.
@@ -137,6 +154,8 @@ def aggregate(scores: Iterable[Score], *, failures: Iterable[Failure] = ()) -> l
 
 def write_csv(path: PathLike, scores: Iterable[Score]) -> AnyPath:
     """Write one row per (video, track, clip), atomically; frame columns are lists separated by spaces.
+
+    A clip that the detector cannot judge has no score, and the reason in the column `not_judged`.
 
     In pandas: `df = pd.read_csv(path, dtype={"video_id": str, "identity": str})` and
     `df.frame_scores.str.split()`. Floats survive exactly.
@@ -188,14 +207,18 @@ def _video(clips: list[Score]) -> VideoScore:
     identities = {clip.identity for clip in clips}
     if len(identities) > 1:
         raise FakedetectError(f"{name}: several identities for one video: {sorted(identities)}")
+    judged = [clip for clip in clips if clip.score is not None]
+    if not judged:
+        reason = most_common([clip.not_judged for clip in clips])
+        return VideoScore(*first.key, first.label, UNDECIDED, first.identity, failed=True, not_judged=reason)
     by_frame: dict[int, list[float]] = {}
-    for clip in clips:
+    for clip in judged:
         for index, score in zip(clip.frame_index, clip.frame_scores, strict=True):
             by_frame.setdefault(index, []).append(score)
     return VideoScore(
         *first.key,
         label=first.label,
-        score=float(np.mean([clip.score for clip in clips])),
+        score=float(np.mean([clip.score for clip in judged])),
         identity=first.identity,
         frame_scores=tuple(float(np.mean(by_frame[index])) for index in sorted(by_frame)),
     )
@@ -204,6 +227,8 @@ def _video(clips: list[Score]) -> VideoScore:
 def _cell(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(_cell(item) for item in value)
+    if value is None:
+        return ""
     return repr(float(value)) if isinstance(value, float | np.floating) else str(value)
 
 
@@ -216,9 +241,10 @@ def _parse(row: dict[str, str]) -> Score:
         video_id=row["video_id"],
         track=int(row["track"]),
         label=int(row["label"]),
-        score=float(row["score"]),
+        score=None if row["not_judged"] else float(row["score"]),
         frame_index=tuple(int(item) for item in row["frame_index"].split()),
         frame_scores=tuple(float(item) for item in row["frame_scores"].split()),
         identity=row["identity"],
         clip=int(row["clip"]),
+        not_judged=row["not_judged"],
     )

@@ -1,5 +1,6 @@
 """The numbers of metrics.json: per dataset, level and method, each with an interval."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -45,8 +46,9 @@ _MEASURED = {
     "overall": "all fakes against all reals of the dataset",
     "mean_over_methods": "unweighted mean of the methods' values; all methods share each resample",
     "threshold": metrics.THRESHOLD,
-    "failed": "at video level a wrong verdict in the accuracy, ranked as wrongly as can be in the worst-case AUC, "
-    "and the score 0.5 in all other figures; without frames, so not in the frame level",
+    "failed": "a video that could not be read, has no face, or cannot be judged by the detector: at video level a "
+    "wrong verdict in the accuracy, ranked as wrongly as can be in the worst-case AUC, and the score 0.5 in all other "
+    "figures; without frames, so not in the frame level",
     "interval": "percentile bootstrap of clusters, drawn among those with reals only, with fakes only, and with "
     "both; resamples without a class are rejected; no interval where a class is in fewer than "
     f"{bootstrap.MIN_CLUSTERS} clusters or all resamples give one value",
@@ -83,7 +85,8 @@ def summarise(
     `result["datasets"][dataset][level]` has `overall`, `methods[name]` and `mean_over_methods`; each has
     `metrics[name] = {"value", "low", "high", "rejected"}` (95 % interval, and how many resamples lacked a class)
     and the counts behind it. An undefined value is None, with a `reason`. `result["measured"]` says how it was
-    measured, and `result["failures"]` lists the videos without a score.
+    measured, and `result["failures"]` and `result["not_judged"]` list the videos without a score: those that the
+    build could not use, and those that the detector cannot judge.
 
     Args:
         scores: rows of all datasets.
@@ -94,9 +97,15 @@ def summarise(
     Raises:
         FakedetectError: nothing was scored, or rows contradict each other (see `aggregate`).
     """
-    if not scores:
-        raise FakedetectError("no scores to summarise: no video was scored; see the failures for why")
     videos = aggregate(scores, failures=failures)
+    not_judged = _not_judged(videos)
+    if len(not_judged) + len(failures) == len(videos):
+        why = (
+            f"the detector cannot judge any: {not_judged[0].reason}"
+            if not_judged
+            else "see the failures for why"
+        )
+        raise FakedetectError(f"no scores to summarise: no video was scored; {why}")
     datasets = sorted({video.dataset for video in videos})
     return {
         "measured": _MEASURED | {"confidence": CONFIDENCE, "resamples": resamples, "seed": seed},
@@ -105,7 +114,10 @@ def summarise(
                 level: _level(
                     _items([video for video in videos if video.dataset == name], level),
                     level,
-                    [failure for failure in failures if failure.dataset == name],
+                    {
+                        "n_failed": [failure.method for failure in failures if failure.dataset == name],
+                        "n_not_judged": [video.method for video in not_judged if video.dataset == name],
+                    },
                     seed=seed,
                     resamples=resamples,
                 )
@@ -114,12 +126,21 @@ def summarise(
             for name in datasets
         },
         "failures": [asdict(failure) for failure in sorted(failures, key=lambda failure: failure.key)],
+        "not_judged": [asdict(video) for video in not_judged],
     }
 
 
 def write_json(path: PathLike, summary: dict[str, Any]) -> AnyPath:
     """Write metrics.json atomically; refuse NaN and infinity, which are not JSON."""
     return files.write_text(path, json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def _not_judged(videos: list[VideoScore]) -> list[Failure]:
+    return [
+        Failure(*video.key, video.label, video.not_judged, video.identity)
+        for video in videos
+        if video.not_judged
+    ]
 
 
 def _items(videos: list[VideoScore], level: str) -> _Items:
@@ -139,21 +160,22 @@ def _items(videos: list[VideoScore], level: str) -> _Items:
 
 
 def _level(
-    items: _Items, level: str, failures: list[Failure], *, seed: int, resamples: int
+    items: _Items, level: str, unscored: dict[str, list[str]], *, seed: int, resamples: int
 ) -> dict[str, Any]:
+    """Return the figures of one level; `unscored` has, by the name of their count, the methods of unscored videos."""
     drawn = bootstrap.draw(items.cluster, items.label, resamples=resamples, seed=seed)
     # A failed video has no frames, so frames have no worst case.
     measures = {name: one for name, one in METRICS.items() if level == "video" or name != "auc_worst_case"}
-    failed = [failure.method for failure in failures]
-    fakes = sorted({*map(str, items.method), *failed} - {REAL})
+    fakes = sorted({*map(str, items.method), *itertools.chain(*unscored.values())} - {REAL})
     everything = np.ones(items.label.shape, bool)
     methods, values = {}, {}
     for method in fakes:
         where = np.isin(items.method, (REAL, method))
-        n_failed = failed.count(REAL) + failed.count(method)
-        methods[method], values[method] = _subset(items, where, drawn, measures, n_failed)
+        counts = {name: of.count(REAL) + of.count(method) for name, of in unscored.items()}
+        methods[method], values[method] = _subset(items, where, drawn, measures, counts)
+    counts = {name: len(of) for name, of in unscored.items()}
     return {
-        "overall": _subset(items, everything, drawn, measures, len(failures))[0],
+        "overall": _subset(items, everything, drawn, measures, counts)[0],
         "methods": methods,
         "mean_over_methods": {
             "n_methods": len(fakes),
@@ -167,7 +189,7 @@ def _subset(
     where: np.ndarray,
     drawn: bootstrap.Resamples,
     measures: dict[str, Measure],
-    n_failed: int,
+    unscored: dict[str, int],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the summary of the items `where`, and each metric's replicates [r] for the mean over methods."""
     entries, values = {}, {}
@@ -178,7 +200,7 @@ def _subset(
     return {
         "n_real": int(np.sum(items.label[where] == 0)),
         "n_fake": int(np.sum(items.label[where] == 1)),
-        "n_failed": n_failed,
+        **unscored,
         "n_clusters": len(np.unique(items.cluster[where])),
         "metrics": entries,
     }, values

@@ -51,7 +51,15 @@ from fakedetect_jax.training.provenance import (
 from fakedetect_jax.training.state import TrainState
 from fakedetect_jax.training.step import compile_step
 from fakedetect_jax.training.validation import SELECTION_METRIC, make_validation_step, validate
-from fakedetect_jax.training.workdir import CHECKPOINTS, DETECTOR, EVALUATING, EVALUATION, EXPORT, TRAINING, reserved
+from fakedetect_jax.training.workdir import (
+    CHECKPOINTS,
+    DETECTOR,
+    EVALUATING,
+    EVALUATION,
+    EXPORT,
+    TRAINING,
+    reserved,
+)
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.start import start_from
 

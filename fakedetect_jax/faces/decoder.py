@@ -5,11 +5,12 @@ import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import av
 import av.filter
 import cv2
+from av.error import FFmpegError
 from av.stream import Disposition
 
 from fakedetect_jax.faces.cut_short import is_cut_short
@@ -29,19 +30,23 @@ _DAY = 86400.0
 _LOG = logging.getLogger(__name__)
 
 
+class _Source(NamedTuple):
+    """An opened file, and the stream that players show."""
+
+    path: Path
+    file: BinaryIO
+    container: Any
+    stream: Any
+
+
 def open_file(path: Path, *, stride: int, max_frames: int | None, max_seconds: float | None) -> Video:
     """Open a video file; see `open_video`.
 
     Raises:
         VideoError: FFmpeg cannot open it, or it holds no video.
     """
-    file = path.open("rb")
-    try:
-        container = _open_container(path, file)
-        stream = _video_stream(path, container)
-    except BaseException:
-        file.close()
-        raise
+    source = _open(path)
+    stream = source.stream
     rates = (stream.guessed_rate, stream.average_rate, stream.base_rate)
     fps = next((float(rate) for rate in rates if rate and 0 < rate < 1000), 0.0)
     if not fps:
@@ -55,8 +60,18 @@ def open_file(path: Path, *, stride: int, max_frames: int | None, max_seconds: f
         return min(ends)
 
     video = Video(fps, length)
-    video.frames = _frames(video, path, file, container, stream, stride, max_frames, max_seconds)
+    video.frames = _frames(video, source, stride, max_frames, max_seconds)
     return video
+
+
+def _open(path: Path) -> _Source:
+    file = path.open("rb")
+    try:
+        container = _open_container(path, file)
+        return _Source(path, file, container, _video_stream(path, container))
+    except BaseException:
+        file.close()
+        raise
 
 
 def _open_container(path: Path, file: BinaryIO) -> Any:
@@ -69,7 +84,7 @@ def _open_container(path: Path, file: BinaryIO) -> Any:
             buffer_size=_BUFFER,
             container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
         )
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise VideoError(
             f"{path}: not a video that FFmpeg can open ({path.stat().st_size} bytes: {error.strerror}); if it was cut "
             "short or downloaded in part, fetch it again, else convert it to mp4"
@@ -114,43 +129,32 @@ def _video_stream(path: Path, container: Any) -> Any:
 
 def _count_packets(path: Path) -> int:
     """Return the number of encoded pictures, as far as the file can be read."""
+    source = _open(path)
     count = 0
-    with (
-        path.open("rb") as file,
-        _open_container(path, file) as container,
-        contextlib.suppress(av.FFmpegError),
-    ):
-        for packet in container.demux(_video_stream(path, container)):
+    with source.file, source.container, contextlib.suppress(FFmpegError):
+        for packet in source.container.demux(source.stream):
             count += packet.size > 0
     return count
 
 
 def _frames(
-    video: Video,
-    path: Path,
-    file: BinaryIO,
-    container: Any,
-    stream: Any,
-    stride: int,
-    max_frames: int | None,
-    max_seconds: float | None,
+    video: Video, source: _Source, stride: int, max_frames: int | None, max_seconds: float | None
 ) -> Iterator[Frame]:
+    path, file, container, stream = source
     faults = _Faults()
     clock = _Clock(container.start_time, video.fps)
     screen = Screen(stream.sample_aspect_ratio)
-    index, first = 0, None
+    index, until = 0, math.inf
     with file, container:
         for picture in _deinterlaced(_pictures(container, stream, faults)):
             time = clock.time_of(picture)
-            first = time if first is None else first
-            if (max_frames is not None and index >= max_frames) or (
-                max_seconds is not None and time - first >= max_seconds
-            ):
+            if max_seconds is not None and index == 0:
+                until = time + max_seconds
+            if time >= until or index == max_frames:
                 break
-            if picture.is_corrupt:
-                faults.corrupt += 1
+            faults.corrupt += picture.is_corrupt
             video.decoded = index + 1 - faults.corrupt
-            if not picture.is_corrupt and index % stride == 0:
+            if index % stride == 0 and not picture.is_corrupt:
                 check_size(path, picture.width, picture.height)
                 yield Frame(index, time, screen.show(picture))
             index += 1
@@ -173,7 +177,7 @@ class _Faults:
         self.corrupt = 0
         self.cut_short = False
 
-    def add(self, error: av.FFmpegError) -> None:
+    def add(self, error: FFmpegError) -> None:
         """Count an error of FFmpeg."""
         self.errors += 1
         self.first = self.first or error.strerror
@@ -225,7 +229,7 @@ def _pictures(container: Any, stream: Any, faults: _Faults) -> Iterator[av.Video
     while True:
         try:
             packet = next(packets, None)
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             faults.add(error)
             yield from _decode(stream, None, faults)
             return
@@ -238,20 +242,21 @@ def _pictures(container: Any, stream: Any, faults: _Faults) -> Iterator[av.Video
 def _decode(stream: Any, packet: Any, faults: _Faults) -> list[av.VideoFrame]:
     try:
         return stream.decode(packet)
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         faults.add(error)
         return []
 
 
 def _deinterlaced(pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Yield one progressive picture for each; those that are progressive already stay as they are."""
-    graph, shape = None, None
+    graph: av.filter.Graph | None = None
+    shape: tuple = ()
     for picture in pictures:
         if graph is None and not picture.interlaced_frame:
             yield picture
             continue
         found = (picture.width, picture.height, picture.format.name)
-        if found != shape:
+        if graph is None or found != shape:
             yield from _drain(graph)
             graph, shape = _deinterlacer(picture), found
         graph.push(picture)

@@ -38,6 +38,7 @@ def extract_faces(
     min_face: int = 32,
     min_length: int = 1,
     spool: Path | None = None,
+    progress: Callable[[], None] | None = None,
 ) -> ExtractedFaces:
     """Find, follow and crop the faces of a video.
 
@@ -60,6 +61,7 @@ def extract_faces(
         min_face: Leave out faces that were never this large (longer side of the detected box, in source pixels).
         min_length: Leave out tracks with fewer kept frames.
         spool: Folder for a temporary file that holds the crops instead of memory.
+        progress: Is called with every decoded frame.
 
     Returns:
         One sequence for each track, the most important one (largest sum of box areas over time) first; empty if there
@@ -92,6 +94,7 @@ def extract_faces(
         max_seconds=max_seconds,
         min_face=min_face,
         spool=spool,
+        progress=progress,
     )
     followed = follow(length=None)
     if _misses(frames, followed):
@@ -121,6 +124,7 @@ def _follow(
     max_seconds: float | None,
     min_face: int,
     spool: Path | None,
+    progress: Callable[[], None] | None,
 ) -> _Followed:
     frames = options.frames
     stride = frames.every if frames.whole else 1
@@ -147,6 +151,8 @@ def _follow(
     looked_at, seen_until = 0, math.inf
     longest = max(_LONGEST_PAUSE, 2 * stride / video.fps)
     for frame in video.frames:
+        if progress is not None:
+            progress()
         frame = frame._replace(image=prepared(frame.image))
         if shots.is_cut(frame.image) or frame.timestamp - seen_until > longest:
             tracker.reset()

@@ -32,9 +32,8 @@ class Screen:
 
     def __init__(self, aspect: Fraction | None) -> None:
         self._aspect = float(aspect) if aspect and 0.1 < aspect < 10 else 1.0
-        self._graph: av.filter.Graph | None = None
-        self._graph_for: tuple = ()
-        self._display_matrix: tuple[int, ...] | None = None
+        self._graphs: dict[tuple, av.filter.Graph] = {}
+        self._display_matrix: tuple[int, ...] = ()
 
     def show(self, picture: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
         """Return the picture as it is meant to be seen."""
@@ -43,16 +42,18 @@ class Screen:
             image = tone_map(coded, pq=picture.color_trc == _PQ)
         else:
             image = self._convert(picture, "bgr24")
-        if picture.key_frame:  # reading what belongs to a picture takes as long as converting a small one
+        # Reading what belongs to a picture takes as long as converting a small one.
+        if picture.key_frame or not self._display_matrix:
             self._display_matrix = _display_matrix(picture)
         return _upright(self._with_square_pixels(image), self._display_matrix)
 
     def _convert(self, picture: av.VideoFrame, to: str) -> np.ndarray:
         kind = (picture.width, picture.height, picture.format.name, picture.colorspace, picture.color_range)
-        if kind != self._graph_for:
-            self._graph, self._graph_for = _converter(picture, to), kind
-        self._graph.vpush(picture)
-        return self._graph.vpull().to_ndarray()
+        if kind not in self._graphs:
+            self._graphs = {kind: _converter(picture, to)}
+        graph = self._graphs[kind]
+        graph.vpush(picture)
+        return graph.vpull().to_ndarray()
 
     def _with_square_pixels(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w2 3"]:
         if abs(self._aspect - 1) < _SQUARE:
@@ -76,18 +77,16 @@ def _converter(picture: av.VideoFrame, to: str) -> av.filter.Graph:
     return graph
 
 
-def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
+def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...]:
     """Return the signs of a, b, c and d: stored (x, y) is seen at (a x + c y, b x + d y)."""
     matrix = picture.side_data.get("DISPLAYMATRIX")
     if matrix is None:
-        return None
+        return 1, 0, 0, 1
     a, b, _, c, d, *_ = np.sign(np.frombuffer(bytes(matrix), np.int32)).tolist()
     return a, b, c, d
 
 
-def _upright(
-    image: UInt8[np.ndarray, "h w 3"], matrix: tuple[int, ...] | None
-) -> UInt8[np.ndarray, "h2 w2 3"]:
+def _upright(image: UInt8[np.ndarray, "h w 3"], matrix: tuple[int, ...]) -> UInt8[np.ndarray, "h2 w2 3"]:
     """Apply a display matrix of quarter turns and mirrorings; others leave the image as it is stored."""
     match matrix:
         case (1, 0, 0, 1):

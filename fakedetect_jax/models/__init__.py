@@ -70,6 +70,18 @@ def create(name: str, **options: Any) -> nn.Module:
     return entry.model(**{option: hashable(value) for option, value in merged.items()})
 
 
+def is_motion_only(model: nn.Module) -> bool:
+    """Return whether a model judges by change over time alone, so that a still tells it nothing.
+
+    Such models say so by an attribute `motion_only`.
+
+    Example:
+        >>> is_motion_only(create("detector", motion={})), is_motion_only(create("meso4"))
+        (True, False)
+    """
+    return bool(getattr(model, "motion_only", False))
+
+
 def list_models(containing: str = "") -> list[str]:
     """Return the names of the models whose name contains a text, in the order of the catalogue.
 
@@ -98,4 +110,4 @@ def table(names: Sequence[str] = tuple(CATALOGUE)) -> list[Row]:
     return rows
 
 
-__all__ = ["Clip", "Detector", "Row", "clip_shapes", "create", "list_models", "table"]
+__all__ = ["Clip", "Detector", "Row", "clip_shapes", "create", "is_motion_only", "list_models", "table"]

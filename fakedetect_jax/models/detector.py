@@ -104,6 +104,11 @@ class Detector(nn.Module):
                 self._build(part, parent=None)  # checks its options
         super().__post_init__()
 
+    @property
+    def motion_only(self) -> bool:
+        """Whether frames are only compared with each other: nothing is seen in a frame by itself."""
+        return self.spatial is None and self.frequency is None
+
     @nn.compact
     def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Float[Array, "b"], dict[str, Array]]:
         """Score clips. Training draws from the rng stream 'dropout'.

@@ -65,7 +65,9 @@ def reserved(workdir: AnyPath, lock: Lock) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in _NO_LOCKS:
-                print(f"{workdir}: its file system has no locks; make sure that nobody else {lock.does} there")
+                print(
+                    f"{workdir}: its file system has no locks; make sure that nobody else {lock.does} there"
+                )
             elif error.errno in (errno.EACCES, errno.EAGAIN):
                 raise WorkdirInUse(
                     f"{workdir}: {_holder(path)} {lock.does} here; wait for its end, or give another --workdir"

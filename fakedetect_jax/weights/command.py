@@ -17,9 +17,9 @@ from fakedetect_jax.weights import hub, own_files
 from fakedetect_jax.weights.adapt import to_channels_of
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.families import SOURCES
-from fakedetect_jax.weights.importing import load_into
+from fakedetect_jax.weights.importing import load_file
 from fakedetect_jax.weights.naming import first_convolution, make_naming
-from fakedetect_jax.weights.reading import read_tensors
+from fakedetect_jax.weights.other_sources import suggesting_sources
 
 # Side of the images used to infer a backbone's shapes, which do not depend on it.
 _SIZE = 224
@@ -28,7 +28,7 @@ _SIZE = 224
 def import_weights(arguments: argparse.Namespace) -> None:
     """Run `weights import`.
 
-    `arguments` has source (a key of `SOURCES`), file, model, options (JSON), out, allow_missing, into, entry, channels
+    `arguments` has source (a key of `SOURCES`), file, model, options (JSON), out, allow_missing, into, prefix, channels
     and size. If anything does not fit, raise WeightsError and write no file.
     """
     if arguments.source not in SOURCES:
@@ -38,8 +38,11 @@ def import_weights(arguments: argparse.Namespace) -> None:
     naming = make_naming(SOURCES[arguments.source], variables, into=arguments.into)
     if arguments.channels != 3:
         naming = naming.with_layout(first_convolution(naming), to_channels_of)
-    tensors = read_tensors(hub.resolve(arguments.file), entry=arguments.entry)
-    loaded, report = load_into(variables, tensors, naming, allow_missing=arguments.allow_missing)
+    path = hub.resolve(arguments.file)
+    with suggesting_sources(variables, into=arguments.into):
+        loaded, report = load_file(
+            variables, path, naming, allow_missing=arguments.allow_missing, prefix=arguments.prefix
+        )
     origin = own_files.Origin(arguments.model, options, arguments.source, arguments.file)
     print(f"{report.describe()}\nwritten: {own_files.save(arguments.out, loaded, origin)}")
 

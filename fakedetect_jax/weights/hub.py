@@ -15,10 +15,12 @@ def resolve(place: str) -> Path:
     """Return the local file for a path, 'hf:owner/name' or 'hf:owner/name:file'; the hub's are downloaded once.
 
     Raises:
-        WeightsError: there is no file at the path, or the download fails.
+        WeightsError: there is no file at the path, or a folder, or the download fails.
     """
     if not place.startswith(SCHEME):
         path = Path(place).expanduser()
+        if path.is_dir():
+            raise WeightsError(f"{place}: is a folder. Remedy: give the file of weights in it")
         if not path.is_file():
             raise WeightsError(
                 f"{place}: no such file. Remedy: check the path; a published file is named hf:owner/name"

@@ -14,7 +14,7 @@ import numpy as np
 
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.families.efficientnet import EFFICIENTNET_PYTORCH
-from fakedetect_jax.weights.importing import Report, load_into
+from fakedetect_jax.weights.importing import Report, load_file
 from fakedetect_jax.weights.naming import make_naming
 from fakedetect_jax.weights.reading import read_tensors
 
@@ -56,7 +56,7 @@ def load_lite0(variables: Any, *, into: str | None = None) -> tuple[dict[str, An
     """
     naming = make_naming({"efficientnet": EFFICIENTNET_PYTORCH}, variables, into=into)
     beside = naming.modules_beside(variables)
-    return load_into(variables, read_tensors(weights_file()), naming, allow_missing=beside)
+    return load_file(variables, weights_file(), naming, allow_missing=beside)
 
 
 def imagenet_classifier() -> tuple[np.ndarray, np.ndarray]:

@@ -69,7 +69,6 @@ class Naming:
         outside: top-level modules to leave out where `trunk` is the whole model, such as our head.
         fresh: regex of our paths in the trunk that such files never have, and that keep their random values.
         dropped: regex of foreign names that the model does not use, such as an ImageNet classifier's.
-        prefixes: prefixes that foreign names may have and the entries lack.
         note: what to mind when using weights of this family.
     """
 
@@ -78,8 +77,12 @@ class Naming:
     outside: tuple[str, ...] = ()
     fresh: str = NEVER
     dropped: str = NEVER
-    prefixes: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def expected(self) -> frozenset[str]:
+        """The foreign names that the entries are filled from."""
+        return frozenset(entry.name for entry in self.entries.values())
 
     def covers(self, path: str) -> bool:
         """Return whether our leaf is in the trunk, and so must be filled."""
@@ -132,7 +135,7 @@ class Family:
         layout: the layout of all leaves without their own entry in the table.
         head: the foreign linear layer that gives the logit, used if the model has a head to take it.
         head_layout: the layout of the head's leaves.
-        outside, fresh, dropped, prefixes, note: as in `Naming`.
+        outside, fresh, dropped, note: as in `Naming`.
     """
 
     table: Callable[[Paths], Table]
@@ -143,7 +146,6 @@ class Family:
     outside: tuple[str, ...] = ()
     fresh: str = NEVER
     dropped: str = NEVER
-    prefixes: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -171,7 +173,7 @@ def make_naming(families: Mapping[str, Family], variables: Any, *, into: str | N
                 f"params/{head}/{leaf}": Entry(f"{family.head}.{family.leaves[leaf]}", family.head_layout)
                 for leaf in ("kernel", "bias")
             }
-    return Naming(entries, trunk, family.outside, family.fresh, dropped, family.prefixes, family.note)
+    return Naming(entries, trunk, family.outside, family.fresh, dropped, family.note)
 
 
 def same_names(variables: Any) -> Naming:

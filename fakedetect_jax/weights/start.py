@@ -7,10 +7,10 @@ from typing import Any
 from fakedetect_jax.weights import hub, own_files
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.families import SOURCES
-from fakedetect_jax.weights.importing import Report, load_into
+from fakedetect_jax.weights.importing import Report, load_file
 from fakedetect_jax.weights.lite0 import load_lite0
-from fakedetect_jax.weights.naming import flat_leaves, make_naming
-from fakedetect_jax.weights.reading import read_tensors
+from fakedetect_jax.weights.naming import make_naming
+from fakedetect_jax.weights.other_sources import suggesting_sources
 
 LITE0 = "efficientnet_lite0"
 
@@ -37,8 +37,7 @@ def start_from(variables: Any, place: str, source: str) -> tuple[dict[str, Any],
         raise WeightsError(f"init_source={source!r} is not known; use one of {', '.join(SOURCES)}, or none")
     path = hub.resolve(place)
     if not source:
-        tops = {name.split("/")[1] for name in flat_leaves(variables)}
-        known = {name.split("/")[1] for name in read_tensors(path) if name.count("/")}
-        return own_files.load(path, variables, allow_missing=sorted(tops - known))
+        return own_files.load_part(path, variables)
     naming = make_naming(SOURCES[source], variables)
-    return load_into(variables, read_tensors(path), naming, allow_missing=naming.modules_beside(variables))
+    with suggesting_sources(variables):
+        return load_file(variables, path, naming, allow_missing=naming.modules_beside(variables))

@@ -12,6 +12,8 @@ from fakedetect_jax.weights.limits import brief
 
 _MOST_AXES = 32
 _LARGEST = 1 << 62
+# An expanded tensor repeats the numbers of its storage; a larger one is a small file's way to fill the memory.
+_MOST_EXPANDED = 1 << 20
 
 
 # Compared and hashed by identity: fields may be nested deeper than the process's stack allows.
@@ -51,7 +53,7 @@ def fault(plan: TensorPlan) -> str | None:
     if 0 in shape:
         return None
     last = plan.offset + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
-    if last >= storage.count or math.prod(shape) > storage.count:
+    if last >= storage.count or math.prod(shape) > max(storage.count, _MOST_EXPANDED):
         return f"its shape {brief(shape)} does not fit into its {storage.count} numbers"
     return None
 

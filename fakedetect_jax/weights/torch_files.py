@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fakedetect_jax.weights import foreign_formats
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.limits import brief, check_total
 from fakedetect_jax.weights.tensor_plan import StoragePlan, TensorPlan, byte_size, fault, take
@@ -55,10 +56,8 @@ def open_zip(path: Path) -> Iterator[TorchFile]:
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
         found = [name for name in names if name.endswith("/data.pkl")]
-        if len(found) != 1:
-            raise WeightsError(
-                f"{path}: is a zip file without PyTorch's data.pkl. Remedy: pass the .pth itself"
-            )
+        if len(found) != 1 or any("/code/" in name for name in names):
+            raise WeightsError(foreign_formats.explain_zip(path, names))
         folder = found[0].removesuffix("data.pkl")
         if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
             raise WeightsError(

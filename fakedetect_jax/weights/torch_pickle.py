@@ -15,46 +15,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
-import numpy as np
-
 from fakedetect_jax.weights.errors import WeightsError
 from fakedetect_jax.weights.limits import brief
 from fakedetect_jax.weights.tensor_plan import StoragePlan, TensorPlan
+from fakedetect_jax.weights.torch_names import (
+    DEFAULT_DICT,
+    DTYPES,
+    HARMLESS,
+    KNOWN,
+    ORDERED_DICT,
+    PARAMETERS,
+    SUBCLASS,
+    TENSORS,
+)
 
-DTYPES: dict[str, np.dtype] = {
-    "FloatStorage": np.dtype(np.float32),
-    "DoubleStorage": np.dtype(np.float64),
-    "HalfStorage": np.dtype(np.float16),
-    "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
-    "LongStorage": np.dtype(np.int64),
-    "IntStorage": np.dtype(np.int32),
-    "ShortStorage": np.dtype(np.int16),
-    "CharStorage": np.dtype(np.int8),
-    "ByteStorage": np.dtype(np.uint8),
-    "BoolStorage": np.dtype(np.bool_),
-}
-# What training scripts save beside the weights; each becomes an empty object.
-HARMLESS = {
-    ("argparse", "Namespace"),
-    ("torch", "Size"),
-    ("torch", "device"),
-    ("torch", "float32"),
-    ("torch", "float16"),
-    ("torch", "bfloat16"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-    ("_codecs", "encode"),
-}
 REMEDY = (
     "if you trust the file, load it with PyTorch and save only its state_dict() with torch.save, "
     "or as safetensors"
 )
-_ORDERED_DICT = ("collections", "OrderedDict")
-_TENSORS = {("torch._utils", "_rebuild_tensor"), ("torch._utils", "_rebuild_tensor_v2")}
-_PARAMETER = ("torch._utils", "_rebuild_parameter")
-_KNOWN = {_ORDERED_DICT, _PARAMETER, *_TENSORS, *HARMLESS, *(("torch", name) for name in DTYPES)}
 
 # A thousand times what a large network with its optimiser takes; each operation may make an object.
 _MOST_OPERATIONS = 10_000_000
@@ -85,7 +63,7 @@ class _Name:
 
 
 class _Ignored:
-    """The placeholder for what a harmless name makes."""
+    """The placeholder for what a harmless name makes; what a pickle puts into it is dropped."""
 
     __slots__ = ()
 
@@ -169,6 +147,8 @@ class TensorPickle:
 
     def _extend(self, values: list[Any]) -> None:
         target = self._stack[-1]
+        if type(target) is _Ignored:
+            return
         if type(target) is not list:
             raise self._refusal(f"appends to a {_kind(target)}")
         target.extend(values)
@@ -180,6 +160,8 @@ class TensorPickle:
 
     def _set(self, values: list[Any]) -> None:
         target = self._stack[-1]
+        if type(target) is _Ignored:
+            return
         if type(target) is not dict:
             raise self._refusal(f"sets an item of a {_kind(target)}")
         for key, value in zip(values[::2], values[1::2], strict=True):
@@ -191,7 +173,7 @@ class TensorPickle:
     def _name(self, module: Any, name: Any) -> None:
         if type(module) is not str or type(name) is not str:
             raise self._refusal(f"names something with a {_kind(module)} and a {_kind(name)}, not two texts")
-        if (module, name) not in _KNOWN:
+        if (module, name) not in KNOWN:
             what = f"{brief(module)}.{brief(name)}"
             raise self._refusal(f"holds {what}, which is code, not a tensor; none of it was run")
         self._push(_Name(module, name))
@@ -202,15 +184,19 @@ class TensorPickle:
             raise self._refusal(f"calls something with a {_kind(arguments)}, not a tuple")
         if place in HARMLESS:
             self._push(_Ignored())
-        elif place == _ORDERED_DICT:
+        elif place == DEFAULT_DICT:
+            self._push({})
+        elif place == ORDERED_DICT:
             self._push({})
             # Python 2 passes all pairs here instead of one by one.
             for pair in arguments[0] if arguments else ():
                 self._set(list(pair) if type(pair) is list and len(pair) == 2 else [None])
-        elif place in _TENSORS and len(arguments) >= 4:
+        elif place in TENSORS and len(arguments) >= 4:
             self._push(TensorPlan(*arguments[:4]))
-        elif place == _PARAMETER and arguments:
+        elif place in PARAMETERS and arguments:
             self._push(arguments[0])
+        elif place == SUBCLASS and len(arguments) >= 3 and _makes_tensor(arguments[0]):
+            self._make(arguments[0], arguments[2])
         else:
             raise self._refusal(f"calls a {_kind(name)} that makes no tensor from {len(arguments)} arguments")
 
@@ -236,6 +222,10 @@ class TensorPickle:
 
     def _refusal(self, what: str) -> WeightsError:
         return WeightsError(f"{self._path}: {what}. Remedy: {REMEDY}")
+
+
+def _makes_tensor(name: Any) -> bool:
+    return type(name) is _Name and name.place in TENSORS
 
 
 def _is_container(value: Any) -> bool:

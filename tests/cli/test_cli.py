@@ -1,7 +1,5 @@
-"""The console script: its command line, and predict around a detector that is not there."""
+"""The console script: its command line."""
 
-import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -9,88 +7,8 @@ from pathlib import Path
 import pytest
 
 from fakedetect_jax.cli import main as cli
-from fakedetect_jax.deployment import inference
-from tests.deployment.test_timeline import verdict
 
 ROOT = Path(__file__).parents[2]
-
-
-class Scores:
-    """In the place of a detector: gives the same verdicts on every video, and counts them."""
-
-    def __init__(self, verdicts):
-        self.verdicts, self.videos = verdicts, []
-
-    def predict(self, video, *, face_crops):
-        self.videos.append(video)
-        return self.verdicts
-
-
-@pytest.fixture
-def run(monkeypatch, tmp_path, capsys):
-    """Runs `fakedetect` in an empty folder: exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fakedetect", *arguments])
-        code, message = 0, ""
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code, message = (1, f"{ended.code}\n") if isinstance(ended.code, str) else (ended.code, "")
-        output, errors = capsys.readouterr()
-        return code, output, errors + message
-
-    return run
-
-
-@pytest.fixture
-def detector(monkeypatch):
-    detector = Scores([verdict()])
-    monkeypatch.setattr(inference, "load_detector", lambda folder: detector)
-    return detector
-
-
-def test_two_videos_of_one_name_are_two_verdicts(run, detector):
-    assert run("predict", "one/1.mp4", "--detector", "det")[0] == 0
-    before = Path("1.fakedetect/verdict.json").read_bytes()
-    code, _, errors = run("predict", "two/1.mp4", "--detector", "det")
-    assert code == 1
-    assert "1.fakedetect/verdict.json is of another video" in errors
-    assert errors.count("\n") == 1
-    assert detector.videos == ["one/1.mp4"]  # refused before the work, not after it
-    assert Path("1.fakedetect/verdict.json").read_bytes() == before
-    assert run("predict", "two/1.mp4", "--detector", "det", "--out", "two")[0] == 0
-    assert run("predict", "one/1.mp4", "--detector", "det")[0] == 0
-
-
-def test_a_score_that_is_none_is_no_verdict(run, detector):
-    detector.verdicts = [verdict(score=math.nan)]
-    code, output, errors = run("predict", "a.mp4", "--detector", "det")
-    assert (code, output) == (1, "")
-    assert "gives person 0 a P(fake) of nan" in errors
-    assert not Path("a.fakedetect").exists()
-
-
-def test_a_tilde_is_the_home_folder_everywhere(run, detector, tmp_path):
-    code, output, _ = run("predict", "~/a.mp4", "--detector=~/det", "--out=~/out")
-    assert code == 0
-    assert json.loads((tmp_path / "home/out/verdict.json").read_text())["detector"] == f"{tmp_path}/home/det"
-    assert f"{tmp_path}/home/out/timeline.png" in output
-    parse = cli.make_parser().parse_args
-    build = parse(["build", "x", "--source=~/s", "--out=~/o"])
-    assert (build.source, build.out) == (f"{tmp_path}/home/s", f"{tmp_path}/home/o")
-    inspect = parse(["inspect", "x", "--data=~/d", "--out=~/p"])
-    assert (inspect.data, inspect.out) == (f"{tmp_path}/home/d", f"{tmp_path}/home/p")
-
-
-def test_many_people_are_all_told_of_and_the_first_drawn(run, detector):
-    detector.verdicts = [verdict(person) for person in range(25)]
-    _, output, _ = run("predict", "a.mp4", "--detector", "det")
-    assert output.count("person ") == 25
-    assert "timeline.png (the first 20 people)" in output
-    assert len(json.loads(Path("a.fakedetect/verdict.json").read_text())["people"]) == 25
 
 
 def test_the_file_of_weights_may_follow_what_may_be_missing():

@@ -132,6 +132,20 @@ def test_dense_runs_are_not_crossed_while_they_are_long_enough():
         assert np.ptp(runs[clip.positions]) == pytest.approx(0.12, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("frames", "stride", "longest"),
+    [
+        (FrameChoice(), 0.04, 0.12),
+        (FrameChoice(), 0.16, 0.48),
+        (FrameChoice(every=5), 0.04, 0.6),
+        (FrameChoice(every=2, count=3, run=4), 0.04, 0.24),
+        (FrameChoice(count=3), 0.04, np.inf),
+    ],
+)
+def test_frames_far_apart_show_another_motion_than_training_saw(frames, stride, longest):
+    assert spec(extraction=Extraction(frames=frames), stride=stride).longest_step == pytest.approx(longest)
+
+
 def test_a_spec_survives_json():
     other = spec(extraction=Extraction(size=320, margin=0.5, frames=FrameChoice(2, 8, 16), face_crops=True))
     assert ClipSpec.parse(json.loads(json.dumps(dataclasses.asdict(other)))) == other

@@ -13,7 +13,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def started(folder: Path, *, seconds: float, workers: int = 1) -> Iterator[subprocess.Popen]:
-    """Start a build that spends so many seconds on each video; kill it at the end if it still runs."""
+    """Start a build that spends so many seconds on each video; kill it at the end if it still runs.
+
+    It is the first of a process group, as a program in a terminal.
+    """
     arguments = [str(folder), str(seconds), str(workers)]
     # A file, because a pipe stays open for as long as any worker of a killed build lives.
     with (folder / f"stderr{seconds}.txt").open("w") as said:
@@ -21,6 +24,7 @@ def started(folder: Path, *, seconds: float, workers: int = 1) -> Iterator[subpr
             [sys.executable, "-m", "tests.data_builders.tiny_build", *arguments],
             stdout=subprocess.DEVNULL,
             stderr=said,
+            start_new_session=True,
         )
         try:
             yield process

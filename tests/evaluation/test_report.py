@@ -46,7 +46,7 @@ def groups_of(choice):
 def make_report(folder, scores, *, failures=()):
     summary = summarise(scores, failures=failures, resamples=50)
     frames = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
-    choice = choose(aggregate(scores))
+    choice = choose(video for video in aggregate(scores) if not video.failed)
     gallery = [
         GalleryItem(frames, video.label, video.method, video.score, video.video_id, video.dataset)
         for group in groups_of(choice)
@@ -151,6 +151,19 @@ def test_the_worst_case_has_a_column_only_where_videos_failed(tmp_path):
     assert f"{worst['value']:.3f}" in video["swap"][1]
     without_failure, _, _ = make_report(tmp_path, make_scores(("swap",)))
     assert {len(cells) for cells in table(without_failure, "Video level").values()} == {6}
+
+
+def test_the_report_counts_apart_what_the_detector_cannot_judge(tmp_path):
+    still = Score("mini", "swap", "held", 0, 1, None, identity="h", not_judged="nothing moves")
+    failed = [Failure("mini", "swap", "lost", 1, "no face")]
+    html, _, gallery = make_report(tmp_path, [*make_scores(("swap",)), still], failures=failed)
+    assert "held" not in {item.video_id for item in gallery}
+    assert "1 not judged" in table(html, "Video level")["swap"][-1]
+    text = " ".join(Page(html).text)
+    assert "1 of them failed and 1 cannot be judged by this detector" in text
+    assert "1 failed, 1 cannot be judged by this detector" in text
+    assert "not judged: nothing moves" in text
+    assert "failed: no face" in text
 
 
 def test_reasons_for_a_missing_interval_stand_below_the_table(tmp_path):

@@ -48,6 +48,19 @@ def test_video_is_the_mean_clip_of_all_tracks_and_shared_frames_are_averaged():
     assert video.cluster == "identity 000"
 
 
+def unjudged(reason="nothing moves", **changes):
+    return row(score=None, frame_scores=(), not_judged=reason, **changes)
+
+
+def test_clips_that_cannot_be_judged_do_not_count_and_a_video_of_such_has_no_score():
+    clips = [row(clip=0, score=0.25), unjudged(clip=1), unjudged("a single frame", track=1)]
+    (video,) = aggregate(clips)
+    assert (video.score, video.failed, video.not_judged) == (0.25, False, "")
+    (video,) = aggregate([*clips[1:], unjudged("a single frame", track=2)])
+    assert (video.score, video.failed, video.not_judged) == (0.5, True, "a single frame")
+    assert (video.frame_scores, video.identity) == ((), "000")
+
+
 def test_clips_of_two_tracks_may_have_one_number():
     (video,) = aggregate([row(track=0, score=0.25), row(track=1, score=0.75)])
     assert video.score == 0.5
@@ -90,6 +103,9 @@ def test_contradictions_are_refused(rows, failures, message):
         ({"frame_scores": (0.5, math.nan)}, "score nan"),
         ({"frame_scores": (0.5, -1.0)}, "score -1.0"),
         ({"frame_scores": (0.5,)}, "2 frame_index for 1 frame_scores"),
+        ({"score": None}, "give a score, or a reason"),
+        ({"not_judged": "nothing moves"}, "give a score, or a reason"),
+        ({"score": None, "not_judged": "nothing moves"}, "scores of frames of a clip that is not judged"),
         ({"label": 2}, "label is 2"),
         ({"label": 0}, "contradicts method 'Deepfakes'"),
         ({"method": "real"}, "contradicts method 'real'"),
@@ -108,15 +124,17 @@ names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
 @st.composite
 def rows(draw):
     frames = draw(st.lists(st.tuples(st.integers(0, 10**6), probability), max_size=4))
+    reason = draw(st.just("") | names)
     return row(
         dataset=draw(names),
         video_id=draw(names),
         identity=draw(st.just("") | names),
         track=draw(st.integers(0, 9)),
         clip=draw(st.integers(0, 9)),
-        score=draw(probability),
+        score=None if reason else draw(probability),
         frame_index=tuple(index for index, _ in frames),
-        frame_scores=tuple(score for _, score in frames),
+        frame_scores=() if reason else tuple(score for _, score in frames),
+        not_judged=reason,
     )
 
 
@@ -130,7 +148,7 @@ def test_csv_round_trip_is_exact(tmp_path_factory, scores):
 def test_csv_errors_name_file_and_line(tmp_path):
     path = write_csv(tmp_path / "scores.csv", [row(), row(clip=1)])
     text = path.read_text()
-    path.write_text(text.replace("0.7 0.9,000,1", "0.7 high,000,1"))
+    path.write_text(text.replace("0.7 0.9,000,,1", "0.7 high,000,,1"))
     with pytest.raises(FakedetectError, match=r"scores\.csv, line 3: .*high"):
         read_csv(path)
     path.write_text(text.replace("frame_scores", "frames"))
@@ -138,7 +156,7 @@ def test_csv_errors_name_file_and_line(tmp_path):
         read_csv(path)
 
 
-@pytest.mark.parametrize("cut", ["000,1\n", " 0.9,000,1\n", ",0 4,0.7 0.9,000,1\n"])
+@pytest.mark.parametrize("cut", ["000,,1\n", " 0.9,000,,1\n", ",0 4,0.7 0.9,000,,1\n"])
 def test_a_file_that_was_cut_short_is_named(tmp_path, cut):
     path = write_csv(tmp_path / "scores.csv", [row(), row(clip=1)])
     assert path.read_text().endswith(cut)

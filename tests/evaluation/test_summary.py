@@ -151,6 +151,24 @@ def test_failures_count_in_every_figure_as_the_documentation_says(scores):
     )
 
 
+def test_what_cannot_be_judged_is_counted_apart_and_weighs_like_a_failure(scores):
+    still = Score("mini", "swap", "90", 0, 1, None, identity="90", not_judged="nothing moves")
+    failure = Failure("mini", "real", "91", 0, "the file is truncated", identity="91")
+    summary = summarise([*scores, still], failures=[failure], resamples=50)
+    overall = summary["datasets"]["mini"]["video"]["overall"]
+    assert (overall["n_failed"], overall["n_not_judged"]) == (1, 1)
+    methods = summary["datasets"]["mini"]["video"]["methods"]
+    assert [methods[name]["n_not_judged"] for name in ("swap", "mouth")] == [1, 0]
+    assert [(row["video_id"], row["reason"]) for row in summary["not_judged"]] == [("90", "nothing moves")]
+    assert [row["video_id"] for row in summary["failures"]] == ["91"]
+    as_failure = [failure, Failure("mini", "swap", "90", 1, "nothing moves", identity="90")]
+    same = summarise(scores, failures=as_failure, resamples=50)
+    for level in ("video", "frame"):
+        for part in ("overall", "mean_over_methods"):
+            first, second = (one["datasets"]["mini"][level][part] for one in (summary, same))
+            assert first["metrics"] == second["metrics"]
+
+
 def test_giving_up_on_nine_hopeless_fakes_gains_nothing():
     """Ten reals at 0.2 and ten fakes at 0.1: all verdicts on fakes are wrong, and stay so when nine are given up."""
     reals = [Score("mini", "real", f"{n}", 0, 0, 0.2) for n in range(10)]
@@ -298,6 +316,12 @@ def test_undefined_is_null_with_a_reason_and_json_is_strict(tmp_path, scores):
     dataset = cases["a dataset of failures"]["datasets"]["x"]
     assert "no real" in dataset["video"]["overall"]["metrics"]["auc"]["reason"]
     assert "empty" in dataset["frame"]["overall"]["metrics"]["auc"]["reason"]
+
+
+def test_nothing_judged_is_an_error_with_the_reason():
+    still = Score("mini", "swap", "90", 0, 1, None, not_judged="nothing moves")
+    with pytest.raises(FakedetectError, match="no video was scored; the detector cannot judge any: nothing"):
+        summarise([still])
 
 
 def test_nothing_scored_is_an_error():

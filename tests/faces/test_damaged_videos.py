@@ -247,3 +247,24 @@ def test_a_picture_that_would_take_gigabytes_is_refused_before(tmp_path):
         out.mux(packet)
     with pytest.raises(VideoError, match=r"a\.mov"):
         read(tmp_path / "a.mov")
+
+
+def test_a_failing_disk_is_not_the_videos_fault(scene, tmp_path, monkeypatch):
+    path = encode(tmp_path / "a.mp4", scene)
+    from fakedetect_jax.faces import decoder
+
+    class Failing(decoder._Nameless):
+        def __init__(self, file):
+            super().__init__(file)
+            self._read, self._calls = file.read, 0
+            self.read = self.failing
+
+        def failing(self, size):
+            self._calls += 1
+            if self._calls > 2:
+                raise OSError(5, "Input/output error")
+            return self._read(min(size, 4096))
+
+    monkeypatch.setattr(decoder, "_Nameless", Failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        read(path)

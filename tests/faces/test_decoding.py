@@ -83,6 +83,15 @@ def test_every_colour_matrix(matrix, scene, tmp_path):
     assert_same_pictures(shown, as_ffmpeg_shows(path))
 
 
+@pytest.mark.parametrize("field", ["color_trc", "color_primaries", "colorspace"])
+@pytest.mark.parametrize("code", [0, 3, 22])
+def test_codes_without_a_meaning_are_passed_over(field, code, scene, tmp_path):
+    plain = decoded(encode(tmp_path / "plain.mp4", scene[:3]))
+    odd = decoded(encode(tmp_path / "odd.mp4", scene[:3], **{field: code}))
+    assert np.abs(odd.astype(int) - plain).mean() < 30
+    assert len(odd) == 3
+
+
 def test_the_colour_matrix_matters(scene, tmp_path):
     one, other = (decoded(encode(tmp_path / f"{code}.mp4", scene[:1], colorspace=code)) for code in (1, 6))
     assert np.abs(one.astype(int) - other.astype(int)).mean() > 1.5

@@ -19,7 +19,7 @@ from fakedetect_jax.inspection.quality import MEASURES, Quality
 from fakedetect_jax.inspection.strip import TILE, draw_landmarks
 from fakedetect_jax.inspection.survey import Measured, Survey, sample, worst
 from tests.conftest import make_videos
-from tests.tiny_dataset import BROKEN, FACE, TinyFaces
+from tests.tiny_dataset import BROKEN, FACE, IN_THIS_PROCESS, TinyFaces
 
 EVIL = "<script>alert(1)<script>&"
 CONFIDENCE, SIZE, JITTER, SHARPNESS = MEASURES
@@ -70,7 +70,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def odd_data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("odd")
-    prepare(OddFaces(data_dir=folder))
+    prepare(OddFaces(data_dir=folder), workers=IN_THIS_PROCESS)
     return folder
 
 

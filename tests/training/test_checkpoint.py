@@ -211,7 +211,9 @@ def test_where_no_checkpoint_is_sound_nothing_is_changed_and_the_remedy_is_named
         with pytest.raises(DamagedCheckpoint, match=r"step 7 is damaged .*Remove the folder .*step_7 to use"):
             go_on(copied)
     shutil.rmtree(copied / "step_7")
-    with pytest.raises(DamagedCheckpoint, match=r"step 3 is damaged .*Remove the folder .*step_3 to begin anew"):
+    with pytest.raises(
+        DamagedCheckpoint, match=r"step 3 is damaged .*Remove the folder .*step_3 to begin anew"
+    ):
         go_on(copied)
 
 
@@ -239,13 +241,17 @@ def test_what_is_no_part_of_the_numbers_may_be_lost(name, copied):
     assert read(copied) == 7
 
 
-@pytest.mark.parametrize("notes", [b"", b"[]", b"3", b"null", b'{"item_handlers": 3}', b"\xff", b'{"metrics": {'])
+@pytest.mark.parametrize(
+    "notes", [b"", b"[]", b"3", b"null", b'{"item_handlers": 3}', b"\xff", b'{"metrics": {']
+)
 def test_orbax_never_meets_notes_that_it_cannot_read(notes, copied):
     (copied / "step_7" / "_CHECKPOINT_METADATA").write_bytes(notes)
     assert go_on(copied) in (3, 7)
 
 
-@pytest.mark.parametrize("document", ["[]", "{}", "null", '{"a": 1}', '{"/dev/zero": "0"}', '{"../a": "0"}', "[" * 10**5])
+@pytest.mark.parametrize(
+    "document", ["[]", "{}", "null", '{"a": 1}', '{"/dev/zero": "0"}', '{"../a": "0"}', "[" * 10**5]
+)
 def test_digests_that_nobody_wrote_are_damage(document, copied):
     (copied / "step_7" / "sha256.json").write_text(document)
     with pytest.raises(DamagedCheckpoint, match=r"step 7 is damaged \(sha256.json was changed or cut\)"):
@@ -310,7 +316,9 @@ def save_and_close(folder):
 
 def test_without_room_for_the_state_no_save_is_begun(copied, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: types.SimpleNamespace(free=9000))
-    with pytest.raises(CheckpointNotWritten, match=r"no room .* the one of step 7 is whole. Make room, and start"):
+    with pytest.raises(
+        CheckpointNotWritten, match=r"no room .* the one of step 7 is whole. Make room, and start"
+    ):
         save_and_close(copied)
     assert sorted(path.name for path in copied.iterdir()) == ["step_3", "step_7"]
     monkeypatch.undo()

@@ -149,7 +149,11 @@ def test_a_folder_in_use_is_refused_by_who_does_the_same_in_it(mode, config, exp
 
 def written(folder):
     """When each file was written, besides the locks."""
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.suffix != ".lock" and path.is_file()}
+    return {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.suffix != ".lock" and path.is_file()
+    }
 
 
 def test_a_detector_is_exported_and_evaluated_while_its_run_trains_on(config, exported, tmp_path):

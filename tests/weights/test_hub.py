@@ -55,6 +55,7 @@ def test_the_usual_files_are_found_and_others_by_name(hub):
         ("hf:me/net:no.pth", r"has no no\.pth"),
         ("hf:me/secret:a.pth", r"PermissionError: 401 Client Error\).*give the file's path"),
         ("hf:net", "is not hf:owner/name"),
+        (".", r"is a folder\. Remedy: give the file of weights in it"),
         ("hf:/net", "is not hf:owner/name"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.published import PUBLISHED
-from fakedetect_jax.weights import SOURCES, WeightsError, load_into, make_naming, read_tensors
+from fakedetect_jax.weights import SOURCES, WeightsError, load_file, load_into, make_naming, read_tensors
 from tests.models.published.parity import random_variables
 
 SIZE = 64
@@ -71,7 +71,7 @@ def test_every_value_of_mesonet_has_its_place(tmp_path, name, first, group):
     expected = random_variables(PUBLISHED[name](), frames)
     path = _write(h5py, tmp_path / "Meso_DF", expected, CONVS[name], first, group)
     shapes = jax.eval_shape(PUBLISHED[name]().init, jax.random.key(0), Clip(frames))
-    loaded, report = load_into(shapes, read_tensors(path), make_naming(SOURCES["mesonet"], shapes))
+    loaded, report = load_file(shapes, path, make_naming(SOURCES["mesonet"], shapes))
     assert not report.missing
     assert jax.tree.structure(loaded) == jax.tree.structure(expected)
     jax.tree.map(np.testing.assert_array_equal, loaded, expected)

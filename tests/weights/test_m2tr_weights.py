@@ -7,7 +7,7 @@ from torch import nn
 
 from fakedetect_jax.models.clip import IMAGENET, Clip
 from fakedetect_jax.models.published.m2tr import M2TR
-from fakedetect_jax.weights import SOURCES, load_into, make_naming, read_tensors
+from fakedetect_jax.weights import SOURCES, load_file, make_naming
 from tests.models.published.torch_m2tr import Layer
 from tests.models.spatial.parity import randomise
 from tests.weights import foreign
@@ -39,7 +39,7 @@ def test_a_checkpoint_of_the_authors_scores_frames_as_theirs(tmp_path):
     model = M2TR(variant=None, width=0.5, depth=0.3, layers=1)
     shapes = jax.eval_shape(model.init, jax.random.key(0), Clip(frames))
     naming = make_naming(SOURCES["m2tr"], shapes)
-    variables, report = load_into(shapes, read_tensors(tmp_path / "M2TR_FFDF_epoch_00004.pyth"), naming)
+    variables, report = load_file(shapes, tmp_path / "M2TR_FFDF_epoch_00004.pyth", naming)
     assert not report.missing
     assert {name for name in report.dropped if not name.endswith("num_batches_tracked")} == {
         "model._fc.weight",

@@ -19,7 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakedetect_jax.weights import WeightsError, read_metadata, read_tensors
+from fakedetect_jax.weights import WeightsError, read_matching, read_metadata, read_tensors
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 
@@ -35,6 +35,9 @@ def _tensors():
         "whole": base.reshape(4, 6),
         "turned": base.reshape(4, 6).T,
         "part": base.reshape(2, 3, 4)[:, 1:, ::2],
+        "expanded": torch.tensor([3.0, 4.0])[:, None].expand(2, 40),
+        "complex": torch.tensor([1 + 2j]),
+        "buffer": torch.nn.Buffer(torch.ones(3)),
         "one": torch.tensor(3.5),
         "none": torch.zeros(0, 3),
         "half": torch.tensor([1.5, -2.0], dtype=torch.float16),
@@ -61,8 +64,8 @@ def test_every_dtype_and_view_is_what_torch_saved(tmp_path, zipped):
 
 
 def test_safetensors_of_torch_read_alike(tmp_path):
-    tensors = {name: value.detach().contiguous() for name, value in _tensors().items()}
-    tensors = {name: value.clone() for name, value in tensors.items()}
+    tensors = {name: value.detach().contiguous().clone() for name, value in _tensors().items()}
+    del tensors["complex"]  # older versions of safetensors refuse to write it
     safetensors.torch.save_file(tensors, tmp_path / "weights.safetensors", metadata={"format": "pt"})
     read = read_tensors(tmp_path / "weights.safetensors")
     assert {name: (value.dtype.name, value.shape) for name, value in read.items()} == {
@@ -87,27 +90,18 @@ def test_weights_are_found_within_what_a_training_script_saves(tmp_path, zipped,
         "history": collections.OrderedDict(loss=[0.7, 0.6]),
         entry: {f"module.net.{name}": value for name, value in model.state_dict().items()},
     }
-    read = read_tensors(_save(saved, tmp_path / "weights.tar", zipped))
-    assert list(read) == list(model.state_dict())
-    np.testing.assert_array_equal(read["1.running_mean"], model.state_dict()["1.running_mean"])
-    assert read["1.num_batches_tracked"] == 1
-
-
-def test_prefixes_that_only_some_names_have_stay():
-    names = {"module._orig_mod.model.a": 1, "module._orig_mod.model.b": 2, "n_averaged": 3}
-    from fakedetect_jax.weights.state import strip_prefixes
-
-    assert strip_prefixes(names) == {"a": 1, "b": 2}
-    assert strip_prefixes({"net.a": 1, "head.b": 2}) == {"net.a": 1, "head.b": 2}
-    assert strip_prefixes({}) == {}
-
-
-def test_another_entry_is_taken_when_named(tmp_path):
-    path = _save({"state_dict": {"a": torch.zeros(1)}, "ema": {"a": torch.ones(1)}}, tmp_path / "w.pth")
-    assert read_tensors(path)["a"] == 0
-    assert read_tensors(path, entry="ema")["a"] == 1
-    with pytest.raises(WeightsError, match="no entry 'teacher'; it has the entries state_dict, ema"):
-        read_tensors(path, entry="teacher")
+    path = _save(saved, tmp_path / "weights.tar", zipped)
+    found = read_matching(path, model.state_dict())
+    assert list(found.tensors) == list(model.state_dict())
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(found.tensors[name], value)
+    assert found.prefix == f"{entry}.module.net."
+    assert {name.split(".")[0] for name in found.beside} == {"optimizer"}
+    every = read_tensors(path)
+    assert set(every) == {f"{entry}.module.net.{name}" for name in model.state_dict()} | set(found.beside)
+    np.testing.assert_array_equal(
+        every["optimizer.state.1.exp_avg"], optimizer.state_dict()["state"][1]["exp_avg"]
+    )
 
 
 def test_a_file_without_tensors_is_refused_with_what_it_has(tmp_path):
@@ -153,7 +147,6 @@ def test_code_in_a_file_is_refused_by_name_and_not_run(tmp_path, zipped, kind):
     ("thing", "name"),
     [
         (torch.nn.Linear(1, 1), "torch.nn.modules.linear.Linear"),
-        (np.ones(2), "reconstruct"),
         (torch.ones(2).to_sparse(), "torch._utils._rebuild_sparse_tensor"),
         (print, r"builtin(s|__)\.print"),
         (getattr, r"builtin(s|__)\.getattr"),
@@ -285,7 +278,6 @@ def test_other_files_are_refused_with_the_kinds_that_are_known(tmp_path):
     path = tmp_path / "weights.pth"
     for content, message in (
         (b"", "not one of the known file formats"),
-        (b"<html>not found", "not one of the known file formats"),
         (struct.pack("<Q", 5) + b"{bad}", "cannot be read"),
         (pickle.dumps({"a": 1}, 2) + pickle.dumps(2) + pickle.dumps({}), "not one that torch.save wrote"),
         (pickle.dumps({"a": 1}, 2), "cannot be read"),
@@ -322,7 +314,7 @@ def test_only_the_tensors_asked_for_are_read(tmp_path):
         for entry in old.infolist():
             if entry.file_size < 4000:
                 new.writestr(entry.filename, old.read(entry))
-    assert read_tensors(tmp_path / "less.pth")["a"].tolist() == [1, 1]
+    assert read_matching(tmp_path / "less.pth", ["a"]).tensors["a"].tolist() == [1, 1]
 
 
 def test_neither_torch_nor_h5py_is_imported_to_read(tmp_path):

@@ -47,6 +47,41 @@ def test_a_backbone_of_a_file_replaces_the_drawn_one(config, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, begun.params["temporal"], drawn.params["temporal"])
 
 
+def test_a_file_of_a_backbone_alone_goes_where_the_model_has_it(config, tmp_path):
+    drawn = make(config)
+    alone = {
+        name.replace("/spatial/", "/", 1): np.asarray(leaf) + 1
+        for name, leaf in flat_leaves(drawn.evaluated).items()
+        if "/spatial/" in name
+    }
+    save_file(alone, tmp_path / "alone.safetensors")
+    begun = make(config, tmp_path / "alone.safetensors")
+    jax.tree.map(
+        lambda got, before: np.testing.assert_array_equal(got, before + 1),
+        (begun.params["spatial"], begun.statistics["spatial"]),
+        (drawn.params["spatial"], drawn.statistics["spatial"]),
+    )
+    jax.tree.map(np.testing.assert_array_equal, begun.params["temporal"], drawn.params["temporal"])
+
+
+def test_a_file_that_fits_two_modules_equally_well_is_refused(tmp_path):
+    variables = {"params": {module: {"kernel": np.ones(2, np.float32)} for module in ("a", "b", "head")}}
+    save_file({"params/kernel": np.zeros(2, np.float32)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"fits a and b and head of the model equally well.*--into"):
+        start_from(variables, str(tmp_path / "w.safetensors"), "")
+    del variables["params"]["a"], variables["params"]["head"]
+    loaded, _ = start_from(variables, str(tmp_path / "w.safetensors"), "")
+    np.testing.assert_array_equal(loaded["params"]["b"]["kernel"], [0, 0])
+
+
+def test_foreign_names_without_a_source_are_refused_with_the_option(config, tmp_path):
+    save_file({"conv1.weight": np.ones(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(
+        WeightsError, match=r"but such as conv1\.weight.*config\.model\.init_source, one of timm"
+    ):
+        make(config, tmp_path / "w.safetensors")
+
+
 def test_half_a_backbone_is_refused(config, tmp_path):
     drawn = make(config)
     spatial = [name for name in flat_leaves(drawn.evaluated) if "/spatial/" in name]

@@ -10,7 +10,7 @@ from transformers import ViTConfig, ViTForImageClassification, VivitConfig, Vivi
 from fakedetect_jax import models
 from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.published.vivit_encoders import ENCODERS
-from fakedetect_jax.weights import SOURCES, MismatchError, load_into, make_naming, read_tensors
+from fakedetect_jax.weights import SOURCES, MismatchError, load_file, make_naming, read_tensors
 from fakedetect_jax.weights.naming import flat_leaves
 from fakedetect_jax.weights.start import start_from
 from tests.models.published.parity import randomised
@@ -50,7 +50,7 @@ def image_vit(tmp_path_factory):
 
 
 def imported(source, path, shapes, **options):
-    return load_into(shapes, read_tensors(path), make_naming(SOURCES[source], shapes), **options)
+    return load_file(shapes, path, make_naming(SOURCES[source], shapes), **options)
 
 
 def test_one_step_of_model_1_is_the_image_model_on_the_central_frame(image_vit):

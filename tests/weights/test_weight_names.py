@@ -21,7 +21,7 @@ from transformers import (
 from fakedetect_jax.models.clip import KINETICS, Clip
 from fakedetect_jax.models.published.r2plus1d import R2Plus1D
 from fakedetect_jax.models.spatial import ConvNeXt, ConvNeXtV2, EfficientNet, ResNet, Xception
-from fakedetect_jax.weights import SOURCES, load_into, make_naming, read_tensors
+from fakedetect_jax.weights import SOURCES, load_file, make_naming
 from tests.models.published.parity import channels_first, randomised
 from tests.models.spatial.parity import randomise
 from tests.weights import foreign
@@ -41,7 +41,7 @@ def _imported(source, model, module, tmp_path, inputs, **options):
     torch.save({"epoch": 3, "state_dict": module.state_dict()}, tmp_path / "weights.pth")
     variables = _shapes(model, inputs.shape)
     naming = make_naming(SOURCES[source], variables)
-    return load_into(variables, read_tensors(tmp_path / "weights.pth"), naming, **options)
+    return load_file(variables, tmp_path / "weights.pth", naming, **options)
 
 
 @functools.cache
@@ -206,7 +206,7 @@ def test_sbi_detector_gives_the_same_probability_of_being_fake(tmp_path):
     torch.save({"model": Wrapped(module).state_dict(), "epoch": 3}, tmp_path / "sbi.tar")
     shapes = _shapes(model, images.shape)
     naming = make_naming(SOURCES["sbi"], shapes)
-    variables, report = load_into(shapes, read_tensors(tmp_path / "sbi.tar"), naming)
+    variables, report = load_file(shapes, tmp_path / "sbi.tar", naming)
     with torch.no_grad():
         logits = module["_fc"](module(torch.tensor(images.transpose(0, 3, 1, 2))))
     # The same as the whole detector, with the trunk that another test has compiled.

@@ -44,6 +44,26 @@ def test_a_detector_gets_a_backbone(monkeypatch, capsys, tmp_path, file):
     assert f"written: {out}" in printed
 
 
+def test_modules_that_may_be_missing_add_up(monkeypatch, tmp_path, file):
+    options = json.dumps({**SPATIAL, "temporal": {}})
+    arguments = ["--from", "timm", "--model", "convnext_atto", "--options", options, "--out", tmp_path / "w"]
+    _run(monkeypatch, "--allow-missing", "head", "--allow-missing", "temporal", file, *arguments)
+    assert (tmp_path / "w").exists()
+
+
+def test_a_prefix_is_named(monkeypatch, capsys, tmp_path):
+    state = foreign.convnext("timm", DEPTHS, DIMS).state_dict()
+    torch.save({"model": state, "model_ema": {n: v + 1 for n, v in state.items()}}, tmp_path / "w.pth")
+    arguments = ["--from", "timm", "--model", "convnext", "--out", tmp_path / "w", tmp_path / "w.pth"]
+    arguments += ["--options", json.dumps({"depths": DEPTHS, "dims": DIMS})]
+    with pytest.raises(SystemExit, match=r"equally well in 2 places.*--prefix model") as refused:
+        _run(monkeypatch, *arguments)
+    assert "\n" not in str(refused.value)
+    _run(monkeypatch, "--prefix", "model_ema", *arguments)
+    np.testing.assert_array_equal(read_tensors(tmp_path / "w")["params/stem/bias"], state["stem.0.bias"] + 1)
+    assert "28 tensors used, below 'model_ema.' in the file" in capsys.readouterr().out
+
+
 def test_a_part_by_its_own_name_with_other_channels(monkeypatch, tmp_path, file):
     out = tmp_path / "part.safetensors"
     options = json.dumps({"depths": DEPTHS, "dims": DIMS})
@@ -80,7 +100,7 @@ def test_shapes_are_those_of_the_clips_that_a_model_is_made_for():
     ("change", "message"),
     [
         ({"--from": "keras"}, "--from 'keras' is not known; use one of timm, torchvision"),
-        ({"--from": "transformers"}, "fit the model only in part"),
+        ({"--from": "transformers"}, "It has all names of the source timm"),
         ({"--from": "mesonet"}, "the model has convnext in spatial"),
         ({"--options": "{"}, "is not JSON"),
         ({"--options": "[1]"}, "must be a JSON object"),
@@ -90,7 +110,7 @@ def test_shapes_are_those_of_the_clips_that_a_model_is_made_for():
         ({"--allow-missing": "tail"}, "allow_missing names 'tail'"),
         ({"--channels": "4"}, "convnext_atto takes frames of 3 channels"),
         ({"--into": "temporal"}, "none of these in 'temporal'"),
-        ({"--entry": "ema"}, "has no entry 'ema'"),
+        ({"--prefix": "ema"}, "below --prefix 'ema' (28 below 'model.')"),
     ],
 )
 def test_mistakes_get_one_line_and_no_file(monkeypatch, tmp_path, file, change, message):

@@ -184,6 +184,9 @@ class FTCN(nn.Module):
         dtype: compute dtype, 'float32' or 'bfloat16'. Parameters and logits are float32.
     """
 
+    # With 1x1 for every spatial kernel it sees no more of a single frame than its colours.
+    motion_only = True
+
     depths: Sequence[int] = (3, 4, 6)
     width: int = 64
     depth: int = 1

@@ -201,6 +201,9 @@ class STGCN(nn.Module):
         widths, strides, kernel, dropout, dtype: as in `STGCNTrunk`.
     """
 
+    # The points of a single frame tell the shape of a face, which no forgery need change.
+    motion_only = True
+
     points: int = LANDMARKS
     partition: str = "spatial"
     motion: bool = False

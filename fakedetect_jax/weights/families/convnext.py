@@ -89,5 +89,5 @@ def authors(paths: Paths) -> Table:
 
 TIMM = Family(timm, dropped=r"head\.fc\..*")
 TORCHVISION = Family(torchvision, dropped=r"classifier\.2\..*")
-TRANSFORMERS = Family(transformers, dropped=r"classifier\..*", prefixes=("convnext.", "convnextv2."))
+TRANSFORMERS = Family(transformers, dropped=r"classifier\..*")
 AUTHORS = Family(authors, dropped=r"head\..*")

@@ -77,7 +77,6 @@ TIMM = Family(
 TRANSFORMERS = Family(
     transformers,
     dropped=r"classifier\..*",
-    prefixes=("efficientnet.",),
     note=f"{_PADDING} (image_size in their config.json)",
 )
 EFFICIENTNET_PYTORCH = Family(

@@ -34,4 +34,4 @@ def transformers(paths: Paths) -> Table:
 
 
 TORCHVISION = Family(torchvision, dropped=r"fc\..*")
-TRANSFORMERS = Family(transformers, dropped=r"classifier\..*", prefixes=("resnet.",))
+TRANSFORMERS = Family(transformers, dropped=r"classifier\..*")

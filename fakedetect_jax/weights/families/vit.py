@@ -158,6 +158,5 @@ TRANSFORMERS = Family(
     outside=("head",),
     fresh=_FRESH,
     dropped=r"(classifier|pooler)\..*|embeddings\.cls_token",
-    prefixes=("vit.", "vivit."),
     note=_NOTE,
 )

@@ -135,7 +135,8 @@ def test_a_file_of_another_name_is_counted_not_built(tmp_path):
     listing = layout.list_videos(tmp_path, "v2")
     assert sum(item.method == "real" for item in listing.items) == 33 + 20
     assert any(
-        note.startswith("Celeb-real: videos whose names do not fit, not built: 2") for note in listing.notes
+        note == "Celeb-real: videos whose names do not fit, not built: 1, e.g. id0_id1_0000.mp4"
+        for note in listing.notes
     )
 
 
@@ -162,10 +163,23 @@ def test_either_spelling_is_read_in_the_list(tmp_path):
     assert by_key(layout.list_videos(tmp_path, "v2"))["real/youtube-00003"].split == "test"
 
 
-def test_a_list_that_is_not_text_is_an_error_of_its_first_line(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (LIST.encode("utf-16"), "UTF-16; save it as UTF-8"),
+        (LIST.replace("id10_id7", "id\u00e9").encode("cp1252"), "line 5: byte 0xe9 .*save it as UTF-8"),
+        (LIST.replace("id10_id7", "id\0").encode(), "line 5: a NUL byte"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "Git LFS pointer.*git lfs pull",
+        ),
+    ],
+    ids=str,
+)
+def test_a_list_that_is_not_text_is_an_error_with_the_remedy(tmp_path, content, said):
     make(tmp_path)
-    (tmp_path / "List_of_testing_videos.txt").write_bytes(b"\xff\xfe1\x00")
-    with pytest.raises(SourceError, match="line 1"):
+    (tmp_path / "List_of_testing_videos.txt").write_bytes(content)
+    with pytest.raises(SourceError, match=rf"List_of_testing_videos\.txt.*{said}"):
         layout.list_videos(tmp_path, "v2")
 
 

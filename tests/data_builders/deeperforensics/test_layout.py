@@ -72,6 +72,15 @@ def tree(tmp_path):
     return root
 
 
+def test_clutter_is_neither_a_video_nor_reported(tree):
+    variants = ("end_to_end", "end_to_end__source_videos")
+    before = [layout.list_videos(tree, variant) for variant in variants]
+    touch(tree / "manipulated_videos/end_to_end", ["._000_M101"])
+    touch(tree / "source_videos/M101/BlendShape/camera_down", ["._M101_BlendShape_camera_down"])
+    touch(tree / "source_videos/@eaDir", ["x"])
+    assert [layout.list_videos(tree, variant) for variant in variants] == before
+
+
 def test_eleven_folders_and_two_protocols_each():
     assert set(layout.VARIANTS) == ELEVEN | {f"{name}__source_videos" for name in ELEVEN}
     assert len(layout.VARIANTS) == 22

@@ -186,12 +186,36 @@ def test_metadata_that_is_damaged(tmp_path, content, said):
     assert len(str(caught.value)) < 500
 
 
-def test_a_part_that_was_unzipped_a_folder_too_deep_is_named(tmp_path):
-    make_part(tmp_path / "dfdc_train_part_01", 1, one_real_two_fakes("a"))
-    with pytest.raises(
-        SourceError, match=r"metadata\.json.* there is one in .*dfdc_train_part_01.dfdc_train_part_1: move"
-    ):
+def test_a_part_that_was_unzipped_into_a_folder_of_its_own_is_found(tmp_path):
+    for number in (0, 1):
+        make_part(tmp_path / f"dfdc_train_part_{number:02d}", number, one_real_two_fakes(f"v{number}"))
+    (tmp_path / "dfdc_train_part_00/__MACOSX").mkdir()
+    (tmp_path / "dfdc_train_part_00/__MACOSX/metadata.json").touch()
+    items = {item.video_id: item for item in list_videos(tmp_path, "full").items}
+    assert items.keys() == {"v0", "v0f1", "v0f2", "v1", "v1f1", "v1f2"}
+    assert items["v1"].source == tmp_path / "dfdc_train_part_01/dfdc_train_part_1/v1.mp4"
+    assert items["v0"].split != items["v1"].split
+
+
+def test_a_part_that_could_be_in_two_folders_is_refused(tmp_path):
+    for number in (0, 1):
+        make_part(tmp_path / "dfdc_train_part_0", number, one_real_two_fakes(f"v{number}"))
+    with pytest.raises(SourceError, match=r"part_0: .*part_0, .*part_1 each hold a metadata\.json; keep one"):
         list_videos(tmp_path, "full")
+
+
+def test_a_name_that_is_there_twice_is_refused(tmp_path):
+    folder = make_part(tmp_path, 0, one_real_two_fakes("a"))
+    (folder / "metadata.json").write_text('{"a.mp4": {"label": "REAL"}, "a.mp4": {"label": "FAKE"}}')
+    with pytest.raises(SourceError, match=r"metadata\.json.*'a\.mp4' is there twice.*fetch"):
+        list_videos(tmp_path, "full")
+
+
+def test_clutter_is_neither_a_video_nor_reported(full):
+    before = list_videos(full, "full")
+    for name in ("._p0.mp4", ".hidden.mp4", "Thumbs.db", ".DS_Store"):
+        (full / "dfdc_train_part_0" / name).touch()
+    assert list_videos(full, "full") == before
 
 
 def test_metadata_with_a_byte_order_mark(tmp_path):

@@ -1,5 +1,6 @@
 """Builds as users start them, stop them and start them again."""
 
+import ctypes
 import dataclasses
 import json
 import os
@@ -20,12 +21,13 @@ from fakedetect_jax.data_builders.engine.build import (
     prepare,
 )
 from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.trouble import VideosUndone
 from fakedetect_jax.data_builders.engine.video_item import Listing
 from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.faces import Extraction, FrameChoice
 from tests.data_builders import slow_builds
-from tests.tiny_dataset import FACE, TinyFaces, build_tiny
+from tests.tiny_dataset import FACE, IN_THIS_PROCESS, TinyFaces, build_tiny
 
 
 def records(folder):
@@ -89,31 +91,61 @@ def test_an_unknown_runner_is_named(tmp_path):
         prepare(TinyFaces(data_dir=tmp_path), workers=Workers(runner="slurm"))
 
 
-class Crashing(TinyFaces):
-    """Its second video takes the decoding process down."""
+class Deadly(TinyFaces):
+    """One video crashes its decoder, one hangs it, and something ends the process of a third."""
 
     def listing(self):
-        return Listing(super().listing().items[:4])
+        return Listing(super().listing().items[:5])
 
     @staticmethod
     def materialise(item, folder):
-        if item.video_id == "train1_real":
-            os.kill(os.getpid(), signal.SIGKILL)
+        match item.video_id:
+            case "train0_real":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "train1_real":
+                # And keeps all of Python waiting. The process ends with it.
+                one_video.extract_faces = lambda *_, **__: ctypes.PyDLL(None).sleep(600)
+            case "test0_real" if not Path(os.environ["KILLED_ONCE"]).exists():
+                Path(os.environ["KILLED_ONCE"]).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
         return Path(item.source)
 
 
-def test_a_video_that_kills_its_decoder_is_one_failed_video(tmp_path):
-    _, report = prepare(Crashing(data_dir=tmp_path), workers=Workers(processes=2))
+@pytest.mark.parametrize("runner", [None, "direct"])
+def test_videos_that_crash_or_hang_their_decoder_have_failed_and_the_others_are_built(
+    tmp_path, monkeypatch, runner
+):
+    if runner:
+        pytest.importorskip("apache_beam")
+    monkeypatch.setenv("KILLED_ONCE", str(tmp_path / "killed"))
+    workers = Workers(runner=runner, frame_timeout=1)
+    with pytest.raises(VideosUndone, match=r"1 of 5 videos.*test0_real.*SIGKILL.*memory ran out.*--workers"):
+        prepare(Deadly(data_dir=tmp_path), workers=workers)
+    _, report = prepare(Deadly(data_dir=tmp_path), workers=IN_THIS_PROCESS)
     failures = {video["video_id"]: video["failure"] for video in report["videos"] if video["failure"]}
-    assert failures.keys() == {"train1_real", "train2_real"}
-    assert "crashes the decoder" in failures["train1_real"]
+    assert failures.keys() == {"train0_real", "train1_real", "train2_real"}
+    assert failures["train0_real"].endswith("(SIGSEGV): the file crashes the decoder")
+    assert failures["train1_real"] == "no frame was decoded for 1 seconds: the file hangs the decoder"
+
+
+@pytest.mark.parametrize(
+    ("workers", "line"),
+    [
+        (Workers(processes=-1), "--workers -1: give"),
+        (Workers(frame_timeout=0), "--frame-timeout 0: give"),
+        (Workers(frame_timeout=float("nan")), "--frame-timeout nan: give"),
+    ],
+)
+def test_numbers_of_workers_and_seconds_that_make_no_sense_are_named(tmp_path, workers, line):
+    with pytest.raises(FakedetectError, match=line):
+        prepare(TinyFaces(data_dir=tmp_path), workers=workers)
 
 
 def test_too_many_failures_stop_the_build_and_keep_what_is_done(tmp_path):
     with pytest.raises(TooManyFailures, match=r"1 videos failed.*real/train2_real.*README\.md"):
-        prepare(TinyFaces(data_dir=tmp_path), max_failures=0)
+        prepare(TinyFaces(data_dir=tmp_path), workers=IN_THIS_PROCESS, max_failures=0)
     assert len(list((tmp_path / ".unfinished").rglob("outcome.json"))) == 3
-    _, report = prepare(TinyFaces(data_dir=tmp_path), max_failures=2)
+    _, report = prepare(TinyFaces(data_dir=tmp_path), workers=IN_THIS_PROCESS, max_failures=2)
     assert sum(bool(video["failure"]) for video in report["videos"]) == 2
 
 
@@ -125,19 +157,19 @@ def test_failures_of_an_earlier_start_count(tmp_path, monkeypatch):
 
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(stop))
     with pytest.raises(KeyboardInterrupt):
-        prepare(TinyFaces(data_dir=tmp_path), max_failures=1)
+        prepare(TinyFaces(data_dir=tmp_path), workers=IN_THIS_PROCESS, max_failures=1)
     monkeypatch.undo()
     # One failed before the stop, and one of those that are left fails.
     with pytest.raises(TooManyFailures, match=r"2 videos failed.*swap/test2_swap.*README\.md"):
-        prepare(TinyFaces(data_dir=tmp_path), max_failures=1)
+        prepare(TinyFaces(data_dir=tmp_path), workers=IN_THIS_PROCESS, max_failures=1)
     with pytest.raises(TooManyFailures, match="2 videos failed"):
-        prepare(TinyFaces(data_dir=tmp_path), max_failures=0)
-    prepare(TinyFaces(data_dir=tmp_path), max_failures=2)
+        prepare(TinyFaces(data_dir=tmp_path), workers=IN_THIS_PROCESS, max_failures=0)
+    prepare(TinyFaces(data_dir=tmp_path), workers=IN_THIS_PROCESS, max_failures=2)
 
 
 def test_options_are_part_of_the_name_and_of_the_metadata(tmp_path):
     extraction = Extraction(size=64, frames=FrameChoice(count=2, run=3))
-    folder, _ = prepare(TinyFaces(data_dir=tmp_path, extraction=extraction))
+    folder, _ = prepare(TinyFaces(data_dir=tmp_path, extraction=extraction), workers=IN_THIS_PROCESS)
     assert folder.relative_to(tmp_path) == Path("tiny_faces/2x3-size64/1.0.0")
     assert {entry.frames for entry in load_index(folder, "test").entries} == {6}
     metadata = json.loads((folder / "metadata.json").read_text())
@@ -155,7 +187,7 @@ class TwoSplits(TinyFaces):
 def test_shared_people_are_an_error_before_anything_is_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(one_video, "extract_faces", None)
     with pytest.raises(ValueError, match=r"identity 'train0' is in split 'train'.*swap/test2_swap"):
-        prepare(TwoSplits(data_dir=tmp_path))
+        prepare(TwoSplits(data_dir=tmp_path), workers=IN_THIS_PROCESS)
 
 
 def test_a_missing_source_is_named_with_its_place(tmp_path):

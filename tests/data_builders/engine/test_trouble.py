@@ -18,7 +18,7 @@ from fakedetect_jax.data_builders.engine.trouble import NoRoom, VideosUndone
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.faces import Extraction, VideoError
-from tests.tiny_dataset import BROKEN, FACE, TinyFaces, build_tiny
+from tests.tiny_dataset import BROKEN, FACE, IN_THIS_PROCESS, TinyFaces, build_tiny
 
 VICTIM = "test0_real"
 
@@ -29,7 +29,9 @@ def path_of(item, folder):
 
 def extracted(journal, *, materialise=path_of, source=FACE):
     item = VideoItem("v", "train", "real", source, "p")
-    return item, extract_item(item, journal=journal, extraction=Extraction(), materialise=materialise)
+    return item, extract_item(
+        item, lambda: None, journal=journal, extraction=Extraction(), materialise=materialise
+    )
 
 
 def raising(error):
@@ -130,12 +132,8 @@ def unlucky_path(item, folder):
     return Path(item.source)
 
 
-@pytest.mark.parametrize(
-    "workers", [Workers(), Workers(processes=2), Workers(processes=2, runner="direct")], ids=str
-)
+@pytest.mark.parametrize("workers", [IN_THIS_PROCESS, Workers(processes=2)], ids=["here", "processes"])
 def test_a_build_with_undone_videos_does_the_others_and_writes_no_dataset(tmp_path, monkeypatch, workers):
-    if workers.runner:
-        pytest.importorskip("apache_beam")
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(unlucky_path))
     with pytest.raises(
         VideosUndone, match=rf"1 of 9 videos.*real/{VICTIM}: OSError: .*output error.*the same command"
@@ -159,7 +157,7 @@ def test_a_build_with_undone_videos_does_the_others_and_writes_no_dataset(tmp_pa
 def test_undone_videos_count_as_failures(tmp_path, monkeypatch):
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(unlucky_path))
     with pytest.raises(TooManyFailures, match=rf"2 videos failed.*real/{VICTIM}: OSError"):
-        prepare(TinyFaces(data_dir=tmp_path), max_failures=1)
+        prepare(TinyFaces(data_dir=tmp_path), workers=IN_THIS_PROCESS, max_failures=1)
 
 
 def test_a_video_that_is_undone_each_time_is_built_without_once_its_file_is_away(tmp_path, monkeypatch):
@@ -192,7 +190,7 @@ def full_disk_path(item, folder):
     return Path(item.source)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_a_full_disk_stops_the_build_in_one_line(tmp_path, monkeypatch, workers):
     monkeypatch.setattr(TinyFaces, "materialise", staticmethod(full_disk_path))
     with pytest.raises(NoRoom) as caught:

@@ -1,5 +1,8 @@
 """Two builds of one dataset at once, and what killed ones leave behind."""
 
+import contextlib
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -8,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +19,38 @@ from fakedetect_jax.data_builders.engine.lock import BuildLocked, locked
 from tests.data_builders import slow_builds
 from tests.tiny_dataset import build_tiny
 
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
 
 def lock_of(folder):
     return folder / ".unfinished/tiny_faces/1.0.0.lock"
 
 
 def owner(**changes):
-    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "started": ""} | changes)
+    return json.dumps({"host": socket.gethostname(), "boot": "", "pid": os.getpid()} | changes)
+
+
+HOLDING = """
+import pathlib, sys
+from fakedetect_jax.data_builders.engine.lock import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("in", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def held(path):
+    """Let another process hold a lock."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout.readline() == b"in\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -92,12 +121,65 @@ def test_a_dead_builds_lock_is_taken_over(tmp_path, dead_pid):
         assert json.loads(path.read_text())["pid"] == os.getpid()
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="tells the start of a process")
 def test_a_number_that_another_process_has_now_is_no_owner(tmp_path):
     path = tmp_path / "a.lock"
-    path.write_text(owner(started="of a process before the last boot"))
+    path.write_text(owner(boot="before the last one"))
     with locked(path):
-        assert json.loads(path.read_text())["started"] != "of a process before the last boot"
+        assert json.loads(path.read_text())["boot"] != "before the last one"
+
+
+def test_a_killed_process_gives_its_lock_up_and_a_living_one_does_not(tmp_path):
+    path = tmp_path / "a.lock"
+    with held(path) as process:
+        with pytest.raises(BuildLocked, match=rf"process {process.pid} on .*a\.lock"), locked(path):
+            pass
+        process.kill()
+        process.wait()
+        with locked(path):
+            assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+def test_a_living_build_of_another_container_keeps_its_lock(tmp_path, dead_pid):
+    """Containers of one machine may have one name, and count processes each for itself."""
+    path = tmp_path / "a.lock"
+    with held(path):
+        path.write_text(path.read_text().replace(str(json.loads(path.read_text())["pid"]), str(dead_pid)))
+        with pytest.raises(BuildLocked, match=f"process {dead_pid}"), locked(path):
+            pass
+
+
+@pytest.mark.skipif(not os.path.exists(BOOT_ID), reason="the system does not name its kernel")
+def test_the_lock_of_a_dead_container_of_this_machine_is_taken_over(tmp_path):
+    path = tmp_path / "a.lock"
+    path.write_text(owner(host="3f1c2b", boot=Path(BOOT_ID).read_text().strip()))
+    with locked(path):
+        assert json.loads(path.read_text())["host"] == socket.gethostname()
+
+
+def test_where_the_file_system_has_no_locks_the_file_is_one(tmp_path, monkeypatch, dead_pid):
+    def none(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    path = tmp_path / "a.lock"
+    with (
+        locked(path),
+        pytest.raises(BuildLocked, match=rf"process {os.getpid()} .*remove .*a\.lock"),
+        locked(path),
+    ):
+        pass
+    assert not path.exists()
+    path.write_text(owner(pid=dead_pid))
+    with pytest.raises(BuildLocked, match=r"remove .*a\.lock"), locked(path):
+        pass
+
+
+def test_a_lock_that_somebody_removed_is_not_taken_from_its_next_owner(tmp_path):
+    path = tmp_path / "a.lock"
+    with locked(path):
+        path.unlink()
+        path.write_text(owner(host="elsewhere"))
+    assert json.loads(path.read_text())["host"] == "elsewhere"
 
 
 def test_a_lock_of_another_machine_is_left_with_its_remedy(tmp_path, dead_pid):
@@ -108,7 +190,7 @@ def test_a_lock_of_another_machine_is_left_with_its_remedy(tmp_path, dead_pid):
     assert path.exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"host": 1, "pid": "x", "started": 0}', "\0"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"host": 1, "pid": "x", "boot": 0}', "\0"])
 def test_a_lock_that_says_nothing_is_left_with_its_remedy(tmp_path, content):
     path = tmp_path / "a.lock"
     path.write_text(content)
@@ -117,8 +199,8 @@ def test_a_lock_that_says_nothing_is_left_with_its_remedy(tmp_path, content):
 
 
 def test_a_killed_builds_leftovers_are_swept(tmp_path, dead_pid):
-    left_over = tmp_path / "tiny_faces/incomplete.AB12CD_1.0.0"
-    others = tmp_path / "tiny_faces/size64/incomplete.AB12CD_1.0.0"
+    left_over = tmp_path / ".unfinished/tiny_faces/1.0.0.records/tiny_faces/incomplete.AB12CD_1.0.0"
+    others = tmp_path / ".unfinished/tiny_faces/size64/1.0.0.records/tiny_faces/incomplete.AB12CD_1.0.0"
     scratch = tmp_path / ".unfinished/tiny_faces/1.0.0/scratch/tmp"
     for folder in (left_over, others, scratch):
         folder.mkdir(parents=True)
@@ -127,7 +209,7 @@ def test_a_killed_builds_leftovers_are_swept(tmp_path, dead_pid):
     build_tiny(tmp_path)
     assert not left_over.exists()
     assert others.exists()
-    assert not (tmp_path / ".unfinished").exists()
+    assert [path.name for path in (tmp_path / ".unfinished/tiny_faces").iterdir()] == ["size64"]
 
 
 def test_what_a_build_killed_while_writing_left_is_swept(tmp_path):
@@ -135,13 +217,15 @@ def test_what_a_build_killed_while_writing_left_is_swept(tmp_path):
     script = (
         "import os, signal, sys, fakedetect_jax.data_builders.engine.base as base\n"
         "from tests.tiny_dataset import build_tiny\n"
-        "base.summarise = lambda videos: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "base.write_index = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         "build_tiny(sys.argv[1])\n"
     )
     process = subprocess.run([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.DEVNULL)
     assert process.returncode == -signal.SIGKILL
-    assert len(list((tmp_path / "tiny_faces").iterdir())) == 1
+    assert len(list((tmp_path / ".unfinished/tiny_faces/1.0.0.records/tiny_faces").iterdir())) == 1
+    assert not (tmp_path / "tiny_faces").exists()
     build_tiny(tmp_path)
+    assert not (tmp_path / ".unfinished").exists()
     assert [path.name for path in (tmp_path / "tiny_faces").iterdir()] == ["1.0.0"]
 
 
@@ -165,16 +249,18 @@ def alive(pid):
 
 
 @pytest.mark.skipif(shutil.which("ps") is None, reason="lists processes")
-@pytest.mark.parametrize("at_work", [True, False])
-def test_the_workers_end_with_a_killed_build(tmp_path, at_work):
-    with slow_builds.started(tmp_path, seconds=0.2 if at_work else 60, workers=2) as process:
-        if at_work:
-            assert slow_builds.wait_for(lambda: slow_builds.finished_videos(tmp_path) >= 2)
-        else:
-            assert slow_builds.wait_for(lambda: len(children_of(process.pid)) >= 3)
-            time.sleep(3)
+@pytest.mark.parametrize(
+    ("number", "to_all"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGINT, True)]
+)
+def test_the_workers_end_with_their_build(tmp_path, number, to_all):
+    # As long as its workers live, it waits for their first videos.
+    with slow_builds.started(tmp_path, seconds=60, workers=2) as process:
+        assert slow_builds.wait_for(lambda: len(children_of(process.pid)) >= 3)
+        time.sleep(3)
         workers = children_of(process.pid)
-        assert len(workers) >= 3  # two, and multiprocessing's own
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert len(workers) == 3  # two, and multiprocessing's own
+        (os.killpg if to_all else os.kill)(process.pid, number)
+        process.wait(10)
         assert slow_builds.wait_for(lambda: not any(map(alive, workers)), seconds=10)
+    # A terminal sends Ctrl-C to all of them.
+    assert "Traceback" not in slow_builds.said(tmp_path, seconds=60)

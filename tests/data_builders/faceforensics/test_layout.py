@@ -65,6 +65,22 @@ def test_a_pair_gives_two_reals_and_two_fakes_of_each_method(tree):
     assert listing.notes == []
 
 
+def test_masks_that_are_git_lfs_pointers_are_named(tree):
+    touch(tree / "manipulated_sequences/FaceSwap/masks/videos", BOTH_WAYS)
+    mask = tree / f"manipulated_sequences/FaceSwap/masks/videos/{BOTH_WAYS[0]}.mp4"
+    mask.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    (note,) = layout.list_videos(tree, "c23").notes
+    assert note.startswith(f"FaceSwap: 1 masks: {mask}: is a Git LFS pointer")
+    assert "git lfs pull" in note
+
+
+def test_clutter_is_neither_a_video_nor_reported(tree):
+    before = layout.list_videos(tree, "c23")
+    touch(tree / "original_sequences/youtube/c23/videos", ["._071"])
+    touch(tree / "manipulated_sequences/FaceSwap/c23/videos", ["._071_054"])
+    assert layout.list_videos(tree, "c23") == before
+
+
 def test_a_fake_is_its_target_with_its_sources_face(tree):
     items = by_key(layout.list_videos(tree, "c23"))
     fake = items["Face2Face/026_012"]

@@ -83,8 +83,11 @@ def test_what_is_no_video_is_ignored_and_counted(tmp_path):
     )
     listing = list_videos(tmp_path)
     assert [item.video_id for item in listing.items] == ["real/a"]
-    assert any(note.startswith("2 files in real/") for note in listing.notes)
-    assert any("no folder fake/" in note for note in listing.notes)
+    assert listing.notes[1:] == [
+        "There is no folder: fake/.",
+        "Left out, as it is not in real/ or fake/: other.",
+        "Left out, as the suffix is no video's (.jpg: 1, .txt: 1): real/a.jpg, real/notes.txt.",
+    ]
 
 
 def test_a_folder_within_a_folder_of_frames_is_no_video(tmp_path):
@@ -92,12 +95,97 @@ def test_a_folder_within_a_folder_of_frames_is_no_video(tmp_path):
     assert [item.video_id for item in list_videos(tmp_path).items] == ["real/a"]
 
 
-def test_a_linked_folder_is_counted(tmp_path):
-    make(tmp_path, "real/a.mp4", "elsewhere/b.mp4")
-    (tmp_path / "real" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    listing = list_videos(tmp_path)
-    assert [item.video_id for item in listing.items] == ["real/a"]
-    assert any(note.startswith("1 links") for note in listing.notes)
+@pytest.mark.parametrize(
+    "suffix",
+    [".mts", ".M2TS", ".ts", ".3gp", ".mpg", ".vob", ".wmv", ".flv", ".gif", ".avif", ".h264", ".mxf"],
+)
+def test_every_container_that_can_be_decoded_is_a_video(tmp_path, suffix):
+    make(tmp_path, f"real/a{suffix}")
+    assert [item.source.name for item in list_videos(tmp_path).items] == [f"a{suffix}"]
+
+
+def test_clutter_is_neither_looked_at_nor_reported(tmp_path):
+    make(tmp_path, "real/a.mp4", "fake/m/clip/1.png")
+    before = list_videos(tmp_path)
+    for place in (".", "real", "fake", "fake/m", "fake/m/clip"):
+        for name in (
+            "._a.mp4",
+            "Thumbs.db",
+            ".DS_Store",
+            "desktop.ini",
+            "@eaDir/a.mp4",
+            "__MACOSX/a.mp4",
+            ".git/1.png",
+        ):
+            make(tmp_path, f"{place}/{name}")
+    assert list_videos(tmp_path) == before
+
+
+def test_folders_may_begin_with_a_capital(tmp_path):
+    make(tmp_path, "REAL/a.mp4", "Fake/M/b.mp4", "Fake/c.mp4")
+    found = [(item.video_id, item.method) for item in list_videos(tmp_path).items]
+    assert found == [("REAL/a", "real"), ("Fake/M/b", "M"), ("Fake/c", "fake")]
+
+
+def test_what_holds_no_video_is_named(tmp_path):
+    make(tmp_path, "real/a.mp4", "fake/m/clip/1.png", "fake/m/clip/masks/1.png")
+    (tmp_path / "fake/empty/deeper").mkdir(parents=True)
+    assert list_videos(tmp_path).notes[1:] == [
+        "Without any video: fake/empty/deeper.",
+        "Left out, as it is within a folder of frames: fake/m/clip/masks.",
+    ]
+    with pytest.raises(
+        SourceError, match=r"There is no folder: fake/.*not in real/ or fake/: reals, x\.mp4\."
+    ):
+        list_videos(make(tmp_path / "other", "reals/a.mp4", "real/notes.txt", "x.mp4"))
+
+
+def link(path: Path, target: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target, target_is_directory=target.is_dir())
+
+
+def test_links_are_followed_inside_and_named_outside(tmp_path):
+    source = make(tmp_path / "source", "real/a.mp4", "fake/m/b.mp4", "pool/p/c.mp4")
+    make(tmp_path, "elsewhere/d.mp4", "source-of-others/e.mp4")
+    link(source / "fake/in", Path("../pool/p"))
+    link(source / "fake/file.mp4", Path("../pool/p/c.mp4"))
+    link(source / "fake/out", tmp_path / "elsewhere")
+    link(source / "fake/out.mp4", tmp_path / "source-of-others/e.mp4")
+    link(source / "fake/gone.mp4", tmp_path / "nowhere.mp4")
+    link(make(source, "fake/frames/1.png") / "fake/frames/2.png", tmp_path / "elsewhere/d.mp4")
+    listing = list_videos(source)
+    assert [item.video_id for item in listing.items] == ["real/a", "fake/file", "fake/in/c", "fake/m/b"]
+    (note,) = [note for note in listing.notes if "leads out" in note]
+    assert note.endswith(": fake/gone.mp4, fake/out.mp4, fake/out, fake/frames/2.png, fake/frames.")
+
+
+def test_a_folder_is_walked_once_whatever_links_to_it(tmp_path):
+    source = make(tmp_path, "real/a.mp4", "fake/m/b.mp4", "pool/p/c.mp4")
+    for name, target in {
+        "up": "..",
+        "top": "../..",
+        "self": ".",
+        "other": "../real",
+        "one": "../pool",
+        "two": "../pool/p",
+    }.items():
+        link(source / "fake" / name, Path(target))
+    link(source / "pool/p/loop", Path(".."))
+    link(source / "fake/ring", Path("ring"))
+    listing = list_videos(source)
+    assert [item.video_id for item in listing.items] == ["real/a", "fake/m/b", "fake/two/c"]
+    (note,) = [note for note in listing.notes if "listed already" in note]
+    assert all(name in note for name in ("fake/one/p", "fake/other", "fake/self", "fake/up"))
+    assert any(note.endswith("with a videos.csv): fake/top.") for note in listing.notes)
+
+
+@pytest.mark.parametrize("link_first", [True, False])
+def test_a_top_folder_that_is_the_other_one_counts_once(tmp_path, link_first):
+    there, linked = ("fake", "real") if link_first else ("real", "fake")
+    make(tmp_path, f"{there}/a.mp4")
+    link(tmp_path / linked, Path(there))
+    assert [item.video_id for item in list_videos(tmp_path).items] == [f"{there}/a"]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +267,7 @@ def test_a_table_of_two_columns_as_a_spreadsheet_writes_it(tmp_path):
         (["path,label", "../a.mp4,1"], r"line 2: path '\.\./a\.mp4'"),
         (["path,label", "/a.mp4,1"], "line 2: path '/a.mp4'"),
         (["path,label", ",1"], "line 2: path ''"),
+        (["path,label", "~/a.mp4,1"], r"line 2: path '~/a\.mp4' begins with '~'.*relative"),
         (["path,label", "a.mp4,1,swap"], "line 2: more fields"),
         (["path,label"], "lists no video"),
         ([], "missing"),
@@ -187,6 +276,11 @@ def test_a_table_of_two_columns_as_a_spreadsheet_writes_it(tmp_path):
 def test_tables_that_cannot_be_understood(tmp_path, lines, said):
     with pytest.raises(SourceError, match=said):
         list_videos(table(tmp_path, *lines))
+
+
+def test_a_header_may_have_capitals_and_spaces(tmp_path):
+    (item,) = list_videos(table(tmp_path, " Path ; LABEL".replace(";", ","), "a.mp4,1")).items
+    assert (item.video_id, item.label) == ("a", 1)
 
 
 PLAIN = "path,label,method,identity,split\nreal/a.mp4,real,,p1,test\nfake/m/a.mp4,fake,m,p2,test\n"
@@ -210,6 +304,10 @@ PLAIN = "path,label,method,identity,split\nreal/a.mp4,real,,p1,test\nfake/m/a.mp
         (PLAIN.replace("p1", '"p1').replace("p2", 'p2"').encode(), "line 2: .*quote"),
         (PLAIN.replace("p1", "p" * 140_000).encode(), "line 2: .*field"),
         (PLAIN.replace("a.mp4,fake", "a" * 256 + ",fake").encode(), "line 3: path .*255"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "Git LFS pointer.*git lfs pull",
+        ),
         (b"path,label\n\n\n\n/a.mp4,1\n", "line 5: path"),
         (b"path,label\r\ra.mp4,2\r", "line 3: label"),
     ],

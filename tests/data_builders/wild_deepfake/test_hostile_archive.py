@@ -141,6 +141,16 @@ def test_what_is_no_file_is_one_archive_that_failed(tmp_path):
     assert all(f"{number}.tar.gz: " in item.source.damage for number, item in enumerate(items[:4], 1))
 
 
+def test_clutter_is_neither_an_archive_nor_an_image(tmp_path):
+    names = ("1/1.png", "1/._1.png", "__MACOSX/1/2.png", "@eaDir/3.png", ".git/4.png")
+    tar = b"".join(header(tarfile.REGTYPE, 1, name) + block(b"x") for name in names)
+    write(tmp_path / "real_test/1.tar.gz", tar)
+    (tmp_path / "real_test/._1.tar.gz").write_bytes(b"x")
+    listing = list_videos(tmp_path)
+    assert [item.video_id for item in listing.items] == ["test-1-1"]
+    assert not any("cannot be read" in note for note in listing.notes)
+
+
 def test_trouble_of_the_moment_is_not_the_archive(tmp_path, monkeypatch):
     path = write(tmp_path / "1.tar.gz", IMAGE)
 
