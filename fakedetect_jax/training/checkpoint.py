@@ -227,8 +227,11 @@ class Checkpoints:
                 return self._replaced(step)
         others = [other for other in _steps(self.folder) if other != step]
         remedy = f"to use that of step {max(others)}" if others else "to begin anew"
-        message = f"{self.folder}: the checkpoint of step {step} is damaged ({error}). Remove the folder {folder} {remedy}"
-        return DamagedCheckpoint(message, step, str(error))
+        return DamagedCheckpoint(
+            f"{self.folder}: the checkpoint of step {step} is damaged ({error}). Remove the folder {folder} {remedy}",
+            step,
+            str(error),
+        )
 
     def _replaced(self, step: int) -> CheckpointReplaced:
         return CheckpointReplaced(

@@ -269,7 +269,7 @@ def test_a_checkpoint_that_a_run_removes_while_it_is_read_is_not_called_damaged(
     monkeypatch.setattr("fakedetect_jax.training.checkpoint._REMOVAL", 0)
     checkpoints = Checkpoints(copied, metric="auc", read_only=True)
     shutil.rmtree(copied / "step_3")
-    with pytest.raises(CheckpointReplaced, match="step 3 has just been replaced.*start the same line again"):
+    with pytest.raises(CheckpointReplaced, match=r"step 3 has just been replaced.*start the same line again"):
         checkpoints.restore(3, STATE)
 
 
