@@ -209,10 +209,12 @@ def _serve(pipe: Connection, work: Work, threads: int) -> None:
     _end_with_parent()
     _end_first_for_want_of_memory()
     cv2.setNumThreads(threads)
-    while True:
-        item = pipe.recv()
-        pipe.send(_News.BEGUN)
-        pipe.send(_End(work(item, _Pulse(pipe)), worker_is_alive=True))
+    # The pipe ends when the build was killed while this process was starting.
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            item = pipe.recv()
+            pipe.send(_News.BEGUN)
+            pipe.send(_End(work(item, _Pulse(pipe)), worker_is_alive=True))
 
 
 class _Pulse:
