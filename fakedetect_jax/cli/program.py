@@ -16,7 +16,7 @@ from types import FrameType
 from typing import NoReturn
 
 import fakedetect_jax
-from fakedetect_jax.errors import ConfigError, FakedetectError
+from fakedetect_jax.errors import ConfigError, FakedetectError, Stopped
 
 NAME = "fakedetect"
 EXIT_CODES = """Exit codes: 0 done; 1 an error that the last line names, with its remedy; 2 a wrong command line or
@@ -28,6 +28,8 @@ again."""
 NOT_ALL_JUDGED = 3
 _WRONG_COMMAND_LINE = 2
 _BUG = 70
+# Seconds after which a callback that swallowed a signal has ended.
+_PAUSE = 0.1
 # File errors that the user or the machine's owner can mend. Any other number is a bug that happened to meet a file.
 _FILE_TROUBLE = {
     errno.EACCES: "permission denied; change its rights, or name another place",
@@ -50,6 +52,7 @@ def run_program(name: str, work: Callable[[], None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    _stop_on_signals()
     try:
         work()
         sys.stdout.flush()
@@ -70,29 +73,69 @@ def run_program(name: str, work: Callable[[], None]) -> None:
         traceback.print_exc()
         _say(name, f"{type(error).__name__}: {_bug_line()}")
         sys.exit(_BUG)
+    finally:
+        _end_at_once_on_signals()
+
+
+def _stop_on_signals() -> None:
+    """Let SIGTERM run the `finally` clauses, as Ctrl-C does, and neither of them be lost."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Stopped("stopped", number)
+
+    if _is_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
+    sys.unraisablehook = _send_again
+
+
+def _send_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Send a signal once more if what it raised was ignored, as in the callbacks of the garbage collector."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        number = getattr(unraisable.exc_value, "number", signal.SIGINT)
+        threading.Timer(_PAUSE, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _end_at_once_on_signals() -> None:
+    """Let signals end the program without a word: in what Python itself does at its end, they would be tracebacks."""
+    if _is_main_thread():
+        for number in _heard():
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _heard() -> list[int]:
+    """Return which of Ctrl-C and SIGTERM do anything; a signal that was ignored, as by a background job, stays so."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _is_main_thread() -> bool:
+    """Return whether this thread may say what signals do."""
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager
 def importing(name: str) -> Iterator[None]:
-    """End the program at once on Ctrl-C, while entered.
+    """End the program at once on Ctrl-C and SIGTERM, while entered.
 
-    Libraries that are being imported swallow the KeyboardInterrupt, or turn it into another error. Nothing needs to be
-    cleaned up yet.
+    Libraries that are being imported swallow the exception, or turn it into another error. Nothing needs to be cleaned
+    up yet.
     """
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         os.write(2, f"{name}: stopped\n".encode())
         os._exit(128 + number)
 
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not usual or threading.current_thread() is not threading.main_thread():
+    if not _is_main_thread():
         yield
         return
-    signal.signal(signal.SIGINT, leave)
+    before = {number: signal.signal(number, leave) for number in _heard()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def path(text: str) -> str:

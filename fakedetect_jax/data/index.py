@@ -268,8 +268,8 @@ def _write(path: Path, index: Index, records: dict[str, Any]) -> None:
 
 def _digest(arrays: Mapping[str, np.ndarray], *texts: str) -> str:
     digest = hashlib.sha256()
-    for array in arrays.values():
-        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    for values in arrays.values():
+        digest.update(f"{values.dtype}{values.shape}".encode() + values.tobytes())
     for text in texts:
         digest.update(text.encode())
     return digest.hexdigest()

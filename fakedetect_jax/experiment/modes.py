@@ -72,7 +72,8 @@ def train(config: Config, workdir: PathLike) -> AnyPath:
 
     Raises:
         CheckpointMismatch: `workdir` holds a run of another config or of other data; names the difference.
-        DamagedCheckpoint, CheckpointNotWritten: no checkpoint is sound, or one did not fit on the disk; names the remedy.
+        DamagedCheckpoint: none of the checkpoints is sound; names the remedy.
+        CheckpointNotWritten: a checkpoint did not fit on the disk; says what is safe.
         LossNotFinite: the loss or the gradient is not finite; names the step.
         Stopped: Ctrl-C or SIGTERM asked for it; the step that was reached is saved.
         WorkdirInUse: another process trains in `workdir`.

@@ -227,8 +227,11 @@ class Checkpoints:
                 return self._replaced(step)
         others = [other for other in _steps(self.folder) if other != step]
         remedy = f"to use that of step {max(others)}" if others else "to begin anew"
-        message = f"{self.folder}: the checkpoint of step {step} is damaged ({error}). Remove the folder {folder} {remedy}"
-        return DamagedCheckpoint(message, step, str(error))
+        return DamagedCheckpoint(
+            f"{self.folder}: the checkpoint of step {step} is damaged ({error}). Remove the folder {folder} {remedy}",
+            step,
+            str(error),
+        )
 
     def _replaced(self, step: int) -> CheckpointReplaced:
         return CheckpointReplaced(
@@ -335,6 +338,8 @@ def _check_notes(folder: AnyPath) -> None:
         notes = json.loads((folder / _NOTES).read_bytes())
     except (FileNotFoundError, ValueError):
         return
+    except (IsADirectoryError, RecursionError) as error:
+        raise ChangedFile(f"{_NOTES} was changed") from error
     fields = notes.items() if isinstance(notes, dict) else [("", notes)]
     if not all(isinstance(value, int if name.endswith("_nsecs") else dict) for name, value in fields):
         raise ChangedFile(f"{_NOTES} was changed or cut")

@@ -11,6 +11,17 @@ from fakedetect_jax.cli.program import importing, run_program
 from fakedetect_jax.errors import ConfigError, FakedetectError, Stopped
 
 
+@pytest.fixture(autouse=True)
+def signals():
+    """What signals do is the same after a program has ended in this process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    hook = sys.unraisablehook
+    yield
+    sys.unraisablehook = hook
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def end(work, capsys):
     """Runs `work` as a program: its exit code and its lines on stderr."""
     code, errors = 0, ""
@@ -104,6 +115,77 @@ def test_a_stop_says_how_to_go_on(number, code, capsys, leaves):
     )
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_cleans_up_and_is_one_line(number, code, capsys, leaves):
+    cleaned = []
+
+    def work():
+        try:
+            signal.raise_signal(number)
+        finally:
+            cleaned.append(True)
+
+    assert end(work, capsys) == (code, ["prog: stopped"])
+    assert cleaned
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_the_garbage_collector_swallows_is_not_lost(number):
+    program = f"""
+import gc, os, time
+from fakedetect_jax.cli.program import run_program
+
+def swallow(phase, _):
+    if phase == "start":
+        gc.callbacks.clear()
+        os.kill(os.getpid(), {int(number)})
+        time.sleep(1)
+
+def work():
+    gc.callbacks.append(swallow)
+    gc.collect()
+    time.sleep(60)
+
+run_program("prog", work)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (128 + number, "prog: stopped\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("work", ["print", "lambda: 1 / 0"])
+def test_a_signal_while_python_ends_is_no_traceback(number, work):
+    program = f"""
+import atexit, os
+from fakedetect_jax.cli.program import run_program
+atexit.register(lambda: os.kill(os.getpid(), {int(number)}))
+run_program("prog", {work})
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == -number
+    assert "atexit" not in done.stderr
+    assert "KeyboardInterrupt" not in done.stderr
+
+
+def test_a_signal_that_was_ignored_stays_ignored():
+    program = """
+import os, signal
+from fakedetect_jax.cli.program import run_program
+
+def work():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+    print("done")
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
+run_program("prog", work)
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
 def test_a_reader_that_went_away_is_no_error():
     program = """
 from fakedetect_jax.cli.program import run_program
@@ -125,15 +207,16 @@ def test_a_name_that_is_no_utf8_can_be_printed():
     assert (done.returncode, done.stdout) == (0, "caf\\udce9\n")
 
 
-def test_ctrl_c_while_importing_cannot_be_swallowed():
-    program = """
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_importing_cannot_be_swallowed(number):
+    program = f"""
 import os, signal
 from fakedetect_jax.cli.program import importing, run_program
 
 def work():
     with importing("prog"):
         try:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), {int(number)})
         except BaseException:
             pass
     print("went on")
@@ -141,7 +224,7 @@ def work():
 run_program("prog", work)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "prog: stopped\n")
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "prog: stopped\n")
 
 
 def test_after_importing_ctrl_c_is_what_it_was(capsys, leaves):

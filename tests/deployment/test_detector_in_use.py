@@ -1,5 +1,6 @@
 """Train a little, export, and use the folder in every way that there is."""
 
+import errno
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.special import expit
 
-from fakedetect_jax import parallel
+from fakedetect_jax import files, parallel
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.pipeline import evaluation_batches
 from fakedetect_jax.data.videos import select
@@ -133,6 +134,26 @@ def test_evaluation_counts_everything_and_agrees_with_its_scores(config, folder,
     page = report.read_text()
     assert "test2_swap" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_results_of_two_evaluations_are_never_mixed(config, folder, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    results = tmp_path / "evaluation"
+    results.mkdir()
+    for name in ("scores.csv", "metrics.json", "report.html"):
+        (results / name).write_text("of the evaluation before")
+    monkeypatch.setattr(files, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate(config, tmp_path, detector_folder=folder)
+    assert {path.read_text() for path in results.iterdir()} == {"of the evaluation before"}
+    monkeypatch.undo()
+    monkeypatch.setattr("fakedetect_jax.evaluation.evaluate.write_json", full)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate(config, tmp_path, detector_folder=folder)
+    assert [path.name for path in results.iterdir()] == ["scores.csv"]
+    assert len(read_csv(results / "scores.csv")) == 4 * 3
 
 
 @pytest.mark.parametrize(("limit", "failed"), [(0, 1), (5, 1), (4, 0), (1, 0)])
