@@ -125,7 +125,7 @@ def part_types(name: str, path: Sequence[str], options: Mapping[str, Any]) -> di
     kinds, default = PARTS[path[0]]
     standing = CATALOGUE[name].options.get(path[0]) or {}
     kind = options.get("name") or standing.get("name") or default
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise ConfigError(f"{FIELD}.{path[0]}.name={kind!r}; it must be one of {', '.join(kinds)}")
     return {"name": str, **_types(kinds[kind])}
 

@@ -82,3 +82,9 @@ def test_an_override_that_does_not_fit_is_refused_with_what_there_is(path, text,
 def test_the_options_that_a_name_stands_for_are_of_the_types_that_are_checked(name):
     entry = CATALOGUE[name]
     model_options.check(name, {**entry.options, **entry.measured})
+
+
+@pytest.mark.parametrize("kind", [["resnet"], {"a": 1}, 3])
+def test_the_kind_of_a_part_is_a_text(kind):
+    with pytest.raises(ConfigError, match=r"config\.model\.options\.spatial\.name=.*; it must be one of"):
+        model_options.check("detector", {"spatial": {"name": kind}})

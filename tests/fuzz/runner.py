@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz.target import Target
 from tests.fuzz.worker import CRASH, ERROR, HANG, INPUT, LOG, RIGHT, Job, Outcome, work
@@ -52,23 +53,32 @@ class Runner:
         assert self._process is not None
         start = time.monotonic()
         self._jobs.send(job)
-        # The first input of a target waits for the sound ones to be made.
-        known = (self._scratch / "corpora" / job.target.__name__ / ".complete").exists()
+        # First the worker says that the input is made.
+        trouble = self._answer(_PATIENCE)
+        if trouble is not None:
+            self._stop()
+            raise RuntimeError(f"{job.target.__name__} cannot make its input {job.number}:\n{trouble}")
+        outcome = self._answer(self._limit)
+        if not isinstance(outcome, Outcome):
+            return self._lost(outcome, time.monotonic() - start)
+        return outcome
+
+    def _answer(self, patience: float) -> Any:
+        """Return what the worker sends, or `CRASH` or `HANG`."""
         try:
-            if self._jobs.poll(self._limit if known and self._warm else _PATIENCE):
-                self._warm = True
-                answer = self._jobs.recv()
-                if isinstance(answer, Outcome):
-                    return answer
-                self._stop()
-                raise RuntimeError(f"{job.target.__name__} cannot make its input {job.number}:\n{answer}")
-            kind, message = HANG, f"no answer within {self._limit:.0f} s"
+            return self._jobs.recv() if self._jobs.poll(patience) else HANG
         except EOFError:
+            return CRASH
+
+    def _lost(self, kind: str, seconds: float) -> Outcome:
+        """End the process that crashed or hangs, and return its last words."""
+        assert self._process is not None
+        if kind == CRASH:
             self._process.join(10)
-            kind, message = CRASH, f"the process ended with {self._process.exitcode}"
+        message = f"exit code {self._process.exitcode}" if kind == CRASH else f"no answer in {self._limit:.0f} s"
         self._stop()
         log = (self._scratch / LOG).read_text(errors="replace")
-        return Outcome(kind, f"{message}\n{log[-4000:]}", time.monotonic() - start, 0)
+        return Outcome(kind, f"{message}\n{log[-4000:]}", seconds, 0)
 
     def _start(self) -> None:
         spawn = multiprocessing.get_context("spawn")
@@ -77,7 +87,6 @@ class Runner:
             target=work, args=(theirs, self._scratch / "corpora", self._scratch), daemon=True
         )
         self._process.start()
-        self._warm = False
         theirs.close()
 
     def _stop(self) -> None:

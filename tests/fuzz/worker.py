@@ -53,7 +53,10 @@ class Job(NamedTuple):
 
 
 def work(jobs: Connection, corpora: Path, scratch: Path) -> None:
-    """Use one input after another until `jobs` ends; answer with an `Outcome`, or with the traceback of a broken target."""
+    """Use one input after another until `jobs` ends.
+
+    The answers are None when an input is made, and then its `Outcome`; or the traceback of a broken target.
+    """
     log = os.open(scratch / LOG, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND)
     # Libraries write to the terminal, too.
     os.dup2(log, 1)
@@ -75,6 +78,7 @@ def work(jobs: Connection, corpora: Path, scratch: Path) -> None:
         except Exception:  # a fault of the target itself, not of what is tested
             jobs.send(traceback.format_exc())
             return
+        jobs.send(None)
         jobs.send(_used(targets[job.target], case, scratch))
 
 

@@ -20,7 +20,7 @@ from tests.fuzz.target import Case, Target, Wrong
 
 _TEXTS = (
     *("nan", "inf", "-inf", "-1", "0", "1", "2", "1e9", "1000000000", "1e308", "1e-320", "0.5", "True", "None", ""),
-    *(" ", "x", "()", "[]", "(1,)", "(nan,nan)", "{}", "{'a': 1}", "__import__('os')", "1" * 500, "é", "\x1b[2J", "a\nb"),
+    *(" ", "x", "()", "[]", "(1,)", "(nan,nan)", "{}", "{'a': 1}", "__import__('os')", "1" * 500, "é", "a\nb"),
     *("tiny", "base", "real", "detector", "adamw", "self_blend", "recorded", "float32", "bfloat16", "hf:a/b"),
 )
 # What the words of configs/base.py mean, told once more: (lowest, highest, whether these are allowed).
@@ -79,14 +79,14 @@ class Configs(Target):
 
 
 def _value(rng: random.Random, config: Any, field: str) -> Any:
-    if rng.random() < 0.6:
-        value = odd_value(rng)
-        # A message repeats a value that someone wrote on purpose, however long it is.
-        return value[:500] if isinstance(value, str) else value
     node: Any = config.to_dict()
     for name in field.split("."):
         node = node.get(name, {}) if isinstance(node, dict) else {}
-    return damage_value(rng, [node])
+    if rng.random() < 0.3 and isinstance(node, int | float) and not isinstance(node, bool):
+        return rng.choice((node + 1, node * 2, node / 2, 0, 1, 0.5, -node))
+    value = odd_value(rng) if rng.random() < 0.6 else damage_value(rng, node)
+    # A message repeats a value that someone wrote on purpose, however long it is.
+    return value if len(repr(value)) < 1000 else None
 
 
 def _use(config: Any) -> None:
