@@ -123,6 +123,7 @@ def test_a_wrong_field_is_named_with_what_is_known(fields, message):
         *[(f"train.{name}_weight", value) for name in ("frame", "mask", "method") for value in (-1.0, math.nan)],
         *[("input.recipe.margin", value) for value in ((0.1,), ("a", "b"), (0.3, 0.1), (0.0, 1e9), (math.nan, 1))],
         *[("input.recipe.source_rgb", value) for value in (-0.1, math.nan, math.inf)],
+        ("input.recipe.translate", (10**400, 0)),
         ("input.recipe.downscale_factors", (0.0,)),
         ("input.recipe.blend_ratios", ()),
         ("input.recipe.reference_face", 0.0),
