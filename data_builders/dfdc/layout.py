@@ -118,14 +118,14 @@ def read_part(folder: Path) -> list[tuple[str, str, str]]:
         method = _LABELS.get(label) if isinstance(label, str) else None
         if method is None:
             raise SourceError(
-                f"{path}: {name} has label {reprlib.repr(label)}, not FAKE or REAL; fetch the part again"
+                f"{path}: {as_text(name)} has label {reprlib.repr(label)}, not FAKE or REAL; fetch the part again"
             )
         if method == REAL:
             original = name
         if not isinstance(original, str) or original not in entries:
             raise SourceError(
-                f"{path}: {name} is a fake of {reprlib.repr(original)}, which this file does not list; a part holds "
-                "the originals of its fakes: fetch the part again"
+                f"{path}: {as_text(name)} is a fake of {reprlib.repr(original)}, which this file does not list; a part "
+                "holds the originals of its fakes: fetch the part again"
             )
         videos.append((name, method, original))
     return videos
@@ -151,9 +151,9 @@ def read_test_labels(path: Path) -> dict[str, str]:
         if fault := fault_of_name(name):
             raise SourceError(f"{place}: {name[:80]!a} {fault}; fetch the test set again")
         if label not in _TEST_LABELS:
-            raise SourceError(f"{place}: {name} has label {label[:80]!r}, not 0 or 1 (= fake)")
+            raise SourceError(f"{place}: {as_text(name)} has label {label[:80]!r}, not 0 or 1 (= fake)")
         if name in methods:
-            raise SourceError(f"{place}: {name} is listed twice; keep one line")
+            raise SourceError(f"{place}: {as_text(name)} is listed twice; keep one line")
         methods[name] = _TEST_LABELS[label]
     return methods
 

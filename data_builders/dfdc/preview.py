@@ -60,12 +60,12 @@ def read_entries(path: Path) -> list[tuple[str, str, str]]:
             )
         if label not in (REAL, FAKE) or (label == REAL) != (METHODS[folder] == REAL):
             raise SourceError(
-                f"{path}: {key} has label {reprlib.repr(label)}, which contradicts its folder {folder}; fetch the file "
-                "again"
+                f"{path}: {as_text(key)} has label {reprlib.repr(label)}, which contradicts its folder {folder}; fetch "
+                "the file again"
             )
         if split not in (TRAIN, TEST):
             raise SourceError(
-                f"{path}: {key} has set {reprlib.repr(split)}, not {TRAIN} or {TEST}; fetch the file again"
+                f"{path}: {as_text(key)} has set {reprlib.repr(split)}, not {TRAIN} or {TEST}; fetch the file again"
             )
         videos.append((key, METHODS[folder], split))
     return videos
@@ -162,7 +162,7 @@ def _note_actors(items: list[VideoItem], notes: list[str]) -> None:
     unnamed = [item for item in items if not item.identity]
     if unnamed:
         notes.append(
-            f"Videos that do not name their actors: {len(unnamed)}, the first is {unnamed[0].video_id}."
+            f"Videos that do not name their actors: {len(unnamed)}, the first is {as_text(unnamed[0].video_id)}."
         )
     splits: dict[str, set[str]] = collections.defaultdict(set)
     for item in items:

@@ -131,6 +131,10 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         path = Path(self._source).absolute()
         if not path.exists():
             raise SourceError(f"{self.name}: --source {path}: no such folder; give {self.SOURCE_HINT}")
+        if not path.is_dir():
+            raise SourceError(
+                f"{self.name}: --source {path}: is a file, not a folder; give {self.SOURCE_HINT}"
+            )
         return path
 
     @abc.abstractmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import importlib
 import json
 import shutil
@@ -17,7 +18,7 @@ from fakedetect_jax.data import schema
 from fakedetect_jax.data.index import REPORT, load_index, write_description_digests
 from fakedetect_jax.data_builders.engine.base import FaceSequenceBuilder
 from fakedetect_jax.data_builders.engine.file_names import as_text, listed
-from fakedetect_jax.data_builders.engine.inputs import Input, compare, describe_input, read_built, read_input
+from fakedetect_jax.data_builders.engine.inputs import Input, compare, read_built, read_input, with_states
 from fakedetect_jax.data_builders.engine.journal import Journal
 from fakedetect_jax.data_builders.engine.links import check_links
 from fakedetect_jax.data_builders.engine.lock import locked
@@ -139,11 +140,14 @@ def prepare(
     folder = Path(builder.data_dir)
     built = read_built(folder)
     if built and not builder.has_source:
-        return folder, built | {
-            "news": f"already there: built from {built['source']}; no --source to compare with"
-        }
+        source = read_input(built, folder).source
+        return folder, built | {"news": f"already there: built from {source}; no --source to compare with"}
     listing = checked_listing(builder)
-    made_from = describe_input(builder.source if builder.SOURCE_HINT else None, listing.items)
+    listing = dataclasses.replace(listing, items=with_states(listing.items))
+    made_from = Input(
+        as_text(builder.source) if builder.SOURCE_HINT else "",
+        {item.key: item.state for item in listing.items},
+    )
     if not _news(folder, made_from):
         return folder, _already_there(folder, listing)
     unfinished = _unfinished(builder)
@@ -165,8 +169,9 @@ def prepare(
 
 
 def checked_listing(builder: FaceSequenceBuilder) -> Listing:
-    """Return the videos of a download after checks of their splits, their names, and links."""
-    listing = builder.listing()
+    """Return the videos of a download, with names that can be written, after checks of them, of links and splits."""
+    found = builder.listing()
+    listing = dataclasses.replace(found, items=[item.in_text() for item in found.items])
     check_items(builder, listing.items)
     if builder.SOURCE_HINT:
         check_links(listing.items, builder.source, builder.LINKED)
@@ -228,7 +233,7 @@ def _check_records(builder: FaceSequenceBuilder, folder: Path) -> None:
 
 
 def _write_report(folder: Path, listing: Listing, made_from: Input, news: str, journal: Journal) -> None:
-    videos = [account(item, journal.outcome(item), made_from.states[item.key]) for item in listing.items]
+    videos = [account(item, journal.outcome(item)) for item in listing.items]
     report = {
         "source": made_from.source,
         "news": news,
@@ -238,6 +243,7 @@ def _write_report(folder: Path, listing: Listing, made_from: Input, news: str, j
     }
     (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
     (folder / SUMMARY).write_text(describe_build(report) + "\n", encoding="utf-8")
+    write_description_digests(folder)
 
 
 def _replace(folder: Path, fresh: Path, aside: Path) -> None:
@@ -245,7 +251,12 @@ def _replace(folder: Path, fresh: Path, aside: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
         folder.rename(aside)
-    fresh.rename(folder)
+    try:
+        fresh.rename(folder)
+    except BaseException:
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)
+        raise
 
 
 def check_items(builder: FaceSequenceBuilder, items: list[VideoItem]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST_NAME = 255  # bytes, in every common file system
+LONGEST_PATH = 3000  # bytes below the source; with the way to it, Linux takes 4096
 
 # What desktops, file servers and archivers leave in folders; besides, all names with a leading dot.
 _CLUTTER = frozenset(
@@ -49,8 +51,18 @@ def as_text(name: str | Path) -> str:
 
     Bytes that are not UTF-8 become escapes, as do line breaks and all that is not printable.
     """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return "".join(sign if sign.isprintable() else _escape(sign) for sign in os.fspath(name))
+
+
+def _escape(sign: str) -> str:
+    # How Python shows a byte of a name that is not UTF-8.
+    is_byte = "\udc80" <= sign <= "\udcff"
+    return f"\\x{ord(sign) - 0xDC00:02x}" if is_byte else sign.encode("unicode_escape").decode()
+
+
+def same_letters(text: str) -> str:
+    """Return a label as text in which an accent and its letter are one character, however it was typed."""
+    return unicodedata.normalize("NFC", as_text(text))
 
 
 def listed(names: Iterable[str | Path]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ class Input(NamedTuple):
 
     Attributes:
         source: The folder of the download as text, '' if the dataset needs none.
-        states: By the key of each video: a digest of what its publisher says of it, and of the state of its file.
+        states: By the key of each video; see `with_states`.
     """
 
     source: str
@@ -47,9 +48,16 @@ class Change(NamedTuple):
         )
 
 
-def describe_input(source: Path | None, items: Iterable[VideoItem]) -> Input:
-    """Return what a build of `items` would be made from."""
-    return Input(as_text(source) if source else "", {item.key: _state(item) for item in items})
+def with_states(items: Iterable[VideoItem]) -> list[VideoItem]:
+    """Return the items with their states.
+
+    A state is a digest of what the publisher says of a video, and of sizes and times of its files. It is taken once for
+    a whole build: if a file changes meanwhile, the next build finds another state.
+
+    Raises:
+        OSError: The disk or the network fails.
+    """
+    return [dataclasses.replace(item, state=_state(item)) for item in items]
 
 
 def read_input(report: dict[str, Any], folder: Path) -> Input:
@@ -71,14 +79,18 @@ def read_built(folder: Path) -> dict[str, Any] | None:
     """Return the report of a built dataset, or None if there is none.
 
     Raises:
-        DamagedDataset: It cannot be read.
+        DamagedDataset: The report cannot be read, or a folder has none.
     """
     path = folder / REPORT
-    if not path.exists():
+    if not folder.exists():
         return None
+    if not path.exists():
+        raise DamagedDataset(
+            f"{folder} has no {REPORT}, so it is no whole dataset; delete it and build again"
+        )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError) as error:
         raise DamagedDataset(f"{path} cannot be read ({error}); delete {folder} and build again") from error
 
 

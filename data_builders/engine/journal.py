@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
-from fakedetect_jax.data_builders.engine.source_files import file_state
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.faces import FaceSequence
 from fakedetect_jax.files import write_tensors
@@ -110,9 +109,7 @@ class Journal:
 
     def _entry(self, item: VideoItem) -> Path:
         """Return the folder of an entry, named after all that decides the result, the state of the file included."""
-        about = [item.key, item.split, str(item.source), self._settings]
-        if isinstance(item.source, Path):
-            about.append(file_state(item.source))
+        about = [item.key, item.split, str(item.source), item.state, self._settings]
         digest = hashlib.sha256("\n".join(about).encode("utf-8", "surrogateescape")).hexdigest()
         return self.folder / digest[:2] / digest[2:]
 

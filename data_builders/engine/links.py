@@ -14,7 +14,7 @@ from fakedetect_jax.data_builders.engine.video_item import VideoItem
 
 def leads_out(path: Path, folder: Path) -> bool:
     """Return whether `path` itself is a link to a place outside of `folder`."""
-    return path.is_symlink() and not _is_within(os.path.realpath(path), [os.path.realpath(folder)])
+    return os.path.islink(path) and not _is_within(os.path.realpath(path), [os.path.realpath(folder)])
 
 
 def check_links(items: Iterable[VideoItem], source: Path, linked: Sequence[str] = ()) -> None:
@@ -44,8 +44,8 @@ def check_links(items: Iterable[VideoItem], source: Path, linked: Sequence[str] 
 
 def _links(path: Path) -> list[Path]:
     """Return the links among a video and its frames, if it is a folder of them."""
-    links = [path] if path.is_symlink() else []
-    if path.is_dir():
+    links = [path] if os.path.islink(path) else []
+    if os.path.isdir(path):
         with os.scandir(path) as entries:
             links += [Path(entry.path) for entry in entries if entry.is_symlink()]
     return links

@@ -63,6 +63,7 @@ def in_processes(items: list[VideoItem], work: Work, journal: Journal, *, count:
     """
     waiting = collections.deque(items)
     workers: list[_Worker] = []
+    count = min(count, len(items))
     try:
         before = time.monotonic()
         while waiting or workers:
@@ -154,8 +155,8 @@ class _Worker:
         if not self._begun:
             raise FakedetectError(
                 f"a worker process ended ({name}) before it began with {self.item.key}; what it printed above says "
-                "why. A script that builds needs its call below `if __name__ == '__main__':`. Finished videos are "
-                "kept, and the same command goes on from there"
+                "why. A script that builds needs its call below `if __name__ == '__main__':`, and one without a file "
+                "needs --workers 0. Finished videos are kept, and the same command goes on from there"
             )
         if code >= 0 or name in _CRASHES:
             return _End(failure=f"the process that decoded it ended ({name}): the file crashes the decoder")
@@ -208,10 +209,12 @@ def _serve(pipe: Connection, work: Work, threads: int) -> None:
     _end_with_parent()
     _end_first_for_want_of_memory()
     cv2.setNumThreads(threads)
-    while True:
-        item = pipe.recv()
-        pipe.send(_News.BEGUN)
-        pipe.send(_End(work(item, _Pulse(pipe)), worker_is_alive=True))
+    # The pipe ends when the build was killed while this process was starting.
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            item = pipe.recv()
+            pipe.send(_News.BEGUN)
+            pipe.send(_End(work(item, _Pulse(pipe)), worker_is_alive=True))
 
 
 class _Pulse:

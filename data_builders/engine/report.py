@@ -12,7 +12,7 @@ from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 _COUNTS = ("videos", "failed", "damaged", "tracks", "frames", "seen", "missed")
 
 
-def account(item: VideoItem, outcome: dict[str, Any], state: str) -> dict[str, Any]:
+def account(item: VideoItem, outcome: dict[str, Any]) -> dict[str, Any]:
     """Return what the build report says about one video, as text that can be written anywhere."""
     about = {
         "video_id": item.video_id,
@@ -22,7 +22,7 @@ def account(item: VideoItem, outcome: dict[str, Any], state: str) -> dict[str, A
         "identity": item.identity,
         "source_identity": item.source_identity,
         "mask": as_text(item.mask or ""),
-        "state": state,
+        "state": item.state,
     }
     reasons = {name: as_text(outcome[name]) for name in ("failure", "damage")}
     return about | outcome | reasons

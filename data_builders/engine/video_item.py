@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fakedetect_jax.data import schema
+from fakedetect_jax.data_builders.engine.file_names import as_text, same_letters
 
 FAKE = "fake"
 """The method of a fake whose publisher does not say how it was made."""
@@ -28,6 +29,8 @@ class VideoItem:
         source_identity: Whose face or motion was put in, '' if nobody's or unknown.
         compression: The publisher's name for the compression, '' if there is only one.
         mask: A video of the manipulated region, if the publisher gives one.
+        state: A digest of all that is known of the video before it is decoded, for whoever keeps what came of it (see
+            inputs.py); a listing leaves it ''.
     """
 
     video_id: str
@@ -38,6 +41,17 @@ class VideoItem:
     source_identity: str = ""
     compression: str = ""
     mask: Path | None = None
+    state: str = ""
+
+    def in_text(self) -> VideoItem:
+        """Return the video with names that can be written anywhere, on one line."""
+        return dataclasses.replace(
+            self,
+            video_id=as_text(self.video_id),
+            method=same_letters(self.method),
+            identity=same_letters(self.identity),
+            source_identity=same_letters(self.source_identity),
+        )
 
     @property
     def key(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
@@ -56,20 +57,26 @@ def method_of(path: str) -> str:
 
 
 def _list_table(source: Path) -> Listing:
-    rows = read_table(source / TABLE)
+    rows = [row._replace(path=_as_on_disk(source, row.path)) for row in read_table(source / TABLE)]
     ids = video_ids([Footage(row.path, (source / row.path).is_dir()) for row in rows])
     items = [
         VideoItem(
-            video_id=as_text(name),
+            video_id=name,
             split=row.split,
-            method=as_text(row.method),
+            method=row.method,
             source=source / row.path,
-            identity=as_text(row.identity),
+            identity=row.identity,
         )
         for name, row in zip(ids, rows, strict=True)
     ]
     notes = [f"{TABLE} says which videos there are; others in the folder are ignored."]
     return Listing(items, notes)
+
+
+def _as_on_disk(source: Path, path: str) -> str:
+    """Return a path as the disk spells it, where an accent and its letter may be one character or two."""
+    spellings = (path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD")))
+    return next((spelling for spelling in spellings if (source / spelling).exists()), path)
 
 
 def _list_tree(source: Path) -> Listing:
@@ -81,9 +88,9 @@ def _list_tree(source: Path) -> Listing:
         )
     items = [
         VideoItem(
-            video_id=as_text(name),
+            video_id=name,
             split=TEST,
-            method=as_text(method_of(video.path)),
+            method=method_of(video.path),
             source=source / video.path,
             identity="",
         )

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 from fakedetect_jax.data.schema import REAL
-from fakedetect_jax.data_builders.engine.file_names import LONGEST_NAME
+from fakedetect_jax.data_builders.engine.file_names import LONGEST_NAME, LONGEST_PATH
 from fakedetect_jax.data_builders.engine.source_files import SourceError, read_rows
 from fakedetect_jax.data_builders.engine.splits import SPLITS, TEST, TRAIN, VALIDATION
 from fakedetect_jax.data_builders.engine.video_item import FAKE
@@ -67,6 +67,8 @@ def parse_path(text: str, place: str) -> str:
     windows = PureWindowsPath(text)
     if not path.name or windows.anchor or ".." in windows.parts:
         raise SourceError(f"{place}: path {text!r}; {_RELATIVE}")
+    if len(text.encode()) > LONGEST_PATH:
+        raise SourceError(f"{place}: path {text[:80]!r}...: no path may have more than {LONGEST_PATH} bytes")
     longest = max(path.parts, key=lambda part: len(part.encode()))
     if len(longest.encode()) > LONGEST_NAME:
         raise SourceError(

@@ -95,7 +95,7 @@ class Detector:
         self.spec = spec
         self.clip = ClipSpec.parse(spec["clip"])
         self.mesh = parallel.make_mesh()
-        model = models.create(spec["model"]["name"], **spec["model"]["options"])
+        model: Any = models.create(spec["model"]["name"], **spec["model"]["options"])
         self._motion_only = models.is_motion_only(model)
 
         def placed(variables: Any, place: jax.Array, *inputs: jax.Array) -> tuple[Any, ...]:
@@ -361,7 +361,7 @@ def _read_spec(folder: AnyPath) -> dict[str, Any]:
 
 def _check_weights(folder: AnyPath, spec: dict[str, Any], flat: dict[str, np.ndarray]) -> None:
     try:
-        model = models.create(spec["model"]["name"], **spec["model"]["options"])
+        model: Any = models.create(spec["model"]["name"], **spec["model"]["options"])
         wanted = variable_shapes(model, ClipSpec.parse(spec["clip"]))
         _check_provenance(spec["trained"])
     except (FakedetectError, KeyError, TypeError, AttributeError) as error:

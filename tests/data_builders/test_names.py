@@ -59,7 +59,7 @@ def made(tmp_path_factory):
             odd += 1
     arguments = ["fakedetect", "build", "video_folder", "--source", str(source), "--out", str(data)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [*arguments, "--workers", "1", "--count", "1", "--size", "64"])
+        patch.setattr(sys, "argv", [*arguments, "--workers", "0", "--count", "1", "--size", "64"])
         cli.main()
     return source, data, odd
 
@@ -126,6 +126,7 @@ def test_the_same_build_again_says_so(made, monkeypatch, capsys):
 
 def test_names_become_text_on_one_line():
     assert as_text("caf\udce9\n\x1b\u202f \u00e9") == "caf\\xe9\\n\\x1b\\u202f \u00e9"
+    assert as_text("\ud800\U0001f600") == "\\ud800\U0001f600"
     assert as_text(Path("a/b")) == "a/b"
     assert listed(["a", "b\n"]) == "a, b\\n"
     assert listed(map(str, range(7))) == "0, 1, 2, 3, 4 and 2 more"

@@ -236,6 +236,30 @@ def test_building_into_a_bucket_is_refused_with_the_remedy(tmp_path, out, monkey
     assert not list(tmp_path.iterdir())
 
 
+def test_a_source_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "videos.csv").touch()
+    with pytest.raises(
+        SourceError, match=r"--source .*videos\.csv: is a file, not a folder; give a folder with"
+    ):
+        check("video_folder", source=tmp_path / "videos.csv")
+
+
+class OddNames(TinyFaces):
+    """Names as a list of somebody else may hold them."""
+
+    def listing(self):
+        first, second = super().listing().items[:2]
+        first = dataclasses.replace(first, video_id="a\nb\x1b[2J\udcff", identity="Zoe\u0308")
+        return Listing([first, dataclasses.replace(second, split="test", identity="Zo\u00eb")])
+
+
+def test_names_of_any_list_become_text_and_accents_do_not_hide_a_person(tmp_path):
+    with pytest.raises(
+        FakedetectError, match=r"identity 'Zo\u00eb' is in split 'train' \(real/a\\nb\\x1b\[2J\\xff\)"
+    ):
+        prepare(OddNames(data_dir=tmp_path))
+
+
 def test_a_local_folder_may_have_a_colon_in_its_name(tmp_path):
     (tmp_path / "a:b/real/v").mkdir(parents=True)
     shutil.copy(FACE, tmp_path / "a:b/real/v.mp4")

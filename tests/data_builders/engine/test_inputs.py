@@ -15,6 +15,7 @@ from fakedetect_jax.data_builders.engine.build import build, check
 from fakedetect_jax.data_builders.engine.inputs import OtherSource
 from fakedetect_jax.data_builders.engine.source_files import SourceError, file_state
 from fakedetect_jax.faces import Extraction, FrameChoice
+from tests.tiny_dataset import IN_THIS_PROCESS
 
 SMALL = Extraction(size=64, frames=FrameChoice(count=1))
 
@@ -25,7 +26,7 @@ def put(clips, source: Path, *names: str) -> Path:
 
 
 def built(source, out):
-    return build("video_folder", out, source=source, extraction=SMALL)
+    return build("video_folder", out, source=source, extraction=SMALL, workers=IN_THIS_PROCESS)
 
 
 def videos(folder):
@@ -147,9 +148,58 @@ def test_a_report_without_its_input_is_damaged(again):
         DamagedDataset, match=r"does not say what the dataset was built from; delete .* build again"
     ):
         built(copied, data)
-    path.write_text("{")
-    with pytest.raises(DamagedDataset, match=r"build_report\.json cannot be read.*delete .* build again"):
+    for content in ("{", "[1]", "3", "[" * 100_000):
+        path.write_text(content)
+        with pytest.raises(DamagedDataset, match=r"build_report\.json cannot be read.*delete .* build again"):
+            built(copied, data)
+
+
+def test_a_folder_without_a_report_is_not_overwritten(again):
+    copied, data = again
+    (path,) = data.rglob("build_report.json")
+    path.unlink()
+    with pytest.raises(DamagedDataset, match=r"has no build_report\.json.*delete it and build again"):
         built(copied, data)
+    assert (path.parent / "dataset_info.json").exists()
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_the_earlier_dataset_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, error, monkeypatch):
+    folder, fresh, aside = (tmp_path / name for name in ("folder", "fresh", "aside"))
+    for made in (folder, fresh):
+        made.mkdir()
+        (made / made.name).touch()
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path == fresh:
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(error):
+        build_module._replace(folder, fresh, aside)
+    assert (folder / "folder").exists()
+    monkeypatch.undo()
+    build_module._replace(folder, fresh, aside)
+    assert (folder / "fresh").exists()
+
+
+def test_a_video_that_changes_while_it_is_decoded_is_built_and_decoded_again_next_time(
+    clips, tmp_path, monkeypatch
+):
+    source = put(clips, tmp_path / "source", "real/a.mp4")
+    extract = one_video.extract_faces
+
+    def touched(path, **options):
+        os.utime(path, ns=(0, 0))
+        return extract(path, **options)
+
+    monkeypatch.setattr(one_video, "extract_faces", touched)
+    built(source, tmp_path / "data")
+    monkeypatch.undo()
+    _, report = built(source, tmp_path / "data")
+    assert "1 changed (real/real/a)" in report["news"]
 
 
 def test_a_video_that_changes_between_two_starts_is_decoded_again(clips, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fakedetect_jax.data_builders.engine import processes
 from fakedetect_jax.data_builders.engine.journal import PART_FRAMES, Journal
 from fakedetect_jax.data_builders.engine.one_video import extract_item
 from fakedetect_jax.data_builders.engine.processes import in_processes
@@ -83,6 +84,13 @@ def test_a_video_without_progress_has_failed_and_a_slow_one_has_not(tmp_path):
     assert failures == dict.fromkeys(
         ["sleep", "keep"], "no frame was decoded for 1 seconds: the file hangs the decoder"
     )
+
+
+def test_a_video_that_waits_for_a_dead_disk_is_not_to_blame(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "_waits_for_a_disk", lambda pid: pid > 0)
+    troubles, failures = done(tmp_path, ["sleep", "good"], count=1, timeout=1)
+    assert troubles == {"sleep": "a disk or a network did not answer for 1 seconds"}
+    assert not failures
 
 
 class Unreadable:

@@ -11,6 +11,7 @@ import pytest
 
 from fakedetect_jax.data_builders.engine.build import build
 from fakedetect_jax.data_builders.engine.report import describe_build
+from fakedetect_jax.data_builders.engine.workers import Workers
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.faces.video import open_video
 from tests.tiny_dataset import FACE
@@ -36,7 +37,8 @@ def made(tmp_path_factory):
     (broken / "3.png").write_bytes(b"")
     (huge / "0.png").write_bytes(png_that_states(60_000, 60_000))
     (root / "source/real/notes.doc").touch()
-    return build("video_folder", root / "data", source=root / "source", extraction=Extraction(size=64))
+    options = {"extraction": Extraction(size=64), "workers": Workers(processes=0)}
+    return build("video_folder", root / "data", source=root / "source", **options)
 
 
 def test_what_could_not_be_decoded_is_counted_and_named(made):

@@ -267,6 +267,7 @@ def test_a_table_of_two_columns_as_a_spreadsheet_writes_it(tmp_path):
         (["path,label", "../a.mp4,1"], r"line 2: path '\.\./a\.mp4'"),
         (["path,label", "/a.mp4,1"], "line 2: path '/a.mp4'"),
         (["path,label", ",1"], "line 2: path ''"),
+        (["path,label", "a/" * 1600 + "a.mp4,1"], "line 2: path 'a/a.*more than 3000 bytes"),
         (["path,label", "~/a.mp4,1"], r"line 2: path '~/a\.mp4' begins with '~'.*relative"),
         (["path,label", "a.mp4,1,swap"], "line 2: more fields"),
         (["path,label"], "lists no video"),
@@ -276,6 +277,13 @@ def test_a_table_of_two_columns_as_a_spreadsheet_writes_it(tmp_path):
 def test_tables_that_cannot_be_understood(tmp_path, lines, said):
     with pytest.raises(SourceError, match=said):
         list_videos(table(tmp_path, *lines))
+
+
+@pytest.mark.parametrize(("written", "stored"), [("\u00e9", "e\u0301"), ("e\u0301", "\u00e9")])
+def test_accents_are_found_however_they_are_written(tmp_path, written, stored):
+    make(tmp_path, f"caf{stored}/a.mp4")
+    (item,) = list_videos(table(tmp_path, "path,label", f"caf{written}/a.mp4,0")).items
+    assert item.source.exists()
 
 
 def test_a_header_may_have_capitals_and_spaces(tmp_path):
