@@ -17,7 +17,7 @@ from fakedetect_jax import models
 from fakedetect_jax.data.clips import Clip, ClipSpec
 from fakedetect_jax.models.clip import fill_invalid
 
-# A clip of a still picture changes by less (in levels of 255), except where encoders begin and at key frames; calm faces
+# A clip of a still changes by less (in levels of 255), except where encoders begin and at key frames; calm faces
 # change by more in `_SPAN` seconds, and by less in a shorter clip: docs/evaluation.md has figures.
 _LEAST_CHANGE = 0.4
 _SPAN = 0.12
