@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fakedetect_jax.data_builders.celeb_df.names import FAKES, KINDS, kind_of, parse
-from fakedetect_jax.data_builders.engine.source_files import SourceError
+from fakedetect_jax.data_builders.engine.source_files import SourceError, brief
 
 LIST_NAME = "List_of_testing_videos.txt"
 _LINE = re.compile(r"([01])\s+([^/\s]+)/(?:videos/)?([^/\s]+)\.mp4")
@@ -25,7 +25,7 @@ def parse_test_list(content: str, path: Path) -> list[Video]:
     videos: dict[Video, None] = {}
     for number, line in enumerate(content.splitlines(), start=1):
         if line.strip():
-            videos[_parse_line(line.strip(), f"{path}, line {number}: {line.strip()!r}")] = None
+            videos[_parse_line(line.strip(), f"{path}, line {number}: {brief(line.strip())}")] = None
     if not videos:
         raise SourceError(
             f"{path}: lists no video; take it from the download again, where it is beside the folders"
@@ -42,10 +42,10 @@ def _parse_line(line: str, where: str) -> Video:
     label, folder, stem = match.groups()
     kind = kind_of(folder)
     if kind is None:
-        raise SourceError(f"{where} names folder {folder!r}; the official ones are {KINDS}")
+        raise SourceError(f"{where} names folder {brief(folder)}; the official ones are {KINDS}")
     if parse(kind, stem) is None:
         raise SourceError(
-            f"{where} names {stem!r}, but no file of {kind} has such a name; take the list from the download again"
+            f"{where} names {brief(stem)}, but no file of {kind} has such a name; take the list from the download again"
         )
     if (label == "0") != (kind == FAKES):
         raise SourceError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from fakedetect_jax.data_builders.engine.source_files import SourceError, read_text, require
+from fakedetect_jax.data_builders.engine.source_files import SourceError, brief, read_text, require
 from fakedetect_jax.data_builders.engine.splits import TEST, TRAIN, VALIDATION
 
 SPLIT_FILES = {TRAIN: "train.txt", VALIDATION: "val.txt", TEST: "test.txt"}
@@ -56,7 +56,7 @@ def parse_list(content: str, path: Path) -> list[str]:
         if parse_fake(stem) is None or stem in stems:
             problem = "is listed twice" if stem in stems else "is not the name of a fake such as 000_M101.mp4"
             raise SourceError(
-                f"{path}, line {number}: {line.strip()!r} {problem}; take the list from {ORIGIN}"
+                f"{path}, line {number}: {brief(line.strip())} {problem}; take the list from {ORIGIN}"
             )
         stems[stem] = None
     return list(stems)

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import reprlib
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ from fakedetect_jax.errors import FakedetectError
 
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES}
 _QUOTES = "put a value that holds a comma in quotes, close them on the same line, and double any quotes in the value"
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring, _BRIEF.maxlist = 120, 8
 
 
 class SourceError(FakedetectError):
@@ -143,6 +148,11 @@ def read_text(path: Path) -> str:
             f"{where}: byte {error.object[error.start]:#04x} is not UTF-8 but another encoding, such as "
             f"Windows-1252; {remedy}"
         ) from error
+
+
+def brief(value: object) -> str:
+    """Return a text or list of a file as a message shows it, on one line and cut before it fills the screen."""
+    return _BRIEF.repr(value)
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

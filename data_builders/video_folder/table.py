@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.data_builders.engine.file_names import LONGEST_NAME, LONGEST_PATH
-from fakedetect_jax.data_builders.engine.source_files import SourceError, read_rows
+from fakedetect_jax.data_builders.engine.source_files import SourceError, brief, read_rows
 from fakedetect_jax.data_builders.engine.splits import SPLITS, TEST, TRAIN, VALIDATION
 from fakedetect_jax.data_builders.engine.video_item import FAKE
 
@@ -43,7 +43,7 @@ def read_table(table: Path) -> list[Row]:
     for place, values in lines:
         row = _parse_row(columns, values, place)
         if row.path in places:
-            raise SourceError(f"{place}: {row.path!r} is also in {places[row.path]}; keep one")
+            raise SourceError(f"{place}: {brief(row.path)} is also in {places[row.path]}; keep one")
         places[row.path] = place.removeprefix(f"{table}, ")
         rows.append(row)
     if not rows:
@@ -60,19 +60,19 @@ def parse_path(text: str, place: str) -> str:
         SourceError: The path is empty, absolute or too long, or it holds '..' or a backslash.
     """
     if "\\" in text:
-        raise SourceError(f"{place}: path {text!r} holds a backslash; write '/' between folders")
+        raise SourceError(f"{place}: path {brief(text)} holds a backslash; write '/' between folders")
     path = PurePosixPath(text)
     if path.parts[:1] == ("~",):
-        raise SourceError(f"{place}: path {text!r} begins with '~', which is not expanded here; {_RELATIVE}")
+        raise SourceError(f"{place}: path {brief(text)} begins with '~', which is not expanded here; {_RELATIVE}")
     windows = PureWindowsPath(text)
     if not path.name or windows.anchor or ".." in windows.parts:
-        raise SourceError(f"{place}: path {text!r}; {_RELATIVE}")
+        raise SourceError(f"{place}: path {brief(text)}; {_RELATIVE}")
     if len(text.encode()) > LONGEST_PATH:
-        raise SourceError(f"{place}: path {text[:80]!r}...: no path may have more than {LONGEST_PATH} bytes")
+        raise SourceError(f"{place}: path {brief(text)}: no path may have more than {LONGEST_PATH} bytes")
     longest = max(path.parts, key=lambda part: len(part.encode()))
     if len(longest.encode()) > LONGEST_NAME:
         raise SourceError(
-            f"{place}: path {text[:80]!r}...: no file or folder name may have more than {LONGEST_NAME} bytes"
+            f"{place}: path {brief(text)}: no file or folder name may have more than {LONGEST_NAME} bytes"
         )
     return str(path)
 
@@ -85,11 +85,11 @@ def parse_method(label: str, method: str, place: str) -> str:
     """
     kind = _LABELS.get(label.lower())
     if kind is None:
-        raise SourceError(f"{place}: label {label!r}; it must be 0 or real, 1 or fake")
+        raise SourceError(f"{place}: label {brief(label)}; it must be 0 or real, 1 or fake")
     named = method or kind
     if (named == REAL) != (kind == REAL):
         raise SourceError(
-            f"{place}: label {label!r} contradicts method {method!r}; leave the method of real videos empty"
+            f"{place}: label {brief(label)} contradicts method {brief(method)}; leave the method of real videos empty"
         )
     return named
 
@@ -105,7 +105,7 @@ def _check_columns(place: str, columns: list[str]) -> None:
     repeated = len(set(columns)) < len(columns)
     if unknown or missing or repeated:
         raise SourceError(
-            f"{place}: columns {columns}; unknown: {unknown}, missing: {missing}; the first line must name "
+            f"{place}: columns {brief(columns)}; unknown: {brief(unknown)}, missing: {missing}; the first line must name "
             f"{', '.join(REQUIRED)} and may name {', '.join(COLUMNS[len(REQUIRED) :])}, each once"
         )
 
@@ -117,7 +117,7 @@ def _parse_row(columns: list[str], fields: list[str], place: str) -> Row:
     values = {name: given.get(name, "").strip() for name in COLUMNS}
     split = values["split"] or TEST
     if split not in SPLITS:
-        raise SourceError(f"{place}: split {split!r}; it must be {TRAIN}, {VALIDATION} or {TEST}")
+        raise SourceError(f"{place}: split {brief(split)}; it must be {TRAIN}, {VALIDATION} or {TEST}")
     return Row(
         path=parse_path(values["path"], place),
         method=parse_method(values["label"], values["method"], place),

@@ -64,7 +64,10 @@ def replace(config: Config, fields: Mapping[str, Any]) -> Config:
                 if not isinstance(node.get(parent), ConfigDict):
                     node[parent] = ConfigDict()  # a part of the model that the config does not have yet
                 node = node[parent]
-            node[last] = value
+            try:
+                node[last] = value
+            except OverflowError as error:
+                raise ConfigError(f"config.{field} is too large a number: {ascii(value)[:50]}...") from error
     return changed
 
 

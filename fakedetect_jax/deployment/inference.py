@@ -353,7 +353,7 @@ def _read_spec(folder: AnyPath) -> dict[str, Any]:
     found = spec.get("format") if isinstance(spec, dict) else spec
     if found != FORMAT:
         raise DetectorError(
-            f"{path}: format {str(found)[:50]}, this version reads {FORMAT}; make the detector anew with "
+            f"{path}: format {ascii(found)[:50]}, this version reads {FORMAT}; make the detector anew with "
             "`fakedetect export`, from a run of this version"
         )
     return spec

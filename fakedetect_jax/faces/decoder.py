@@ -1,8 +1,10 @@
 """Video files, decoded by FFmpeg through PyAV."""
 
 import contextlib
+import errno
 import logging
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -82,6 +84,7 @@ def _open_container(path: Path, file: BinaryIO) -> Any:
             _Nameless(file),
             io_open=_refuse,
             buffer_size=_BUFFER,
+            metadata_errors="replace",  # titles are in any encoding
             container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
         )
     except FFmpegError as error:
@@ -97,7 +100,17 @@ class _Nameless:
     name = ""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.read, self.tell = file.read, file.tell
+        self._seek = file.seek
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; damaged tables name some that no file has, and FFmpeg takes a negative answer for a no."""
+        try:
+            return self._seek(offset, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return -errno.EINVAL
 
 
 def _refuse(*_: object) -> None:

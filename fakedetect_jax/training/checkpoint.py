@@ -338,6 +338,8 @@ def _check_notes(folder: AnyPath) -> None:
         notes = json.loads((folder / _NOTES).read_bytes())
     except (FileNotFoundError, ValueError):
         return
+    except (IsADirectoryError, RecursionError) as error:
+        raise ChangedFile(f"{_NOTES} was changed") from error
     fields = notes.items() if isinstance(notes, dict) else [("", notes)]
     if not all(isinstance(value, int if name.endswith("_nsecs") else dict) for name, value in fields):
         raise ChangedFile(f"{_NOTES} was changed or cut")

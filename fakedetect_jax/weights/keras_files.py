@@ -38,7 +38,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
             )
         if (layer, weight) in found:
             raise WeightsError(
-                f"{path}: layer {_printable(layer)} has several weights named {_printable(weight)}. Remedy: save each "
+                f"{path}: layer {brief(layer)} has several weights named {brief(weight)}. Remedy: save each "
                 "nested model on its own"
             )
         found[layer, weight] = value
@@ -71,17 +71,15 @@ def _numbers(path: Path) -> dict[str, np.ndarray]:
         ) from error
     if done.returncode == hdf5.REFUSED:
         name, fault = json.loads(done.stdout)
-        raise WeightsError(f"{path}: {_printable(name)}{' ' if name else ''}{fault}. {_REMEDY}")
+        raise WeightsError(f"{path}: {brief(name)}{' ' if name else ''}{fault}. {_REMEDY}")
     if done.returncode == hdf5.BROKEN:
         kind, message = json.loads(done.stdout)
-        raise WeightsError(f"{path}: cannot be read ({kind}: {_printable(message)}). {_ANEW}")
+        raise WeightsError(f"{path}: cannot be read ({kind}: {brief(message)}). {_ANEW}")
     if done.returncode:
         raise WeightsError(f"{path}: is so broken that the HDF5 library ended ({done.returncode}). {_ANEW}")
     return safetensors.numpy.load(done.stdout)
 
 
-def _printable(text: str) -> str:
-    return brief(text) if text.isprintable() else ascii(brief(text))
 
 
 def _kind(layer: str) -> str:

@@ -34,8 +34,14 @@ def check_names(path: Path, names: Iterable[str]) -> None:
 
 
 def brief(value: object) -> str:
-    """Format a plain value (text, number, exception) for a message, cut before it fills the screen."""
+    """Format a plain value (text, number, exception) for a message: on one line, and cut before it fills the screen.
+
+    What cannot be printed becomes escapes: a file's names must not reach a terminal as commands.
+    """
     if isinstance(value, int) and value.bit_length() > 64:
         return f"a number of {value.bit_length()} bits"
     text = str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    shown = "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text[:_SHOWN]
+    )
+    return shown if len(text) <= _SHOWN else f"{shown}..."

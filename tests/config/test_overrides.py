@@ -78,3 +78,8 @@ def test_a_run_of_a_sweep_is_a_changed_copy():
 def test_a_field_of_a_sweep_must_exist(field):
     with pytest.raises(ConfigError, match=f"unknown field config.{field}"):
         replace(demo.get_config(), {field: 1})
+
+
+def test_a_number_of_a_sweep_that_no_float_holds_is_refused_by_field():
+    with pytest.raises(ConfigError, match=r"config\.optimizer\.learning_rate is too large a number: 1000"):
+        replace(demo.get_config(), {"optimizer.learning_rate": 10**400})

@@ -249,6 +249,32 @@ def test_a_picture_that_would_take_gigabytes_is_refused_before(tmp_path):
         read(tmp_path / "a.mov")
 
 
+def test_titles_in_any_encoding(scene, tmp_path):
+    """Old cameras and editors write the user's code page."""
+    whole = encode(tmp_path / "whole.avi", scene, "mpeg4")
+    path = tmp_path / "a.avi"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as out:
+        out.metadata["title"] = "Grussel"
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    path.write_bytes(path.read_bytes().replace(b"Grussel", b"Gr\xfc\xdfe\x80\xff"))
+    frames, video = read(path)
+    assert (len(frames), video.damage) == (COUNT, "")
+
+
+def test_a_part_that_states_a_length_of_exabytes_is_passed_over(scene, tmp_path):
+    """The place after it would be one that no file has."""
+    path = encode(tmp_path / "a.wmv", scene, "wmv2")
+    data = bytearray(path.read_bytes())
+    first = 30  # after the header's GUID, size and count comes the GUID of the first object
+    struct.pack_into("<Q", data, first + 16, (1 << 63) - 4096)
+    path.write_bytes(data)
+    assert len(read(path)[0]) == COUNT
+
+
 def test_a_failing_disk_is_not_the_videos_fault(scene, tmp_path, monkeypatch):
     path = encode(tmp_path / "a.mp4", scene)
     from fakedetect_jax.faces import decoder

@@ -249,6 +249,15 @@ def test_orbax_never_meets_notes_that_it_cannot_read(notes, copied):
     assert go_on(copied) in (3, 7)
 
 
+def test_a_folder_in_the_place_of_the_notes_is_damage(copied):
+    path = copied / "step_7" / "_CHECKPOINT_METADATA"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DamagedCheckpoint, match=r"step 7 is damaged \(_CHECKPOINT_METADATA was changed\)"):
+        read(copied)
+    assert go_on(copied) == 3
+
+
 @pytest.mark.parametrize(
     "document", ["[]", "{}", "null", '{"a": 1}', '{"/dev/zero": "0"}', '{"../a": "0"}', "[" * 10**5]
 )

@@ -150,6 +150,8 @@ def _nested(depth, close=b"\x86"):
         pytest.param(raw.mapping(**{"a\x1b[2J": raw.tensor()}), id="escape"),
         pytest.param(raw.mapping(**{"e" * 1_000_000: NONE}), id="entry"),
         pytest.param(raw.name("os" * 1_000_000, "system"), id="global"),
+        pytest.param(raw.name("os\x1b[2J", "system"), id="escape in a global"),
+        pytest.param(raw.mapping(a=raw.tensor(raw.storage(key="\x1b[2J\n"))), id="escape in a storage"),
         pytest.param(raw.mapping(a=raw.tensor(raw.storage(key="k" * 10_000_000))), id="missing"),
     ],
 )
