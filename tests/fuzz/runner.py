@@ -94,5 +94,3 @@ class Runner:
         (folder / "outcome.txt").write_text(f"{outcome.kind}\n{outcome.message}\n", errors="backslashreplace")
         if (self._scratch / INPUT).exists():
             shutil.copytree(self._scratch / INPUT, folder / INPUT, symlinks=True)
-
-
