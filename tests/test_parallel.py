@@ -90,6 +90,8 @@ def test_two_processes_give_what_one_gives_and_only_the_first_writes(tiny_data, 
             "start.txt",
             "tensorboard",
         ),
+        "evaluation.lock",
+        "export.lock",
         "training.lock",
     }
     assert "parameters" in first

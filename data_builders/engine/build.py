@@ -219,7 +219,6 @@ def _prepare(
             staged.prepare(listing.items, journal)
         fresh = Path(staged.data_dir)
         _write_report(fresh, listing, made_from, news, journal)
-        write_description_digests(fresh)
         _check_records(staged, fresh)
         _replace(Path(builder.data_dir), fresh, staging / "earlier")
     finally:

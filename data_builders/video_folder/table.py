@@ -63,7 +63,9 @@ def parse_path(text: str, place: str) -> str:
         raise SourceError(f"{place}: path {brief(text)} holds a backslash; write '/' between folders")
     path = PurePosixPath(text)
     if path.parts[:1] == ("~",):
-        raise SourceError(f"{place}: path {brief(text)} begins with '~', which is not expanded here; {_RELATIVE}")
+        raise SourceError(
+            f"{place}: path {brief(text)} begins with '~', which is not expanded here; {_RELATIVE}"
+        )
     windows = PureWindowsPath(text)
     if not path.name or windows.anchor or ".." in windows.parts:
         raise SourceError(f"{place}: path {brief(text)}; {_RELATIVE}")

@@ -96,8 +96,11 @@ def _make_workers(arguments: argparse.Namespace) -> Workers:
 
 def _run(arguments: argparse.Namespace) -> None:
     with importing(NAME):
+        import absl.logging
+
         from fakedetect_jax.data_builders.engine import build, report
 
+    absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS warns of every dataset that has options
     if arguments.check:
         listing = build.check(arguments.name, source=arguments.source, variant=arguments.variant)
         print(report.describe_listing(listing))

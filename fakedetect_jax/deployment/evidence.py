@@ -17,9 +17,10 @@ from fakedetect_jax import models
 from fakedetect_jax.data.clips import Clip, ClipSpec
 from fakedetect_jax.models.clip import fill_invalid
 
-# In a clip of a still picture, encoders change the means of cells by less (of 255 levels), except where they begin
-# and at key frames; calm faces change by more, however strongly they are compressed: docs/evaluation.md has figures.
+# A clip of a still changes by less (in levels of 255), except where encoders begin and at key frames; calm faces
+# change by more in `_SPAN` seconds, and by less in a shorter clip: docs/evaluation.md has figures.
 _LEAST_CHANGE = 0.4
+_SPAN = 0.12
 _CELLS = 32
 # So many neighbouring clips decide together whether anything moves, so that no key frame makes a still move.
 _NEIGHBOURS = 9
@@ -57,11 +58,12 @@ def why_not_judged(
     reasons = []
     for (person, track), group in itertools.groupby(range(len(clips)), lambda n: _track(clips[n])):
         places = list(group)
-        moves = _with_neighbours(change[places]) >= _LEAST_CHANGE
-        for place, moving in zip(places, moves, strict=True):
-            clip = clips[place][1]
-            steps = np.diff(times[person][track][clip.positions[clip.valid]])
-            reasons.append(_why_not(steps, spec, moving=bool(moving)))
+        chosen = [clips[place][1] for place in places]
+        seen = [times[person][track][clip.positions[clip.valid]] for clip in chosen]
+        least = [_LEAST_CHANGE * min(1.0, float(frames[-1] - frames[0]) / _SPAN) for frames in seen]
+        moves = _with_neighbours(change[places] - least) >= 0
+        for frames, moving in zip(seen, moves, strict=True):
+            reasons.append(_why_not(np.diff(frames), spec, moving=bool(moving)))
     return reasons
 
 

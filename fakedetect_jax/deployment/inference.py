@@ -98,7 +98,7 @@ class Detector:
         model: Any = models.create(spec["model"]["name"], **spec["model"]["options"])
         self._motion_only = models.is_motion_only(model)
 
-        def placed(variables: Any, place: jax.Array, *inputs: jax.Array) -> tuple[jax.Array, ...]:
+        def placed(variables: Any, place: jax.Array, *inputs: jax.Array) -> tuple[Any, ...]:
             clip = _cropped(self.clip, *inputs)
             logit, out = model.apply(variables, clip)
             change = change_of(clip) if self._motion_only else jnp.zeros_like(logit)

@@ -173,6 +173,7 @@ def _frames(
             index += 1
         else:
             faults.cut_short = is_cut_short(file)
+            faults.missing = clock.missing
     if not video.decoded and max_frames != 0:
         raise VideoError(
             f"{path}: no frame could be decoded ({faults}); the file is cut short or damaged, fetch it again"
@@ -188,6 +189,7 @@ class _Faults:
         self.first = ""
         self.corrupt_packets = 0
         self.corrupt = 0
+        self.missing = 0
         self.cut_short = False
 
     def add(self, error: FFmpegError) -> None:
@@ -197,8 +199,11 @@ class _Faults:
 
     def describe(self, decoded: int, stated: int) -> str:
         """Say how much of how much was decoded, and why, or return ''."""
-        if not (self.errors or self.corrupt or self.corrupt_packets or self.cut_short):
+        # A packet is marked also where sound files were joined; then nothing is missing.
+        lost = self.missing if self.corrupt_packets else 0
+        if not (self.errors or self.corrupt or lost or self.cut_short):
             return ""
+        stated = max(stated, decoded + lost)
         of = f"of {stated}" if stated > decoded else "of an unknown number of"
         return f"decoded {decoded} {of} frames; {self}"
 
@@ -222,6 +227,7 @@ class _Clock:
     def __init__(self, start: int | None, fps: float) -> None:
         self._shift = -(start or 0) / av.time_base
         self._step = 1 / fps
+        self.missing = 0
         self._previous: float | None = None
 
     def time_of(self, picture: av.VideoFrame) -> float:
@@ -232,6 +238,8 @@ class _Clock:
         if not -_MOST_REORDERED * self._step < time - previous < _DAY:
             self._shift += previous + self._step - time
             time = previous + self._step
+        if self._previous is not None:
+            self.missing += max(0, round((time - previous) / self._step) - 1)
         self._previous = max(time, previous + self._step / 8, 0.0)
         return self._previous
 

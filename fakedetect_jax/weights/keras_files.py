@@ -80,8 +80,6 @@ def _numbers(path: Path) -> dict[str, np.ndarray]:
     return safetensors.numpy.load(done.stdout)
 
 
-
-
 def _kind(layer: str) -> str:
     return re.sub(r"_\d+$", "", layer)
 

@@ -17,7 +17,7 @@ from fakedetect_jax.deployment.verdict import VideoVerdict
 from fakedetect_jax.faces import Extraction, FrameChoice
 from fakedetect_jax.faces.video import VideoError
 from tests.deployment.test_timeline import full, unjudged, verdict
-from tests.encoded import encode
+from tests.faces.encoding import encode
 from tests.real_size.long_videos import face_frames
 from tests.tiny_detector import tiny_detector
 

@@ -81,7 +81,11 @@ def test_digests_of_other_files_are_not_enough(folder):
         ("detector.json", b"{", "cannot be read"),
         ("detector.json", b"[" * 10**5, "cannot be read"),
         ("detector.json", b"[]", r"format \[\], this version reads"),
-        ("detector.json", b'{"format": "\\ud800\\u001b[2J"}', r"format '\\ud800\\x1b\[2J', this version reads"),
+        (
+            "detector.json",
+            b'{"format": "\\ud800\\u001b[2J"}',
+            r"format '\\ud800\\x1b\[2J', this version reads",
+        ),
         ("detector.json", b'{"format": 99}', f"format 99, this version reads {FORMAT}"),
         ("weights.safetensors", b"PK" * 50, "the detector is damaged"),
     ],

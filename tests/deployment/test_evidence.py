@@ -18,7 +18,7 @@ from fakedetect_jax.deployment.evidence import change_of, why_not_judged
 from fakedetect_jax.evaluation.evaluate import score_videos
 from fakedetect_jax.evaluation.scores import aggregate
 from fakedetect_jax.faces import Extraction, FrameChoice
-from tests.encoded import encode
+from tests.faces.encoding import encode
 from tests.listed_videos import ListedVideos
 from tests.real_size.long_videos import face_frames
 from tests.tiny_dataset import FACE
@@ -42,11 +42,11 @@ def folder(tmp_path_factory):
     noise = np.random.default_rng(0).normal(0, 2, (40, *faces[5].shape))
     cv2.imwrite(str(folder / "photograph.jpg"), faces[5])
     encode(folder / "one.mp4", faces[:1])
-    encode(folder / "slow.mp4", faces[:24:4], fps=1, crf=18)
-    encode(folder / "still.mp4", [faces[5]] * 40, crf=35)
-    encode(folder / "noisy.mp4", np.clip(faces[5] + noise, 0, 255).astype(np.uint8), crf=23)
-    encode(folder / "old_codec.mp4", [faces[5]] * 40, codec="mpeg4", b=100_000)
-    encode(folder / "compressed.mp4", faces, crf=32)
+    encode(folder / "slow.mp4", faces[:24:4], rate=1, options={"crf": "18"})
+    encode(folder / "still.mp4", [faces[5]] * 40, options={"crf": "35"})
+    encode(folder / "noisy.mp4", np.clip(faces[5] + noise, 0, 255).astype(np.uint8), options={"crf": "23"})
+    encode(folder / "old_codec.mp4", [faces[5]] * 40, codec="mpeg4", options={"b": "100000"})
+    encode(folder / "compressed.mp4", faces, options={"crf": "32"})
     return folder
 
 
@@ -81,7 +81,7 @@ def test_a_calm_face_is_judged(folder, motion_detector, name):
 
 def test_a_frozen_part_does_not_count(folder, motion_detector):
     faces = face_frames()
-    video = encode(folder / "frozen.mp4", faces[:24] + [faces[23]] * 60, crf=23)
+    video = encode(folder / "frozen.mp4", faces[:24] + [faces[23]] * 60, options={"crf": "23"})
     (person,) = motion_detector.predict(video)
     seconds = np.array(person.timestamp)
     assert 5 <= len(person.clip_scores) <= 8
@@ -94,7 +94,7 @@ def test_every_look_of_many_counts(folder, motion_detector):
     faces = face_frames()
     blue = np.full_like(faces[0], (200, 40, 10))
     looks = [[*faces[place : place + 1 + 2 * (place % 2)], blue] for place in range(20)]
-    video = encode(folder / "looks.mp4", itertools.chain(*looks), crf=18)
+    video = encode(folder / "looks.mp4", list(itertools.chain(*looks)), options={"crf": "18"})
     (person,) = motion_detector.predict(video)
     assert len(person.tracks) == 20
     assert len(person.clip_scores) == 10

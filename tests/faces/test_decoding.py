@@ -226,7 +226,9 @@ def test_files_joined_end_to_end_go_on_in_time_and_may_change_their_size(scene, 
     ]
     path = tmp_path / "joined.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    frames = list(open_video(path).frames)
+    video = open_video(path)
+    frames = list(video.frames)
+    assert video.damage == ""
     assert [f.image.shape[:2] for f in frames] == [(96, 160)] * 12 + [(180, 180)] * 12
     np.testing.assert_allclose([f.timestamp for f in frames], 0.04 * np.arange(24), atol=1e-3)
 

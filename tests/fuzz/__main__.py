@@ -34,7 +34,9 @@ def _replay(runner: Runner, args: argparse.Namespace) -> int:
     bad = 0
     for name in args.target:
         outcome = runner.run(TARGETS[name], args.seed, args.number)
-        print(f"{name}: {outcome.kind}, {outcome.seconds:.1f} s, {outcome.memory >> 20} MB\n{outcome.message}")
+        print(
+            f"{name}: {outcome.kind}, {outcome.seconds:.1f} s, {outcome.memory >> 20} MB\n{outcome.message}"
+        )
         bad += outcome.kind in BAD
     return min(bad, 1)
 
@@ -51,10 +53,17 @@ def _table(runner: Runner, args: argparse.Namespace) -> int:
             counts[outcome.kind] += 1
             slowest, memory = max(slowest, outcome.seconds), max(memory, outcome.memory)
             if outcome.kind in BAD:
-                print(f"{name} {args.seed} {number}: {outcome.kind}: {outcome.message.strip()[-200:]}", file=sys.stderr, flush=True)
+                print(
+                    f"{name} {args.seed} {number}: {outcome.kind}: {outcome.message.strip()[-200:]}",
+                    file=sys.stderr,
+                    flush=True,
+                )
         row = [str(counts[kind]) for kind in KINDS]
         spent = time.monotonic() - start
-        print(f"| {name} | {count} | {' | '.join(row)} | {slowest:.1f} s | {memory >> 20} MB | {spent:.0f} |", flush=True)
+        print(
+            f"| {name} | {count} | {' | '.join(row)} | {slowest:.1f} s | {memory >> 20} MB | {spent:.0f} |",
+            flush=True,
+        )
         totals += counts
     print(f"| all | {totals.total()} | {' | '.join(str(totals[kind]) for kind in KINDS)} | | | |")
     return int(any(totals[kind] for kind in BAD))

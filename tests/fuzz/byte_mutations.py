@@ -5,7 +5,22 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-_BOUNDARIES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 1 << 24, 0x7FFFFFFF, 1 << 31, 0xFFFFFFFF, 1 << 62)
+_BOUNDARIES = (
+    0,
+    1,
+    2,
+    0x7F,
+    0x80,
+    0xFF,
+    0x7FFF,
+    0x8000,
+    0xFFFF,
+    1 << 24,
+    0x7FFFFFFF,
+    1 << 31,
+    0xFFFFFFFF,
+    1 << 62,
+)
 _MOST_CHANGES = 6
 
 
@@ -102,7 +117,13 @@ def _exchange(rng: random.Random, data: bytes) -> bytes:
     (first, first_end), (second, second_end) = sorted((_span(rng, data), _span(rng, data)))
     if first_end > second:
         return data
-    parts = data[:first], data[second:second_end], data[first_end:second], data[first:first_end], data[second_end:]
+    parts = (
+        data[:first],
+        data[second:second_end],
+        data[first_end:second],
+        data[first:first_end],
+        data[second_end:],
+    )
     return b"".join(parts)
 
 

@@ -23,7 +23,9 @@ def _damage_file(rng: random.Random, path: Path, files: list[Path]) -> None:
         case 0:
             path.unlink()
         case 1:
-            path.write_bytes(rng.choice((b"", bytes(len(data)), data[:-1], data + b"\0", b"{}", b"[]", b"null")))
+            path.write_bytes(
+                rng.choice((b"", bytes(len(data)), data[:-1], data + b"\0", b"{}", b"[]", b"null"))
+            )
         case 2:
             path.write_bytes(rng.choice(files).read_bytes())
         case 3:

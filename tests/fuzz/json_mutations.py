@@ -46,7 +46,9 @@ def damage_value(rng: random.Random, document: Any) -> Any:
     elif change < 0.75:
         del holder[key]
     elif change < 0.85 and isinstance(holder, dict):
-        holder[rng.choice(("x", "", "é", "__class__", "../../x", "/etc/passwd", "a" * 300, "\ud800"))] = holder.pop(key)
+        holder[rng.choice(("x", "", "é", "__class__", "../../x", "/etc/passwd", "a" * 300, "\ud800"))] = (
+            holder.pop(key)
+        )
     elif change < 0.95:
         holder[key] = rng.choice(list(_containers(document)))
         holder[key] = copy.deepcopy(holder[key]) if holder[key] is not holder else odd_value(rng)
@@ -69,7 +71,9 @@ def _near(rng: random.Random, value: Any) -> Any:
     if isinstance(value, int | float):
         return rng.choice((-value, value + 1, value * 1000, value / 3, float(value), str(value), [value]))
     if isinstance(value, str):
-        return rng.choice((value.upper(), f" {value} ", f"{value}\0", value[: len(value) // 2], value * 100, [value]))
+        return rng.choice(
+            (value.upper(), f" {value} ", f"{value}\0", value[: len(value) // 2], value * 100, [value])
+        )
     return odd_value(rng)
 
 
@@ -104,6 +108,8 @@ def _rewritten(rng: random.Random, written: str) -> bytes:
         case 5:
             return written.encode("utf-8", "surrogatepass") * 2
         case 6:  # every name twice
-            return written.replace("{", '{"x": 1, "x": 2, ').replace(", }", "}").encode("utf-8", "surrogatepass")
+            return (
+                written.replace("{", '{"x": 1, "x": 2, ').replace(", }", "}").encode("utf-8", "surrogatepass")
+            )
         case _:
             return written.encode("cp1252", "replace").replace(b"a", b"\xe9")

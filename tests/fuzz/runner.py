@@ -75,7 +75,9 @@ class Runner:
         assert self._process is not None
         if kind == CRASH:
             self._process.join(10)
-        message = f"exit code {self._process.exitcode}" if kind == CRASH else f"no answer in {self._limit:.0f} s"
+        message = (
+            f"exit code {self._process.exitcode}" if kind == CRASH else f"no answer in {self._limit:.0f} s"
+        )
         self._stop()
         log = (self._scratch / LOG).read_text(errors="replace")
         return Outcome(kind, f"{message}\n{log[-4000:]}", seconds, 0)
@@ -103,5 +105,3 @@ class Runner:
         (folder / "outcome.txt").write_text(f"{outcome.kind}\n{outcome.message}\n", errors="backslashreplace")
         if (self._scratch / INPUT).exists():
             shutil.copytree(self._scratch / INPUT, folder / INPUT, symlinks=True)
-
-

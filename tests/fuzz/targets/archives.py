@@ -23,8 +23,29 @@ from tests.fuzz.target import Case, Target, Wrong
 
 _BLOCK = 512
 _NAMES = (
-    *("../x.png", "/etc/x.png", "1/../../x.png", "C:\\x.png", "1\\x.png", "~/x.png", "1/x", "1/\0.png", "1/\x1b[2J.png"),
-    *("", ".", "1", "1/a/b/c.png", "1/" + "a" * 90, "1/.x.png", "1/é.png", "1/x.txt", "2/0.png", "1/0.png/0.png"),
+    *(
+        "../x.png",
+        "/etc/x.png",
+        "1/../../x.png",
+        "C:\\x.png",
+        "1\\x.png",
+        "~/x.png",
+        "1/x",
+        "1/\0.png",
+        "1/\x1b[2J.png",
+    ),
+    *(
+        "",
+        ".",
+        "1",
+        "1/a/b/c.png",
+        "1/" + "a" * 90,
+        "1/.x.png",
+        "1/é.png",
+        "1/x.txt",
+        "2/0.png",
+        "1/0.png/0.png",
+    ),
 )
 _SIZES = (0, 1, 511, 512, 513, 65_536, 50_000_001, 1 << 32, 8**11 - 1)
 
@@ -75,7 +96,9 @@ class Archives(Target):
         if rng.random() < 0.35:
             return damage(rng, self._tar)
         blocks = bytearray(self._tar)
-        headers = [place for place in range(0, len(blocks), _BLOCK) if blocks[place + 257 : place + 262] == b"ustar"]
+        headers = [
+            place for place in range(0, len(blocks), _BLOCK) if blocks[place + 257 : place + 262] == b"ustar"
+        ]
         for _ in range(rng.randint(1, 2)):
             place = rng.choice(headers)
             _set_field(rng, blocks, place)

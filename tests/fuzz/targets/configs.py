@@ -19,8 +19,37 @@ from tests.fuzz.json_mutations import damage_value, odd_value
 from tests.fuzz.target import Case, Target, Wrong
 
 _TEXTS = (
-    *("nan", "inf", "-inf", "-1", "0", "1", "2", "1e9", "1000000000", "1e308", "1e-320", "0.5", "True", "None", ""),
-    *(" ", "x", "()", "[]", "(1,)", "(nan,nan)", "{}", "{'a': 1}", "__import__('os')", "1" * 500, "é", "a\nb"),
+    *(
+        "nan",
+        "inf",
+        "-inf",
+        "-1",
+        "0",
+        "1",
+        "2",
+        "1e9",
+        "1000000000",
+        "1e308",
+        "1e-320",
+        "0.5",
+        "True",
+        "None",
+        "",
+    ),
+    *(
+        " ",
+        "x",
+        "()",
+        "[]",
+        "(1,)",
+        "(nan,nan)",
+        "{}",
+        "{'a': 1}",
+        "__import__('os')",
+        "1" * 500,
+        "é",
+        "a\nb",
+    ),
     *("tiny", "base", "real", "detector", "adamw", "self_blend", "recorded", "float32", "bfloat16", "hf:a/b"),
 )
 # What the words of configs/base.py mean, told once more: (lowest, highest, whether these are allowed).
@@ -60,8 +89,17 @@ class Configs(Target):
         given = tiny_config.get_config().to_dict()
         self._fields = [
             *check.leaves(given),
-            *(f"{part}.tiny.{name}" for part in check.SOURCES for name in ("dataset", "split", "methods", "limit")),
-            *("model.options", "model.options.spatial", "model.options.spatial.dims", "model.options.temporal.heads"),
+            *(
+                f"{part}.tiny.{name}"
+                for part in check.SOURCES
+                for name in ("dataset", "split", "methods", "limit")
+            ),
+            *(
+                "model.options",
+                "model.options.spatial",
+                "model.options.spatial.dims",
+                "model.options.temporal.heads",
+            ),
             *("model.options.temporal.name", "model.options.x", "model.options.spatial.name", "x", "train.x"),
             *("optimizer", "data.train", "data.train.tiny", "clip"),
         ]

@@ -49,7 +49,9 @@ class Detectors(Target):
             loaded = load_detector(detector)
             if not edited and loaded.spec != self._spec:
                 raise Wrong("another detector.json")
-            same = jax.tree.map(lambda one, other: np.array_equal(one, other), self._variables, loaded._variables)
+            same = jax.tree.map(
+                lambda one, other: np.array_equal(one, other), self._variables, loaded._variables
+            )
             if not all(jax.tree.leaves(same)):
                 raise Wrong("other weights")
             for name in ("frames", "stride", "interval", "size", "margin"):

@@ -16,11 +16,44 @@ from tests.fuzz.byte_mutations import cut, damage, damage_near
 from tests.fuzz.target import Case, Target, Wrong
 
 COUNT = 6
-_STILLS = ("photo.jpg", "progressive.jpg", "photo.png", "photo.webp", "photo.bmp", "photo.tif", "lzw.tiff", "turned.jpg")
+_STILLS = (
+    "photo.jpg",
+    "progressive.jpg",
+    "photo.png",
+    "photo.webp",
+    "photo.bmp",
+    "photo.tif",
+    "lzw.tiff",
+    "turned.jpg",
+)
 _ANIMATIONS = ("moving.png", "moving.webp")
 _PARTS = (
-    *(b"IHDR", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT", b"PLTE", b"eXIf", b"\xff\xc0", b"\xff\xc2", b"\xff\xc4"),
-    *(b"\xff\xda", b"\xff\xdb", b"\xff\xe1", b"Exif", b"RIFF", b"VP8 ", b"VP8X", b"VP8L", b"ANIM", b"ANMF", b"BM"),
+    *(
+        b"IHDR",
+        b"IDAT",
+        b"IEND",
+        b"acTL",
+        b"fcTL",
+        b"fdAT",
+        b"PLTE",
+        b"eXIf",
+        b"\xff\xc0",
+        b"\xff\xc2",
+        b"\xff\xc4",
+    ),
+    *(
+        b"\xff\xda",
+        b"\xff\xdb",
+        b"\xff\xe1",
+        b"Exif",
+        b"RIFF",
+        b"VP8 ",
+        b"VP8X",
+        b"VP8L",
+        b"ANIM",
+        b"ANMF",
+        b"BM",
+    ),
     *(b"II*\0", b"\x00\x01\x03\x00", b"\x01\x01\x03\x00", b"\x11\x01", b"\x17\x01"),
 )
 

@@ -30,7 +30,11 @@ class Jpegs(Target):
 
     def prepare(self) -> None:
         for number, frame in enumerate(moving_scene(3, SIDE, SIDE)):
-            for kind, options in {"colour": {}, "grey": {"colorspace": "GRAY"}, "full": {"colorsubsampling": "444"}}.items():
+            for kind, options in {
+                "colour": {},
+                "grey": {"colorspace": "GRAY"},
+                "full": {"colorsubsampling": "444"},
+            }.items():
                 image = frame[..., :1] if kind == "grey" else frame
                 image = np.ascontiguousarray(image)
                 (self.corpus / f"{kind}{number}.jpg").write_bytes(simplejpeg.encode_jpeg(image, **options))
@@ -44,7 +48,9 @@ class Jpegs(Target):
         (folder / "frame.jpg").write_bytes(changed)
         record = {"jpeg": changed, "landmarks": np.zeros((LANDMARKS, 2), np.float32)}
         unknown = dict.fromkeys(("compression", "identity", "source_identity"), "")
-        track = Entry("v7", "some", "train", "real", label=0, main=True, track=0, person=0, first=0, frames=1, **unknown)
+        track = Entry(
+            "v7", "some", "train", "real", label=0, main=True, track=0, person=0, first=0, frames=1, **unknown
+        )
         video = Video((track,), (np.zeros(1, np.int32),), (np.zeros(1, np.float32),))
         videos = Videos([video], [record], Extraction(size=SIDE))
 

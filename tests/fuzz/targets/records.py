@@ -53,7 +53,13 @@ def _read(data: Path, split: str) -> list[tuple]:
     """Return what training sees of a split: each video's label, method, people, and the digests of its frames."""
     videos = select(data, "tiny_faces", split)
     return [
-        (video.about.video_id, video.about.label, video.about.method, video.about.identity, _digest(videos, number))
+        (
+            video.about.video_id,
+            video.about.label,
+            video.about.method,
+            video.about.identity,
+            _digest(videos, number),
+        )
         for number, video in enumerate(videos.videos)
     ]
 

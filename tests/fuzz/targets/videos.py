@@ -51,11 +51,47 @@ _KINDS: dict[str, tuple] = {
 # Their parts state their sizes, so that a missing end can be known.
 _SIZED = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".3gp")
 _PARTS = (
-    *(b"ftyp", b"moov", b"mvhd", b"trak", b"tkhd", b"edts", b"elst", b"mdhd", b"hdlr", b"stsd", b"avc1", b"avcC"),
-    *(b"hvcC", b"colr", b"pasp", b"stts", b"ctts", b"stsc", b"stsz", b"stco", b"stss", b"moof", b"tfhd", b"trun"),
+    *(
+        b"ftyp",
+        b"moov",
+        b"mvhd",
+        b"trak",
+        b"tkhd",
+        b"edts",
+        b"elst",
+        b"mdhd",
+        b"hdlr",
+        b"stsd",
+        b"avc1",
+        b"avcC",
+    ),
+    *(
+        b"hvcC",
+        b"colr",
+        b"pasp",
+        b"stts",
+        b"ctts",
+        b"stsc",
+        b"stsz",
+        b"stco",
+        b"stss",
+        b"moof",
+        b"tfhd",
+        b"trun",
+    ),
     *(b"mdat", b"RIFF", b"avih", b"strh", b"strf", b"movi", b"idx1", b"00dc", b"\x1a\x45\xdf\xa3"),
     *(b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75", b"\x16\x54\xae\x6b", b"\x1c\x53\xbb\x6b", b"\xa3", b"\xe0"),
-    *(b"GIF89a", b"\x21\xf9\x04", b"FLV", b"onMetaData", b"OggS", b"\x47\x40", b"\0\0\1", b"\0\0\0\1", b"\xff\xd8"),
+    *(
+        b"GIF89a",
+        b"\x21\xf9\x04",
+        b"FLV",
+        b"onMetaData",
+        b"OggS",
+        b"\x47\x40",
+        b"\0\0\1",
+        b"\0\0\0\1",
+        b"\xff\xd8",
+    ),
 )
 
 

@@ -22,15 +22,74 @@ from tests.weights import torch_bytes as raw
 
 _NAMES = ("conv.weight", "conv.bias", "norm.weight", "head.weight")
 _CALLS = (
-    *(("os", "system"), ("posix", "system"), ("builtins", "eval"), ("builtins", "exec"), ("builtins", "open")),
-    *(("subprocess", "check_output"), ("torch", "load"), ("torch.storage", "_load_from_bytes"), ("runpy", "run_path")),
+    *(
+        ("os", "system"),
+        ("posix", "system"),
+        ("builtins", "eval"),
+        ("builtins", "exec"),
+        ("builtins", "open"),
+    ),
+    *(
+        ("subprocess", "check_output"),
+        ("torch", "load"),
+        ("torch.storage", "_load_from_bytes"),
+        ("runpy", "run_path"),
+    ),
     *(("collections", "OrderedDict"), ("torch._utils", "_rebuild_tensor_v2"), ("torch", "FloatStorage")),
 )
 _OPCODES = (
-    *(b"(", b"t", b"R", b"b", b".", b"N", b"}", b"]", b"s", b"e", b"Q", b"u", b"a", b"0", b"2", b"1", b"l", b"d", b"o"),
-    *(b"\x81", b"\x85", b"\x86", b"\x87", b"\x88", b"\x89", b"\x8f", b"\x90", b"\x92", b"\x93", b"\x94", b"h\x00"),
-    *(b"q\x00", b"j\xff\xff\xff\xff", b"r\xff\xff\xff\x7f", b"K\x01", b"J\xff\xff\xff\x7f", b"X\x01\0\0\0a", b"P0\n"),
-    *(b"\x8c\x01a", b"B\xff\xff\xff\x7f", b"\x8e" + b"\xff" * 8, b"\x8b\xff\xff\xff\x7f", b"\x82\x01", b"\x95" + b"\xff" * 8),
+    *(
+        b"(",
+        b"t",
+        b"R",
+        b"b",
+        b".",
+        b"N",
+        b"}",
+        b"]",
+        b"s",
+        b"e",
+        b"Q",
+        b"u",
+        b"a",
+        b"0",
+        b"2",
+        b"1",
+        b"l",
+        b"d",
+        b"o",
+    ),
+    *(
+        b"\x81",
+        b"\x85",
+        b"\x86",
+        b"\x87",
+        b"\x88",
+        b"\x89",
+        b"\x8f",
+        b"\x90",
+        b"\x92",
+        b"\x93",
+        b"\x94",
+        b"h\x00",
+    ),
+    *(
+        b"q\x00",
+        b"j\xff\xff\xff\xff",
+        b"r\xff\xff\xff\x7f",
+        b"K\x01",
+        b"J\xff\xff\xff\x7f",
+        b"X\x01\0\0\0a",
+        b"P0\n",
+    ),
+    *(
+        b"\x8c\x01a",
+        b"B\xff\xff\xff\x7f",
+        b"\x8e" + b"\xff" * 8,
+        b"\x8b\xff\xff\xff\x7f",
+        b"\x82\x01",
+        b"\x95" + b"\xff" * 8,
+    ),
 )
 
 
@@ -47,11 +106,17 @@ class Weights(Target):
         rng = np.random.default_rng(0)
         arrays = {name: rng.normal(size=(4, 3)).astype(np.float32) for name in _NAMES}
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        saved = {"epoch": 3, "state_dict": {f"module.{name}": tensor for name, tensor in tensors.items()}, "lr": 0.1}
+        saved = {
+            "epoch": 3,
+            "state_dict": {f"module.{name}": tensor for name, tensor in tensors.items()},
+            "lr": 0.1,
+        }
         torch.save(tensors, self.corpus / "plain.pth")
         torch.save(saved, self.corpus / "training.pth")
         torch.save(saved, self.corpus / "legacy.pth", _use_new_zipfile_serialization=False)
-        torch.save({"a": tensors["conv.weight"].half().T, "b": tensors["conv.weight"]}, self.corpus / "views.pth")
+        torch.save(
+            {"a": tensors["conv.weight"].half().T, "b": tensors["conv.weight"]}, self.corpus / "views.pth"
+        )
         safetensors.numpy.save_file(arrays, self.corpus / "plain.safetensors", metadata={"a": "b"})
         with h5py.File(self.corpus / "keras.h5", "w") as file:
             for number, array in enumerate(arrays.values()):
@@ -130,7 +195,9 @@ def _damaged_pickle(rng: random.Random, content: bytes, file: Path) -> bytes:
             return content[:place] + call + content[place:]
         case 2:  # tensors with any numbers
             numbers = [rng.choice((0, 1, 2, -1, 2**31, 2**62, 2**70)) for _ in range(6)]
-            tensor = raw.tensor(raw.storage(count=numbers[0]), numbers[1], tuple(numbers[2:4]), tuple(numbers[4:6]))
+            tensor = raw.tensor(
+                raw.storage(count=numbers[0]), numbers[1], tuple(numbers[2:4]), tuple(numbers[4:6])
+            )
             return raw.START + raw.mapping(a=tensor) + raw.STOP
         case _:
             parts = [rng.choice((*_OPCODES, call, raw.tensor())) for _ in range(rng.randint(1, 30))]
