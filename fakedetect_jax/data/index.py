@@ -28,7 +28,7 @@ REPORT = "build_report.json"
 # What a build says of itself; the index and the shards have checks of their own.
 _DESCRIPTIONS = ("dataset_info.json", "features.json", "metadata.json", REPORT)
 # A dataset that cannot be written to, or a disk without room, can be read all the same, if slowly.
-_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EISDIR)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,10 +276,14 @@ def _digest(arrays: Mapping[str, np.ndarray], *texts: str) -> str:
 
 
 def _command(dataset: str, metadata: dict[str, Any]) -> str:
-    variant = f"--variant {metadata['variant']}" if metadata.get("variant") else ""
-    # A build that knew fewer options was made with the defaults of the others.
-    options = dataclasses.asdict(Extraction()) | metadata.get("extraction", {})
-    flags = Extraction.parse(options).flags
+    """Return the command that built a dataset, with those of its options that can be read."""
+    given = metadata.get("variant")
+    variant = f"--variant {given}" if isinstance(given, str) and given.isidentifier() else ""
+    try:
+        # A build that knew fewer options was made with the defaults of the others.
+        flags = Extraction.parse(dataclasses.asdict(Extraction()) | metadata.get("extraction", {})).flags
+    except (FakedetectError, TypeError):
+        flags = ""
     return " ".join(["fakedetect build", dataset.partition("/")[0], *filter(None, [variant, flags])])
 
 

@@ -154,6 +154,13 @@ def test_a_dataset_that_cannot_be_written_is_read_all_the_same(folder, number, m
     assert_same(load_index(folder, "test"), whole)
 
 
+def test_a_folder_in_the_place_of_the_index_is_no_matter(folder):
+    whole = load_index(folder, "test")
+    (folder / "index-test.safetensors").unlink()
+    (folder / "index-test.safetensors").mkdir()
+    assert_same(load_index(folder, "test"), whole)
+
+
 def test_folders_that_are_no_version_are_passed_over(folder):
     shutil.copytree(folder, folder.with_name("1.0.0.bak"))
     shutil.copytree(folder, folder.with_name("0.9.0"))
@@ -179,6 +186,24 @@ def test_the_remedy_for_what_is_not_built_can_be_typed(tmp_path, dataset, varian
 def test_a_bucket_is_refused_with_a_remedy():
     with pytest.raises(FakedetectError, match=r"config\.data\.folder='gs://bucket/data'.*copy.*or mount"):
         select("gs://bucket/data", "tiny_faces", "test")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"extraction": []},
+        {"extraction": {"frames": 1.5}},
+        {"extraction": {"size": "x"}},
+        {"extraction": None, "variant": "\x1b[2J"},
+        {"variant": ["c23"]},
+    ],
+)
+def test_options_of_another_version_that_cannot_be_read_are_left_out_of_the_line(folder, changed):
+    metadata = json.loads((folder / "metadata.json").read_text())
+    (folder / "metadata.json").write_text(json.dumps(metadata | {"format": 99} | changed))
+    with pytest.raises(DatasetNotBuilt, match="another version") as error:
+        dataset_folder(folder.parents[1], "tiny_faces")
+    assert remedy(error) == ["fakedetect", "build", "tiny_faces", "--out", str(folder.parents[1])]
 
 
 def test_a_build_of_another_version_is_refused_with_the_line_that_renews_it(folder):
