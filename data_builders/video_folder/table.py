@@ -107,8 +107,8 @@ def _check_columns(place: str, columns: list[str]) -> None:
     repeated = len(set(columns)) < len(columns)
     if unknown or missing or repeated:
         raise SourceError(
-            f"{place}: columns {brief(columns)}; unknown: {brief(unknown)}, missing: {missing}; the first line must name "
-            f"{', '.join(REQUIRED)} and may name {', '.join(COLUMNS[len(REQUIRED) :])}, each once"
+            f"{place}: columns {brief(columns)}; unknown: {brief(unknown)}, missing: {missing}; the first line must "
+            f"name {', '.join(REQUIRED)} and may name {', '.join(COLUMNS[len(REQUIRED) :])}, each once"
         )
 
 

@@ -21,9 +21,12 @@ _ODD: tuple[Any, ...] = (
 def damage_json(rng: random.Random, text: str) -> bytes:
     """Return a JSON document that differs from `text` in one to three values, or in how it is written."""
     how = rng.random()
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):  # it is damaged already
+        how = 0.0
     if how < 0.15:
         return damage(rng, text.encode())
-    document = json.loads(text)
     for _ in range(rng.randint(1, 3)):
         document = damage_value(rng, document)
     written = json.dumps(document, ensure_ascii=rng.random() < 0.7)

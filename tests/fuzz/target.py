@@ -56,7 +56,7 @@ class Target(abc.ABC):
     def prepare(self) -> None:
         """Write sound inputs to `corpus`."""
 
-    def load(self) -> None:
+    def load(self) -> None:  # noqa: B027 (not all need it)
         """Read what `case` needs of them."""
 
     @abc.abstractmethod

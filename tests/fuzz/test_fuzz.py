@@ -1,4 +1,4 @@
-"""Damaged inputs of every kind end in an error that names them or in the right result; `python -m tests.fuzz` has more."""
+"""Damaged inputs of every kind end in an error that names them, or in the right result; see `python -m tests.fuzz`."""
 
 import collections
 
