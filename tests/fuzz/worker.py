@@ -7,6 +7,7 @@ import faulthandler
 import gc
 import os
 import random
+import resource
 import shutil
 import sys
 import time
@@ -35,7 +36,7 @@ class Outcome(NamedTuple):
         kind: `ERROR`, `RIGHT`, `TRACEBACK`, `HANG`, `CRASH` or `SILENT`.
         message: The error or the fault in words.
         seconds: How long it took.
-        memory: Bytes that the process grew by at most; 0 if the system does not tell.
+        memory: Bytes that the process grew by at most.
     """
 
     kind: str
@@ -90,10 +91,10 @@ def _case(target: Target, job: Job, folder: Path) -> Case:
 
 def _used(target: Target, case: Case, folder: Path) -> Outcome:
     beside = set(folder.iterdir())
-    memory = _Memory()
-    start = time.monotonic()
+    _forget_most_memory()
+    memory, start = _most_memory(), time.monotonic()
     kind, message = _judged(target, case)
-    seconds, grown = time.monotonic() - start, memory.grown()
+    seconds, grown = time.monotonic() - start, _most_memory() - memory
     if kind in (ERROR, RIGHT) and grown > target.memory:
         kind, message = CRASH, f"takes {grown >> 20} MB; {message}"
     if stray := set(folder.iterdir()) - beside:
@@ -127,24 +128,15 @@ def _fault(message: str, named: tuple[str, ...]) -> str:
     return "the message holds half a character"
 
 
-class _Memory:
-    """The memory of this process, and the most that it was since."""
-
-    def __init__(self) -> None:
-        # Linux begins anew to look for the highest.
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-        self._before = _status("VmRSS")
-
-    def grown(self) -> int:
-        """Return the bytes by which the process was larger at most."""
-        return max(0, _status("VmHWM") - self._before)
+def _most_memory() -> int:
+    """Return the most bytes that this process has had at once."""
+    if sys.platform == "linux":  # where `getrusage` counts what the parent had, too
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _status(name: str) -> int:
-    if sys.platform != "linux":
-        return 0
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) << 10
-    return 0
+def _forget_most_memory() -> None:
+    """Let `_most_memory` begin anew; only Linux can, elsewhere the growth beyond the highest so far is measured."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")

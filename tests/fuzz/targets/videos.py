@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fakedetect_jax.faces import FrameChoice, extract_faces
 from fakedetect_jax.faces.frame import MAX_PIXELS, VideoError
 from fakedetect_jax.faces.video import open_video
 from tests.faces.encoding import add_sound, encode, moving_scene
@@ -140,14 +141,22 @@ class Videos(Target):
         path = folder / f"input{Path(suffix).suffix}"
         path.write_bytes(changed)
         must_tell = how < 0.1 and Path(name).suffix in _SIZED
-        again = rng.random() < 0.25
+        again, spread = rng.random() < 0.25, rng.random() < 0.05
 
         def use() -> None:
+            if spread:
+                self._extracted(path)
             first = self._decoded(path, self._counts[name] if must_tell else 0)
             if again and self._decoded(path, 0) != first:
                 raise Wrong("a second reading gives other frames")
 
         return Case(use, (path.name,))
+
+    def _extracted(self, path: Path) -> None:
+        """Look for faces in four frames of a video, for which its length is asked."""
+        faces = extract_faces(path, frames=FrameChoice(count=4))
+        if not 0 < faces.decoded <= _MOST_FRAMES:
+            raise Wrong(f"{faces.decoded} frames decoded, and no error")
 
     def _decoded(self, path: Path, at_least: int) -> list[str]:
         """Decode a video, and return the digests of its frames."""
