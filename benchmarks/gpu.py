@@ -23,7 +23,6 @@ import dataclasses
 import datetime
 import gzip
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -188,7 +187,7 @@ def run_row(row: str, sizes: Sizes, out: Path | None, *, compile_only: bool) -> 
     program = lowered.compile()
     compiled = time.perf_counter()
     memory, device = program.memory_analysis(), jax.devices()[0]
-    flops = float((lowered.cost_analysis() or {}).get("flops", math.nan))
+    flops = operations(lowered)
     figures: dict[str, Any] = {
         "row": row,
         "card": device.device_kind,
@@ -200,7 +199,7 @@ def run_row(row: str, sizes: Sizes, out: Path | None, *, compile_only: bool) -> 
         "from_disk": len(from_disk) > hits,
         "temporary_gib": round(memory.temp_size_in_bytes / 2**30, 3),
         "arguments_gib": round(memory.argument_size_in_bytes / 2**30, 3),
-        "tflop": round(flops / 1e12, 3),
+        "tflop": flops and round(flops / 1e12, 3),
     }
     if not compile_only:
         run = runner(job, program)
@@ -209,13 +208,24 @@ def run_row(row: str, sizes: Sizes, out: Path | None, *, compile_only: bool) -> 
         milliseconds = measure(run, sizes.rounds)
         figures |= {"ms": round(milliseconds, 3), "images_per_s": round(1e3 * job.images / milliseconds, 1)}
         peak = next((peak for name, peak in PEAK.items() if name in device.device_kind), None)
-        figures["share_of_peak"] = round(flops / milliseconds * 1e3 / peak, 4) if peak else None
+        if flops and peak:
+            figures["share_of_peak"] = round(flops / milliseconds * 1e3 / peak, 4)
     print(json.dumps(figures), flush=True)
     if out:
         with open(out / "gpu.jsonl", "a") as file:
             file.write(json.dumps(figures) + "\n")
     if row.startswith("profile_") and not compile_only:
         profile(row, run, program.as_text(), out)
+
+
+def operations(lowered: Any) -> float | None:
+    """Return the operations of a program before it is optimised; None if its platform does not count them."""
+    import jax
+
+    try:
+        return (lowered.cost_analysis() or {}).get("flops")
+    except jax.errors.JaxRuntimeError:
+        return None
 
 
 def runner(job: Job, program: Any) -> Callable[[int], None]:

@@ -29,16 +29,17 @@ PARTS = {
     "frequency branch": r"/frequency/",
     "temporal part": r"/temporal/",
 }
-# kind: a pattern in an instruction's text, then in its name
+# kind: a pattern in an instruction's name, shape, opcode and attributes. XLA makes plain convolutions of many
+# gradients: of input gradients ("convolution" in the backward pass), and of weight gradients, with a batch of one.
 KINDS = {
-    "convolution, weight gradient": r"convBackwardFilter|conv_kind.{0,20}(WGRAD|wgrad)",
-    "convolution, input gradient": r"convBackwardInput|conv_kind.{0,20}(DGRAD|dgrad)",
-    "convolution": r"__cudnn\$conv|convolution\(|__cudnn\$fusion",
+    "convolution, weight gradient": r"convBackwardFilter|^\S*conv(?!ert)\S* \(\w+\[1,",
+    "convolution, input gradient": r"convBackwardInput",
+    "convolution": r"__cudnn\$| convolution\(",
     "matmul": r"__cublas|gemm| dot\(",
     "Triton": r"__triton",
-    "transpose": r"%\w*transpose",
-    "copy": r"%(loop_)?copy| copy\(",
-    "reduction": r"%\w*reduce",
+    "transpose": r"^\S*transpose",
+    "copy": r"^(loop_)?copy| copy\(",
+    "reduction": r"^\S*reduce",
     "elementwise": r" fusion\(",
 }
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([a-z][\w\-]*)\((.*)$")
@@ -83,24 +84,22 @@ def read_program(text: str) -> dict[str, Instruction]:
             computation = line.removeprefix("ENTRY ").lstrip("%").split(" ")[0]
         if found := _INSTRUCTION.match(line):
             name, shape, opcode, rest = found.groups()
-            lines.append((line.strip(), name, shape, opcode, rest))
+            lines.append((name, shape, opcode, rest))
             shapes[name] = shape
             places[computation] += re.findall(r'op_name="([^"]*)"', line)
     program = {}
-    for line, name, shape, opcode, rest in lines:
+    for name, shape, opcode, rest in lines:
         called = re.search(r"calls=%?([\w.\-]+)", rest)
         inner = places[called[1]] if called else []
         names = inner or re.findall(r'op_name="([^"]*)"', rest)
         operands = re.findall(r"%([\w.\-]+)", rest.split(")")[0])
         size = _bytes(shape) + sum(_bytes(shapes.get(operand, "")) for operand in operands)
         backward = sum("transpose(" in place for place in names) * 2 > len(names)
-        program[name] = Instruction(_kind(line, opcode), _parts(names), backward, size, shape[:60])
+        attributes = re.sub(r"metadata=\{[^}]*\}", "", rest.partition(")")[2])
+        words = f"{name} {shape} {opcode}({attributes}"
+        kind = next((kind for kind, pattern in KINDS.items() if re.search(pattern, words)), opcode)
+        program[name] = Instruction(kind, _parts(names), backward, size, shape[:60])
     return program
-
-
-def _kind(line: str, opcode: str) -> str:
-    line = re.sub(r"metadata=\{[^}]*\}", "", line)
-    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, line)), opcode)
 
 
 def _parts(names: list[str]) -> tuple[str, ...]:
