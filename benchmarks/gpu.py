@@ -14,10 +14,6 @@ rows at once, before they are timed one after another. Profiles are taken withou
 their operations. Times are medians of rounds on the wall's clock, with the device's queue full.
 """
 
-import time
-
-START = time.perf_counter()
-
 import argparse
 import dataclasses
 import datetime
@@ -28,10 +24,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+# The heavy imports come later, inside functions: they are part of a start.
+START = time.perf_counter()
 ROWS = (
     "step",
     "restart",
@@ -260,7 +259,7 @@ def measure(run: Callable[[int], None], rounds: int) -> float:
 
 
 def profile(row: str, run: Callable[[int], None], text: str, out: Path | None) -> None:
-    """Print the table of a program's kernels; with `out`, leave it there beside the program's text."""
+    """Print the table of a program's kernels; with `out`, leave it there with the trace and the program's text."""
     import jax
 
     from benchmarks import kernels
@@ -268,7 +267,10 @@ def profile(row: str, run: Callable[[int], None], text: str, out: Path | None) -
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
             run(PROFILED_STEPS)
-        found = kernels.read_profile(Path(folder))
+        trace = kernels.newest_trace(Path(folder))
+        found = kernels.read_trace(trace)
+        if out:
+            (out / f"{row}.xplane.pb.gz").write_bytes(gzip.compress(trace.read_bytes()))
     lines = kernels.describe(found, kernels.read_program(text), PROFILED_STEPS)
     print("\n".join(lines), flush=True)
     if out:

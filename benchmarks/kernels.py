@@ -10,6 +10,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -23,9 +24,9 @@ PARTS = {
     "norm": r"/norm/|_norm/",
     "expanding matmul": r"/expand/",
     "projecting matmul": r"/project/",
-    "GELU": r"gelu|/erf",
     "stochastic depth": r"/drop_path/",
-    "scale and residual": r"/stage\d+_block\d+/",
+    # What a block does itself. GELU has four times as many channels as the rest.
+    "GELU, scale and residual": r"/stage\d+_block\d+/",
     "frequency branch": r"/frequency/",
     "temporal part": r"/temporal/",
 }
@@ -121,12 +122,16 @@ def _bytes(shape: str) -> int:
     return total
 
 
-def read_profile(folder: Path) -> list[Kernel]:
-    """Return the kernels of the newest profile under a folder, the longest first.
+def newest_trace(folder: Path) -> Path:
+    """Return the newest file that `jax.profiler.trace` left under a folder."""
+    return max(folder.rglob("*.xplane.pb"), key=lambda file: file.stat().st_mtime)
 
-    They are those of the device's streams. A profile without a device, as on CPUs, has the program's operations.
+
+def read_trace(path: Path) -> list[Kernel]:
+    """Return the kernels of a trace, the longest first.
+
+    They are those of the device's streams. A trace without a device, as on CPUs, has the program's operations.
     """
-    path = max(folder.rglob("*.xplane.pb"), key=lambda file: file.stat().st_mtime)
     kernels: dict[tuple[str, str], Kernel] = {}
     for name, operation, nanoseconds in _events(jax.profiler.ProfileData.from_file(str(path))):
         kernel = kernels.setdefault((name, operation), Kernel(name, operation))
@@ -135,9 +140,11 @@ def read_profile(folder: Path) -> list[Kernel]:
     return sorted(kernels.values(), key=lambda kernel: -kernel.milliseconds)
 
 
-def _events(profile: jax.profiler.ProfileData) -> Iterator[tuple[str, str, float]]:
+def _events(profile: Any) -> Iterator[tuple[str, str, float]]:
     lines = [(plane.name, line) for plane in profile.planes for line in plane.lines]
-    streams = [line for plane, line in lines if plane.startswith("/device:") and line.name.startswith("Stream")]
+    streams = [
+        line for plane, line in lines if plane.startswith("/device:") and line.name.startswith("Stream")
+    ]
     for line in streams or [line for _, line in lines]:
         for event in line.events:
             stats = {name: value for name, value in event.stats if name == "hlo_op"}
@@ -149,7 +156,7 @@ def describe(kernels: list[Kernel], program: dict[str, Instruction], steps: int,
     """Return the lines of four tables: by part and kind, by part, by kind, and the longest kernels.
 
     Args:
-        kernels: of `read_profile`.
+        kernels: of `read_trace`.
         program: of `read_program`.
         steps: steps in the profile.
         top: how many of the longest kernels to list.
