@@ -33,7 +33,7 @@ def _tar():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"a"), r"is compressed with gzip\. Remedy: gunzip it"),
+        (gzip.compress(b"a", mtime=0), r"is compressed with gzip\. Remedy: gunzip it"),
         (bz2.compress(b"a"), r"is compressed with bzip2\. Remedy: bunzip2 it"),
         (lzma.compress(b"a"), r"is compressed with xz\. Remedy: unxz it"),
         (_tar(), r"is a tar archive\. Remedy: unpack it"),
