@@ -44,6 +44,7 @@ def _tar():
         (_zip_of("model.weights.h5"), r"is in Keras 3's format.*model\.save"),
         (_zip_of("w/code/__torch__.py"), r"is a TorchScript program.*torch\.jit\.load"),
     ],
+    ids=["gzip", "bzip2", "xz", "tar", "page", "other page", "zip", "npz", "keras", "TorchScript"],
 )
 def test_other_files_that_people_have_are_named_with_the_remedy(tmp_path, content, message):
     (tmp_path / "w.pth").write_bytes(content)
