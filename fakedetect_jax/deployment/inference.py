@@ -32,6 +32,7 @@ from fakedetect_jax.faces import Extraction, FrameChoice, extract_faces
 from fakedetect_jax.faces.sequence import ExtractedFaces
 from fakedetect_jax.files import AnyPath, PathLike, to_path
 from fakedetect_jax.models.temporal.transformer import FRAMES_PER_SECOND
+from fakedetect_jax.weights.limits import brief
 
 WEIGHTS, SPEC, PROGRAM, CARD = "weights.safetensors", "detector.json", "forward.stablehlo", "README.md"
 FORMAT = 6
@@ -364,9 +365,10 @@ def _check_weights(folder: AnyPath, spec: dict[str, Any], flat: dict[str, np.nda
         model: Any = models.create(spec["model"]["name"], **spec["model"]["options"])
         wanted = variable_shapes(model, ClipSpec.parse(spec["clip"]))
         _check_provenance(spec["trained"])
-    except (FakedetectError, KeyError, TypeError, AttributeError) as error:
+    # A model whose options make no sense may raise nearly anything.
+    except Exception as error:
         raise DetectorError(
-            f"{folder / SPEC}: a field is missing or wrong ({type(error).__name__}: {error}); make the detector "
+            f"{folder / SPEC}: a field is missing or wrong ({type(error).__name__}: {brief(error)}); make the detector "
             "anew with `fakedetect export`"
         ) from error
     found = {name: (array.shape, str(array.dtype)) for name, array in flat.items()}

@@ -14,6 +14,8 @@ from flax.core import FrozenDict
 from fakedetect_jax.errors import FakedetectError
 
 DTYPES = ("float32", "bfloat16")
+# A file that states a billion layers would keep whoever builds the model busy for ever.
+MOST_LAYERS = 1000
 
 
 def check_known(owner: str, known: Iterable[Any], **options: Any) -> None:
@@ -36,6 +38,16 @@ def check_positive(owner: str, **options: Any) -> None:
     for option, value in options.items():
         if not _is_positive(value):
             raise FakedetectError(f"{owner} {option}={value!r} must be a whole number of at least 1")
+
+
+def check_layers(owner: str, **options: Any) -> None:
+    """Raise unless every value is a number of layers from 1 to `MOST_LAYERS`, or one for each stage."""
+    for option, value in options.items():
+        counts = value if isinstance(value, list | tuple) else (value,)
+        if not all(_is_positive(count) and count <= MOST_LAYERS for count in counts):
+            raise FakedetectError(
+                f"{owner} {option}={value!r} must be whole numbers of layers from 1 to {MOST_LAYERS}"
+            )
 
 
 def check_rate(owner: str, **options: float) -> None:

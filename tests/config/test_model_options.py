@@ -88,3 +88,26 @@ def test_the_options_that_a_name_stands_for_are_of_the_types_that_are_checked(na
 def test_the_kind_of_a_part_is_a_text(kind):
     with pytest.raises(ConfigError, match=r"config\.model\.options\.spatial\.name=.*; it must be one of"):
         model_options.check("detector", {"spatial": {"name": kind}})
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("detector", {"spatial": {"depths": (10**9, 1), "dims": (8, 16)}}),
+        ("detector", {"spatial": {"name": "convnext_v2", "depths": (10**9, 1), "dims": (8, 16)}}),
+        ("detector", {"spatial": {"name": "resnet", "depths": (3, 10**9)}}),
+        ("detector", {"spatial": {"name": "xception", "middle_blocks": 10**9}}),
+        *[
+            ("detector", {"spatial": {"variant": "atto"}, "temporal": {"name": kind, "layers": 10**9}})
+            for kind in ("transformer", "gru", "conv", "factorised")
+        ],
+        ("vivit_factorised_encoder", {"layers": 10**9}),
+        ("vivit_factorised_encoder", {"temporal_layers": 10**9}),
+        ("m2tr", {"layers": 10**9}),
+        ("ftcn", {"depths": (10**9, 4, 6)}),
+        ("resnext_lstm", {"variant": None, "depths": (10**9,)}),
+    ],
+)
+def test_a_model_without_end_is_refused_before_it_is_built(name, options):
+    with pytest.raises(ConfigError, match=r"(depths|layers|blocks)=.*1000"):
+        model_options.check(name, options)

@@ -127,6 +127,8 @@ def test_where_there_is_no_detector_the_remedy_is_to_make_one(folder, place):
         ("clip", None),
         ("model", []),
         ("model.name", 3),
+        ("model.options.spatial.depths", [10**9, 1]),
+        ("model.options.spatial.dims", [8, -16]),
         ("trained", None),
         ("trained.people", None),
         ("trained.people", [3]),

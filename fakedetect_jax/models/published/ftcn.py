@@ -18,7 +18,7 @@ from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.attention import dot_product_attention
 from fakedetect_jax.models.clip import IMAGENET, Clip, check_size, fill_invalid, normalise
 from fakedetect_jax.models.layers import ConvNorm, head_normal, max_pool, spatial_mean
-from fakedetect_jax.models.options import check_dtype, check_positive, check_rate, check_widths
+from fakedetect_jax.models.options import check_dtype, check_layers, check_positive, check_rate, check_widths
 from fakedetect_jax.models.published.steps import spread, valid_steps
 
 SMALLEST = 16
@@ -199,6 +199,7 @@ class FTCN(nn.Module):
 
     def __post_init__(self) -> None:
         check_widths("FTCN", len(TAPS), depths=self.depths)
+        check_layers("FTCN", depths=self.depths)
         sizes = {name: getattr(self, name) for name in ("width", "depth", "heads", "head_dim", "mlp")}
         check_positive("FTCN", **sizes)
         if self.max_frames < TIME_STRIDE:

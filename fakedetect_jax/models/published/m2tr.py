@@ -21,7 +21,7 @@ from fakedetect_jax.models.attention import attend
 from fakedetect_jax.models.clip import IMAGENET, Clip, fill_invalid, normalise
 from fakedetect_jax.models.frequency.transforms import complex_product, irfft2, rfft2
 from fakedetect_jax.models.layers import normal
-from fakedetect_jax.models.options import check_dtype, check_positive, check_rate
+from fakedetect_jax.models.options import check_dtype, check_layers, check_rate
 from fakedetect_jax.models.published.steps import StepHead
 from fakedetect_jax.models.spatial.efficientnet import EfficientNet
 
@@ -197,7 +197,7 @@ class M2TR(nn.Module):
 
     def __post_init__(self) -> None:
         self._trunk(parent=None)  # checks its options
-        check_positive("M2TR", layers=self.layers)
+        check_layers("M2TR", layers=self.layers)
         check_rate("M2TR", dropout=self.dropout)
         check_dtype("M2TR", dtype=self.dtype)
         super().__post_init__()

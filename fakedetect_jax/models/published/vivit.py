@@ -15,7 +15,14 @@ from jaxtyping import Array, Float
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.clip import Clip
 from fakedetect_jax.models.layers import truncated_normal
-from fakedetect_jax.models.options import check_dtype, check_known, check_positive, check_rate, check_widths
+from fakedetect_jax.models.options import (
+    check_dtype,
+    check_known,
+    check_layers,
+    check_positive,
+    check_rate,
+    check_widths,
+)
 from fakedetect_jax.models.published.vivit_encoders import ENCODERS
 
 # name: (layers, heads, width); base and large are the paper's, the others those of image ViTs
@@ -97,8 +104,9 @@ class ViViT(nn.Module):
         check_known("ViViT", VARIANTS, variant=self.variant)
         check_dtype("ViViT", dtype=self.dtype)
         layers, heads, dim = self.size()
-        check_positive("ViViT", layers=layers, heads=heads, dim=dim)
-        check_positive("ViViT", temporal_layers=self.temporal_layers, mlp_ratio=self.mlp_ratio)
+        check_positive("ViViT", heads=heads, dim=dim)
+        check_layers("ViViT", layers=layers, temporal_layers=self.temporal_layers)
+        check_positive("ViViT", mlp_ratio=self.mlp_ratio)
         check_rate("ViViT", dropout=self.dropout, drop_path=self.drop_path)
         if dim % heads:
             raise FakedetectError(f"ViViT dim={dim} must be a multiple of heads={heads}")

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.layers import DropPath, drop_path_rates, truncated_normal
-from fakedetect_jax.models.options import check_dtype, check_known, check_rate
+from fakedetect_jax.models.options import check_dtype, check_known, check_layers, check_rate, check_widths
 from fakedetect_jax.models.spatial.depthwise import depthwise_conv
 
 # name: (blocks per stage, channels per stage)
@@ -174,6 +174,8 @@ def chosen_stages(
         raise FakedetectError(
             f"depths={depths!r} and dims={dims!r} must have one entry per stage each, or give a variant"
         )
+    check_layers(model, depths=depths)
+    check_widths(model, len(dims), dims=dims)
     return tuple(depths), tuple(dims)
 
 

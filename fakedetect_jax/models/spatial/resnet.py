@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.layers import ConvNorm
-from fakedetect_jax.models.options import check_dtype, check_known, check_positive
+from fakedetect_jax.models.options import check_dtype, check_known, check_layers, check_positive
 
 # name: (blocks per stage, groups of the 3x3 convolutions, channels of a group in the first stage)
 VARIANTS: dict[str, tuple[tuple[int, ...], int, int]] = {
@@ -87,6 +87,7 @@ class ResNet(nn.Module):
                 f"depths={self.depths!r} must have one entry per stage, "
                 f"or give a variant: {', '.join(VARIANTS)}"
             )
+        check_layers("ResNet", depths=self.depths)
         return tuple(self.depths), self.groups or 1, self.group_width or self.stem
 
     @nn.compact

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.layers import ConvNorm
-from fakedetect_jax.models.options import check_dtype
+from fakedetect_jax.models.options import MOST_LAYERS, check_dtype
 from fakedetect_jax.models.spatial.depthwise import depthwise_conv, depthwise_normal
 
 WIDTHS = (32, 64, 128, 256, 728, 1024, 1536, 2048)
@@ -90,8 +90,10 @@ class Xception(nn.Module):
             raise FakedetectError(
                 f"Xception widths={self.widths!r} must have {len(WIDTHS)} entries, as {WIDTHS}"
             )
-        if self.middle_blocks < 0:
-            raise FakedetectError(f"Xception middle_blocks={self.middle_blocks!r} must not be negative")
+        if not 0 <= self.middle_blocks <= MOST_LAYERS:
+            raise FakedetectError(
+                f"Xception middle_blocks={self.middle_blocks!r} must be from 0 to {MOST_LAYERS}"
+            )
         check_dtype("Xception", dtype=self.dtype)
         super().__post_init__()
 

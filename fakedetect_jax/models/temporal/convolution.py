@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.layers import masked_mean
-from fakedetect_jax.models.options import check_dtype, check_positive, check_rate
+from fakedetect_jax.models.options import check_dtype, check_layers, check_positive, check_rate
 
 
 class WeightNormConv(nn.Module):
@@ -100,7 +100,8 @@ class TemporalConvolution(nn.Module):
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        check_positive("conv", dim=self.dim, layers=self.layers, kernel=self.kernel)
+        check_positive("conv", dim=self.dim, kernel=self.kernel)
+        check_layers("conv", layers=self.layers)
         check_rate("conv", dropout=self.dropout)
         check_dtype("conv", dtype=self.dtype)
         if not self.causal and self.kernel % 2 == 0:

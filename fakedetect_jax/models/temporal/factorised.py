@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.attention import TransformerBlock
 from fakedetect_jax.models.layers import normal
-from fakedetect_jax.models.options import check_dtype, check_positive, check_rate
+from fakedetect_jax.models.options import check_dtype, check_layers, check_rate
 from fakedetect_jax.models.temporal.transformer import TemporalTransformer
 
 
@@ -41,7 +41,7 @@ class FactorisedEncoder(nn.Module):
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        check_positive("factorised", spatial_layers=self.spatial_layers, layers=self.layers)
+        check_layers("factorised", spatial_layers=self.spatial_layers, layers=self.layers)
         check_rate("factorised", dropout=self.dropout)
         check_dtype("factorised", dtype=self.dtype)
         self._temporal(parent=None)  # checks its options

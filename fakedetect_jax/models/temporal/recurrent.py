@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from fakedetect_jax.models.options import check_dtype, check_positive, check_rate
+from fakedetect_jax.models.options import check_dtype, check_layers, check_positive, check_rate
 
 State = tuple[Array, ...]
 
@@ -112,7 +112,8 @@ class _Recurrent(nn.Module):
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        check_positive(self.cell, dim=self.dim, layers=self.layers)
+        check_positive(self.cell, dim=self.dim)
+        check_layers(self.cell, layers=self.layers)
         check_rate(self.cell, dropout=self.dropout)
         check_dtype(self.cell, dtype=self.dtype)
         super().__post_init__()

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.models.attention import TransformerBlock
 from fakedetect_jax.models.layers import normal
-from fakedetect_jax.models.options import check_dtype, check_known, check_positive, check_rate
+from fakedetect_jax.models.options import check_dtype, check_known, check_layers, check_positive, check_rate
 
 POSITIONS = ("learned", "sinusoidal", "timestamps")
 # At this rate the positions of 'timestamps' are those of 'sinusoidal'.
@@ -59,6 +59,7 @@ class TemporalTransformer(nn.Module):
 
     def __post_init__(self) -> None:
         check_positive("temporal", heads=self.heads, dim=self.dim, max_frames=self.max_frames)
+        check_layers("temporal", layers=self.layers)
         check_rate("temporal", dropout=self.dropout)
         check_known("temporal", POSITIONS, positions=self.positions)
         check_dtype("temporal", dtype=self.dtype)
