@@ -38,6 +38,9 @@ class Runner:
 
     def close(self) -> None:
         """End the process and remove its folders."""
+        if self._process is not None:
+            self._jobs.close()
+            self._process.join(10)
         self._stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
