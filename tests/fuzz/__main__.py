@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.fuzz.runner import Runner
 from tests.fuzz.targets import TARGETS
-from tests.fuzz.worker import BAD, KINDS
+from tests.fuzz.worker import BAD, KINDS, RIGHT
 
 
 def main() -> int:
@@ -45,12 +45,15 @@ def _table(runner: Runner, args: argparse.Namespace) -> int:
     print(f"| target | inputs | {' | '.join(KINDS)} | slowest | most memory | seconds |")
     print("|---" * (len(KINDS) + 5) + "|")
     totals: collections.Counter[str] = collections.Counter()
+    notes: collections.Counter[str] = collections.Counter()
     for place, name in enumerate(args.target):
         count = args.count * (place + 1) // len(args.target) - args.count * place // len(args.target)
         counts, slowest, memory, start = collections.Counter(), 0.0, 0, time.monotonic()
         for number in range(args.first, args.first + count):
             outcome = runner.run(TARGETS[name], args.seed, number)
             counts[outcome.kind] += 1
+            if outcome.kind == RIGHT and outcome.message:
+                notes[f"{name}, right results: {outcome.message}"] += 1
             slowest, memory = max(slowest, outcome.seconds), max(memory, outcome.memory)
             if outcome.kind in BAD:
                 print(
@@ -66,6 +69,8 @@ def _table(runner: Runner, args: argparse.Namespace) -> int:
         )
         totals += counts
     print(f"| all | {totals.total()} | {' | '.join(str(totals[kind]) for kind in KINDS)} | | | |")
+    for note, count in notes.items():
+        print(f"{note}: {count}")
     return int(any(totals[kind] for kind in BAD))
 
 

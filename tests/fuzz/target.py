@@ -20,12 +20,12 @@ class Case:
     """One damaged input.
 
     Attributes:
-        use: Gives the input to the function under test and checks what comes back. Returns if that is right; raises
-            `Wrong`, or what the function raises.
+        use: Gives the input to the function under test and checks what comes back. Returns if that is right, with what
+            should be counted about it; raises `Wrong`, or what the function raises.
         named: Words of which the message of an error must hold one: the file, or the field.
     """
 
-    use: Callable[[], None]
+    use: Callable[[], str | None]
     named: tuple[str, ...]
 
 

@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         kind: `ERROR`, `RIGHT`, `TRACEBACK`, `HANG`, `CRASH` or `SILENT`.
-        message: The error or the fault in words.
+        message: The error or the fault in words, or what should be counted about a right result.
         seconds: How long it took.
         memory: Bytes that the process grew by at most.
     """
@@ -104,7 +104,7 @@ def _used(target: Target, case: Case, folder: Path) -> Outcome:
 
 def _judged(target: Target, case: Case) -> tuple[str, str]:
     try:
-        case.use()
+        return RIGHT, case.use() or ""
     except Wrong as fault:
         return SILENT, str(fault)
     except target.errors as error:
@@ -112,7 +112,6 @@ def _judged(target: Target, case: Case) -> tuple[str, str]:
         return (TRACEBACK, f"{fault}: {str(error)[:500]!a}") if fault else (ERROR, str(error))
     except BaseException:
         return TRACEBACK, traceback.format_exc()[-4000:]
-    return RIGHT, ""
 
 
 def _fault(message: str, named: tuple[str, ...]) -> str:
