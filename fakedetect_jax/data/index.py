@@ -159,6 +159,9 @@ def load_index(folder: Path, split: str) -> Index:
     """Return the index of a split, from the file that the build wrote beside the records.
 
     If that file is missing, damaged, or belongs to other records, it is rebuilt in one pass over the records.
+
+    Raises:
+        DamagedDataset: The records cannot be read, or are of another split.
     """
     info = _builder(folder, split).info.splits[split]
     records = _identify(folder, info)
@@ -170,6 +173,11 @@ def load_index(folder: Path, split: str) -> Index:
         for record in open_split(folder, split):
             indexer.add(record)
         index = indexer.index()
+        if others := {entry.split for entry in index.entries} - {split}:
+            raise DamagedDataset(
+                f"{folder}: the files of split {split!r} hold records of {', '.join(map(ascii, sorted(others)))}, as if "
+                f"files were exchanged; {REMEDY}"
+            ) from None
         _write_if_allowed(path, index, records)
         return index
 

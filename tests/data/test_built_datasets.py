@@ -121,6 +121,17 @@ def test_a_missing_shard_is_named_before_anything_is_read(folder):
         select(folder.parents[1], "tiny_faces", "test")
 
 
+def test_records_of_another_split_are_refused(folder):
+    """People of the test split would be trained on."""
+    (train,), (test,) = folder.glob("*train.array_record*"), folder.glob("*test.array_record*")
+    content = train.read_bytes()
+    train.write_bytes(test.read_bytes())
+    test.write_bytes(content)
+    message = rf"{folder}: the files of split 'train' hold records of 'test', as if files were exchanged; copy it again"
+    with pytest.raises(DamagedDataset, match=message):
+        select(folder.parents[1], "tiny_faces", "train")
+
+
 @pytest.mark.parametrize("name", ["metadata.json", "dataset_info.json", "features.json", "build_report.json"])
 def test_a_flipped_bit_in_what_describes_a_dataset_is_found(folder, name):
     path, draw = folder / name, random.Random(name)

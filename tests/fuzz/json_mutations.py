@@ -71,7 +71,7 @@ def _near(rng: random.Random, value: Any) -> Any:
     """Return another value, often of the same type."""
     if isinstance(value, bool) or rng.random() < 0.6:
         return odd_value(rng)
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and abs(value) < 1e300:
         return rng.choice((-value, value + 1, value * 1000, value / 3, float(value), str(value), [value]))
     if isinstance(value, str):
         return rng.choice(
