@@ -175,8 +175,8 @@ def load_index(folder: Path, split: str) -> Index:
         index = indexer.index()
         if others := {entry.split for entry in index.entries} - {split}:
             raise DamagedDataset(
-                f"{folder}: the files of split {split!r} hold records of {', '.join(map(ascii, sorted(others)))}, as if "
-                f"files were exchanged; {REMEDY}"
+                f"{folder}: the files of split {split!r} hold records of {', '.join(map(ascii, sorted(others)))}, as "
+                f"if files were exchanged; {REMEDY}"
             ) from None
         _write_if_allowed(path, index, records)
         return index
