@@ -63,6 +63,7 @@ def work(jobs: Connection, corpora: Path, scratch: Path) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     faulthandler.enable()
+    os.chdir(scratch)  # where stray files are found
     warnings.simplefilter("ignore")
     targets: dict[type[Target], Target] = {}
     while True:

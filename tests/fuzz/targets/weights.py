@@ -135,7 +135,7 @@ class Weights(Target):
         elif name.endswith(".safetensors"):
             data = _with_header(rng, data)
         elif data.startswith(b"PK"):
-            data = _with_pickle(rng, data, folder.parent / "ran")
+            data = _with_pickle(rng, data)
         else:
             data = damage(rng, data)
         path = folder / name
@@ -167,7 +167,7 @@ def _with_header(rng: random.Random, data: bytes) -> bytes:
     return struct.pack("<Q", stated) + header + data[8 + size :]
 
 
-def _with_pickle(rng: random.Random, data: bytes, file: Path) -> bytes:
+def _with_pickle(rng: random.Random, data: bytes) -> bytes:
     """Damage the parts of a PyTorch file, in an archive whose checksums are right; its calls would make a file."""
     out = io.BytesIO()
     part = rng.choice(("pickle", "pickle", "pickle", "any"))
@@ -176,7 +176,7 @@ def _with_pickle(rng: random.Random, data: bytes, file: Path) -> bytes:
         for name in old.namelist():
             content = old.read(name)
             if name.endswith("data.pkl") and part == "pickle":
-                content = _damaged_pickle(rng, content, file)
+                content = _damaged_pickle(rng, content)
             elif name == chosen and part == "any":
                 content = damage(rng, content)
             new.writestr(name, content, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
@@ -185,8 +185,8 @@ def _with_pickle(rng: random.Random, data: bytes, file: Path) -> bytes:
     return out.getvalue()
 
 
-def _damaged_pickle(rng: random.Random, content: bytes, file: Path) -> bytes:
-    call = raw.name(*rng.choice(_CALLS)) + raw.MARK + raw.text(f"touch {file}") + raw.TUPLE + raw.REDUCE
+def _damaged_pickle(rng: random.Random, content: bytes) -> bytes:
+    call = raw.name(*rng.choice(_CALLS)) + raw.MARK + raw.text("touch ran") + raw.TUPLE + raw.REDUCE
     match rng.randrange(4):
         case 0:
             return damage(rng, content)
