@@ -13,13 +13,9 @@ from fakedetect_jax.errors import ConfigError, FakedetectError, Stopped
 
 @pytest.fixture(autouse=True)
 def signals():
-    """What signals do is the same after a program has ended in this process."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    hook = sys.unraisablehook
-    yield
-    sys.unraisablehook = hook
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    """A program finds signals as Python sets them at its start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def end(work, capsys):
