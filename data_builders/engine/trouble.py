@@ -65,7 +65,7 @@ def no_room(folder: Path, words: str) -> NoRoom:
 
 
 def check_readable(path: Path) -> None:
-    """Read a file to its end, because OpenCV says the same of a damaged file and of a failing disk.
+    """Read a file to its end, because a decoder may say the same of a damaged file and of a failing disk.
 
     Raises:
         OSError: The disk or the network fails.

@@ -21,6 +21,7 @@ from jaxtyping import Float, UInt8
 from fakedetect_jax.data.schema import REAL
 from fakedetect_jax.data_builders.engine.splits import SPLITS, TEST, TRAIN, VALIDATION
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.faces.video import VideoError, open_video
 
 ASSETS = Path(__file__).parent / "assets"
 METHODS = ("mesh_swap", "poisson_swap", "reenact")
@@ -199,15 +200,11 @@ def _fakes(split: str, method: str, takes: list[_Take], seed: int) -> list[ClipP
 
 
 def _decode(path: Path) -> Footage:
-    video = cv2.VideoCapture(str(path))
-    fps = video.get(cv2.CAP_PROP_FPS)
-    frames = []
-    while (grabbed := video.read())[0]:
-        frames.append(grabbed[1])
-    video.release()
-    if not frames:
-        raise FakedetectError(f"{path} cannot be decoded: restore it from version control")
-    return Footage(np.stack(frames), fps)
+    try:
+        video = open_video(path)
+        return Footage(np.stack([frame.image for frame in video.frames]), video.fps)
+    except VideoError as error:
+        raise FakedetectError(f"{path} cannot be decoded: restore it from version control") from error
 
 
 def _hand_held(

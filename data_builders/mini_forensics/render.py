@@ -15,6 +15,7 @@ from fakedetect_jax.data_builders.mini_forensics.forgeries.poisson_swap import p
 from fakedetect_jax.data_builders.mini_forensics.forgeries.reenact import reenact
 from fakedetect_jax.data_builders.mini_forensics.landmarks import track_mesh
 from fakedetect_jax.errors import FakedetectError
+from fakedetect_jax.faces.video import open_video
 
 _FORGE = {"mesh_swap": mesh_swap, "poisson_swap": poisson_swap, "reenact": reenact}
 # Intra-coded and nearly lossless, like FaceForensics++ raw: stronger compression hides the traces that such classical
@@ -76,7 +77,7 @@ def encode(frames: UInt8[np.ndarray, "t h w 3"], fps: float, path: Path) -> None
         writer.write(frame)
     writer.release()
     # The writer does not report a full disk, but the index, which it writes last, tells.
-    written = int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT))
+    written = open_video(path).length()
     if written != len(frames):
         raise FakedetectError(
             f"{path}: only {written} of {len(frames)} frames could be written; is there room on the disk?"

@@ -88,7 +88,7 @@ def test_the_mask_tells_which_of_two_faces_is_manipulated(faceforensics, tmp_pat
 
 
 def test_a_check_says_what_is_there_without_decoding(faceforensics, monkeypatch):
-    monkeypatch.setattr("cv2.VideoCapture", None)
+    monkeypatch.setattr("av.open", None)
     text = describe_listing(check("faceforensics", source=faceforensics))
     rows = {tuple(line.split()[:2]): line.split()[2:] for line in text.splitlines()}
     assert rows["train", "Deepfakes"] == ["2", "0", "720"]
