@@ -27,6 +27,8 @@ _CONTAINERS = (
     "apng,asf,av1,avi,cavsvideo,dv,flv,gif,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,mjpeg,mov,mpeg,mpegts,"
     "mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe"
 )
+# In these, each packet is a picture that is shown; elsewhere it may be half of one, or one that others refer to.
+_ONE_PICTURE_A_PACKET = ("mov,mp4", "avi")
 _MOST_REORDERED = 8  # frames
 _DAY = 86400.0
 _LOG = logging.getLogger(__name__)
@@ -173,7 +175,10 @@ def _frames(
             index += 1
         else:
             faults.cut_short = is_cut_short(file)
-            faults.missing = clock.missing
+            # A packet is marked also where sound files were joined; then there is no gap in time.
+            gaps = clock.missing if faults.corrupt_packets else 0
+            one_each = container.format.name.startswith(_ONE_PICTURE_A_PACKET)
+            faults.missing = max(gaps, faults.packets - index if one_each else 0)
     if not video.decoded and max_frames != 0:
         raise VideoError(
             f"{path}: no frame could be decoded ({faults}); the file is cut short or damaged, fetch it again"
@@ -187,6 +192,7 @@ class _Faults:
     def __init__(self) -> None:
         self.errors = 0
         self.first = ""
+        self.packets = 0
         self.corrupt_packets = 0
         self.corrupt = 0
         self.missing = 0
@@ -199,11 +205,9 @@ class _Faults:
 
     def describe(self, decoded: int, stated: int) -> str:
         """Say how much of how much was decoded, and why, or return ''."""
-        # A packet is marked also where sound files were joined; then nothing is missing.
-        lost = self.missing if self.corrupt_packets else 0
-        if not (self.errors or self.corrupt or lost or self.cut_short):
+        if not (self.errors or self.corrupt or self.missing or self.cut_short):
             return ""
-        stated = max(stated, decoded + lost)
+        stated = max(stated, decoded + self.missing)
         of = f"of {stated}" if stated > decoded else "of an unknown number of"
         return f"decoded {decoded} {of} frames; {self}"
 
@@ -213,6 +217,7 @@ class _Faults:
             f"decoding errors: {self.errors} (the first: {self.first})" if self.errors else "",
             f"damaged packets: {self.corrupt_packets}" if self.corrupt_packets else "",
             f"damaged frames: {self.corrupt}" if self.corrupt else "",
+            f"missing frames: {self.missing}" if self.missing else "",
         ]
         return ", ".join(filter(None, parts)) or "it holds none"
 
@@ -256,6 +261,7 @@ def _pictures(container: Any, stream: Any, faults: _Faults) -> Iterator[av.Video
             return
         if packet is None:
             return
+        faults.packets += packet.size > 0 and not packet.is_discard
         faults.corrupt_packets += packet.is_corrupt
         yield from _decode(stream, packet, faults)
 

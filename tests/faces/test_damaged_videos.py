@@ -95,6 +95,18 @@ def test_a_hole_in_the_middle_is_told_and_the_rest_is_kept(name, scene, tmp_path
     assert all(np.diff(times) > 0)
 
 
+def test_a_picture_that_the_decoder_drops_without_an_error_is_missed(scene, tmp_path):
+    path = encode(tmp_path / "a.mp4", scene, "libx265", options={"x265-params": "log-level=none"})
+    with av.open(str(path)) as source:
+        places = [packet.pos for packet in source.demux(source.streams.video[0]) if packet.size]
+    data = bytearray(path.read_bytes())
+    data[places[20] + 4] = 70  # the type of an access unit delimiter, which shows nothing
+    path.write_bytes(data)
+    frames, video = read(path)
+    assert len(frames) == COUNT - 1
+    assert video.damage == f"decoded {COUNT - 1} of {COUNT} frames; missing frames: 1"
+
+
 def without_count(path, frames):
     """Write a stream of bytes, as browsers record: a file that states neither length nor number of frames."""
 
