@@ -34,6 +34,8 @@ def override(config: Config, arguments: Sequence[str]) -> Config:
         left = values(["", *others])[1:]
     except flags.Error as error:
         raise ConfigError(f"{error}\n--help shows what can be given") from error
+    except KeyError as error:
+        raise ConfigError(f"{error.args[0]}; another override replaces the part that has it") from error
     if left:
         raise ConfigError(
             f"{left[0]!r} is not known; overrides are --config.FIELD=VALUE, and --help shows the rest"
@@ -68,6 +70,8 @@ def replace(config: Config, fields: Mapping[str, Any]) -> Config:
                 node[last] = value
             except OverflowError as error:
                 raise ConfigError(f"config.{field} is too large a number: {ascii(value)[:50]}...") from error
+            except ValueError as error:  # names with dots in a dict
+                raise ConfigError(f"config.{field}: {str(error)[:200]}") from error
     return changed
 
 

@@ -1,5 +1,6 @@
 """Images as videos: a folder of frames, a photograph, an animation."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -99,7 +100,8 @@ def _opened(path: Path) -> Image.Image:
     except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise VideoError(f"{path}: not an image that can be decoded ({error})") from error
     except OSError as error:
-        if error.errno is not None:
+        # An offset in a damaged file, and not the disk, is what makes an argument invalid.
+        if error.errno not in (None, errno.EINVAL):
             raise
         raise _broken(path) from error
 

@@ -336,9 +336,9 @@ def _check_notes(folder: AnyPath) -> None:
     """Check the one file without a digest: orbax does without it, but fails on JSON of another kind."""
     try:
         notes = json.loads((folder / _NOTES).read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
         return
-    except (IsADirectoryError, RecursionError) as error:
+    except (IsADirectoryError, RecursionError, ValueError) as error:  # also a number of thousands of digits
         raise ChangedFile(f"{_NOTES} was changed") from error
     fields = notes.items() if isinstance(notes, dict) else [("", notes)]
     if not all(isinstance(value, int if name.endswith("_nsecs") else dict) for name, value in fields):

@@ -83,3 +83,14 @@ def test_a_field_of_a_sweep_must_exist(field):
 def test_a_number_of_a_sweep_that_no_float_holds_is_refused_by_field():
     with pytest.raises(ConfigError, match=r"config\.optimizer\.learning_rate is too large a number: 1000"):
         replace(demo.get_config(), {"optimizer.learning_rate": 10**400})
+
+
+def test_a_field_of_a_part_that_another_override_replaces():
+    arguments = ["--config.clip={}", "--config.clip.interval=0.1"]
+    with pytest.raises(ConfigError, match=r"interval.*another override replaces the part"):
+        override(demo.get_config(), arguments)
+
+
+def test_a_dict_of_a_sweep_with_dots_in_its_names_is_refused_by_field():
+    with pytest.raises(ConfigError, match=r"config\.clip: .*dots"):
+        replace(demo.get_config(), {"clip": {"a.b": 1}})

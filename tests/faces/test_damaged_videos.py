@@ -6,6 +6,7 @@ import zlib
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -218,9 +219,7 @@ def test_companions_and_half_written_frames_in_a_folder(save, scene, tmp_path):
     assert "frame8.png" in video.damage
 
 
-def test_a_jpeg_without_its_end_is_not_shown_grey(clip_path, man, tmp_path):
-    import cv2
-
+def test_a_jpeg_without_its_end_is_not_shown_grey(man, tmp_path):
     for index in range(3):
         cv2.imwrite(str(tmp_path / f"{index}.jpg"), man[index])
     data = (tmp_path / "2.jpg").read_bytes()
@@ -228,6 +227,17 @@ def test_a_jpeg_without_its_end_is_not_shown_grey(clip_path, man, tmp_path):
     frames, video = read(tmp_path)
     assert len(frames) == 2
     assert "2.jpg: the image is cut short" in video.damage
+
+
+def test_an_offset_beyond_any_file_is_not_the_disks_fault(man, tmp_path):
+    path = tmp_path / "a.tif"
+    cv2.imwrite(str(path), man[0])
+    data = bytearray(path.read_bytes())
+    data[4:8] = b"\xff" * 4
+    for start in (data, b"II\x2b\x00\x08\x00\x00\x00" + b"\xff" * 8 + bytes(100)):
+        path.write_bytes(start)
+        with pytest.raises(VideoError, match=r"a\.tif: not an image"):
+            read(path)
 
 
 def bomb(side: int) -> bytes:

@@ -242,7 +242,7 @@ def test_what_is_no_part_of_the_numbers_may_be_lost(name, copied):
 
 
 @pytest.mark.parametrize(
-    "notes", [b"", b"[]", b"3", b"null", b'{"item_handlers": 3}', b"\xff", b'{"metrics": {']
+    "notes", [b"", b"[]", b"3", b"null", b'{"item_handlers": 3}', b"\xff", b'{"metrics": {', b"9" * 5000]
 )
 def test_orbax_never_meets_notes_that_it_cannot_read(notes, copied):
     (copied / "step_7" / "_CHECKPOINT_METADATA").write_bytes(notes)
