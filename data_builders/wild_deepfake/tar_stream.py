@@ -6,6 +6,7 @@ takes a header that it cannot read for the end of the archive.
 
 from __future__ import annotations
 
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -132,7 +133,7 @@ def _pax(data: bytes) -> dict[str, str]:
 
 
 def _data(stream: Readable, size: int) -> bytes:
-    data = stream.read(size)
+    data = stream.read(min(size, sys.maxsize))
     if len(data) < size:
         raise TarFault("it ends within a member")
     _skip(stream, -size % _BLOCK, padded=True)

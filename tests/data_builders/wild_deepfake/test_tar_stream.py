@@ -6,7 +6,7 @@ import random
 import tarfile
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fakedetect_jax.data_builders.wild_deepfake.tar_stream import TarFault, read_members
@@ -79,6 +79,7 @@ def test_every_member_is_seen_and_only_those_accepted_are_read():
 
 @pytest.mark.parametrize("layout", FORMATS)
 @given(seed=st.integers(0, 2**32))
+@example(seed=65536)  # in layout 2, a size of 26 digits
 def test_bytes_changed_in_headers_are_read_or_a_fault_and_nothing_else(layout, seed):
     """Checksums are corrected; otherwise nearly every change would be refused for its checksum alone."""
     chance = random.Random(seed)
