@@ -112,7 +112,7 @@ def test_strips_say_what_they_show(tiny_data, tmp_path):
 def test_counts_and_metadata_are_the_builds(tiny_data, tmp_path):
     page = page_of(tiny_data, "tiny_faces", tmp_path)
     assert "test swap 3 1 0 2 48 48 0" in page.text
-    assert "all 9 2 7 168 168 0" in page.text
+    assert "all 9 2 0 7 168 168 0" in page.text
     assert "Version 1.0.0" in page.text
     assert "size 256, margin 0.3, quality 95" in page.text
     assert "face crops no" in page.text
