@@ -83,11 +83,11 @@ def _image_frames(video: Video, paths: list[Path], stride: int) -> Iterator[Fram
 def _decode(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     with _opened(path) as image:
         check_size(path, *image.size)
-    # On Windows, imread cannot open names outside the code page.
-    data = np.fromfile(path, np.uint8)
-    if path.suffix.lower() in (".jpg", ".jpeg") and _is_cut_short(data.tobytes()):
+    # OpenCV and NumPy say nothing of a disk that fails, and imread cannot open every name on Windows.
+    data = path.read_bytes()
+    if path.suffix.lower() in (".jpg", ".jpeg") and _is_cut_short(data):
         raise VideoError(f"{path}: the image is cut short; extract the frame again or remove it")
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if decoded is None:
         raise _broken(path)
     return decoded
@@ -100,10 +100,14 @@ def _opened(path: Path) -> Image.Image:
     except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise VideoError(f"{path}: not an image that can be decoded ({error})") from error
     except OSError as error:
-        # An offset in a damaged file, and not the disk, is what makes an argument invalid.
-        if error.errno not in (None, errno.EINVAL):
+        if _is_of_the_disk(error):
             raise
         raise _broken(path) from error
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    # An offset in a damaged file, and not the disk, is what makes an argument invalid.
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def _broken(path: Path) -> VideoError:
@@ -129,6 +133,8 @@ def _times(path: Path) -> list[float]:
                 times.append(now)
                 now += picture.info.get("duration", 0) / 1000 or _DEFAULT_DURATION
         except (OSError, EOFError, SyntaxError, ValueError) as error:
+            if _is_of_the_disk(error):
+                raise
             if not times:
                 raise _broken(path) from error
     return times

@@ -1,5 +1,7 @@
 """What cannot be read is said, what can be read is kept, and no file reaches beyond itself."""
 
+import builtins
+import io
 import os
 import struct
 import zlib
@@ -9,6 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from fakedetect_jax.faces import FrameChoice, extract_faces
 from fakedetect_jax.faces.video import VideoError, open_video
@@ -314,5 +317,39 @@ def test_a_failing_disk_is_not_the_videos_fault(scene, tmp_path, monkeypatch):
             return self._read(min(size, 4096))
 
     monkeypatch.setattr(decoder, "_Nameless", Failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        read(path)
+
+
+class FailingAfter(io.BufferedReader):
+    """A file on a disk that fails beyond the first bytes."""
+
+    def read(self, size=-1):
+        if size is None or size < 0 or self.tell() + size > 2000:
+            raise OSError(5, "Input/output error")
+        return super().read(size)
+
+
+@pytest.mark.parametrize("name", ["frames", "one.png", "one.jpg", "moving.png", "moving.webp"])
+def test_a_failing_disk_is_not_the_images_fault(name, scene, tmp_path, monkeypatch):
+    path = tmp_path / name
+    if name.startswith("moving"):
+        pictures = [Image.fromarray(frame) for frame in scene[:3]]
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], lossless=True)
+    elif name == "frames":
+        path.mkdir()
+        for number, frame in enumerate(scene[:3]):
+            cv2.imwrite(str(path / f"{number}.png"), frame)
+    else:
+        cv2.imwrite(str(path), scene[0])
+    assert read(path)[0]
+
+    def failing(file, mode="r", *arguments, **options):
+        below = isinstance(file, str | os.PathLike) and str(file).startswith(str(path))
+        return FailingAfter(io.FileIO(file)) if below else whole(file, mode, *arguments, **options)
+
+    whole = io.open
+    for module in (io, builtins):
+        monkeypatch.setattr(module, "open", failing)
     with pytest.raises(OSError, match="Input/output error"):
         read(path)
