@@ -1,7 +1,5 @@
 """What cannot be read is said, what can be read is kept, and no file reaches beyond itself."""
 
-import builtins
-import io
 import os
 import struct
 import zlib
@@ -13,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakedetect_jax.faces import FrameChoice, extract_faces
+from fakedetect_jax.faces import FrameChoice, decoder, extract_faces
 from fakedetect_jax.faces.video import VideoError, open_video
 from tests.faces.encoding import add_sound, encode, moving_scene
+from tests.failing_disk import fail_beyond
 
 COUNT = 48
 
@@ -300,34 +299,18 @@ def test_a_part_that_states_a_length_of_exabytes_is_passed_over(scene, tmp_path)
     assert len(read(path)[0]) == COUNT
 
 
-def test_a_failing_disk_is_not_the_videos_fault(scene, tmp_path, monkeypatch):
-    path = encode(tmp_path / "a.mp4", scene)
-    from fakedetect_jax.faces import decoder
-
-    class Failing(decoder._Nameless):
-        def __init__(self, file):
-            super().__init__(file)
-            self._read, self._calls = file.read, 0
-            self.read = self.failing
-
-        def failing(self, size):
-            self._calls += 1
-            if self._calls > 2:
-                raise OSError(5, "Input/output error")
-            return self._read(min(size, 4096))
-
-    monkeypatch.setattr(decoder, "_Nameless", Failing)
-    with pytest.raises(OSError, match="Input/output error"):
-        read(path)
-
-
-class FailingAfter(io.BufferedReader):
-    """A file on a disk that fails beyond the first bytes."""
-
-    def read(self, size=-1):
-        if size is None or size < 0 or self.tell() + size > 2000:
-            raise OSError(5, "Input/output error")
-        return super().read(size)
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.avi", "a.ts", "a.mpg", "a.flv"])
+def test_a_failing_disk_is_not_the_videos_fault(name, scene, tmp_path, monkeypatch):
+    codec = {"a.webm": "libvpx", "a.avi": "mpeg4", "a.mpg": "mpeg2video", "a.flv": "flv"}.get(name, "libx264")
+    path = encode(tmp_path / name, scene, codec)
+    size = path.stat().st_size
+    # Small pieces, so that the opening succeeds and a later read fails.
+    monkeypatch.setattr(decoder, "_BUFFER", 1024)
+    for place in (0, size // 4, size // 2, size - 1):
+        with monkeypatch.context() as patch:
+            fail_beyond(patch, path, place)
+            with pytest.raises(OSError, match="Input/output error"):
+                read(path)
 
 
 @pytest.mark.parametrize("name", ["frames", "one.png", "one.jpg", "moving.png", "moving.webp"])
@@ -343,13 +326,6 @@ def test_a_failing_disk_is_not_the_images_fault(name, scene, tmp_path, monkeypat
     else:
         cv2.imwrite(str(path), scene[0])
     assert read(path)[0]
-
-    def failing(file, mode="r", *arguments, **options):
-        below = isinstance(file, str | os.PathLike) and str(file).startswith(str(path))
-        return FailingAfter(io.FileIO(file)) if below else whole(file, mode, *arguments, **options)
-
-    whole = io.open
-    for module in (io, builtins):
-        monkeypatch.setattr(module, "open", failing)
+    fail_beyond(monkeypatch, path, 2000)
     with pytest.raises(OSError, match="Input/output error"):
         read(path)
