@@ -12,13 +12,14 @@ from jaxtyping import UInt8
 from fakedetect_jax.data_builders.engine.file_names import as_text
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.data_builders.wild_deepfake.archive import read_images
-from fakedetect_jax.data_builders.wild_deepfake.image_size import stated_size
 from fakedetect_jax.data_builders.wild_deepfake.plain_copy import open_copy
 from fakedetect_jax.faces import VideoError
+from fakedetect_jax.faces.images import decode_image, read_header
 from fakedetect_jax.faces.video import BORDER
 
 # The published images have 224. The border makes about three times as many pixels, and detection takes more memory.
 MOST_PIXELS_A_SIDE = 2048
+_REMEDY = "fetch the archive again"
 
 _COPIES = "archives"
 
@@ -92,23 +93,17 @@ def add_border(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"
 
 
 def _bordered(data: bytes, origin: str) -> bytes:
-    size = stated_size(data)
-    if size is None:
-        raise VideoError(f"{origin}: not an image in PNG or JPEG; fetch the archive again")
+    kind, size = read_header(data, origin, remedy=_REMEDY)
+    if kind not in ("PNG", "JPEG"):
+        raise VideoError(f"{origin}: not an image in PNG or JPEG; {_REMEDY}")
     if max(size) > MOST_PIXELS_A_SIDE:
         raise VideoError(
             f"{origin}: states {size[0]} x {size[1]} pixels, but a face has at most {MOST_PIXELS_A_SIDE} per side; "
-            "fetch the archive again"
+            f"{_REMEDY}"
         )
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise VideoError(f"{origin}: not an image that OpenCV can decode; fetch the archive again")
-        # Lossless, because JPEG would add its own traces to the forgery's; fast, because the files live for seconds.
-        _, png = cv2.imencode(".png", add_border(image), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    except cv2.error as error:
-        raise VideoError(f"{origin}: OpenCV cannot decode it ({error}); fetch the archive again") from error
-    return png.tobytes()
+    # Lossless, because JPEG would add its own traces to the forgery's; fast, because the files live for seconds.
+    image = add_border(decode_image(data, origin, remedy=_REMEDY))
+    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 
 
 def _stamp(archive: Path) -> str:

@@ -22,10 +22,11 @@ from fakedetect_jax.faces.picture import Screen
 _DEFAULT_FPS = 25.0
 # Decoders ask for their input in pieces; larger ones mean fewer calls of Python.
 _BUFFER = 1 << 18
-# FFmpeg's names of the containers that are read. Playlists, which name other files, and guesses at text are not.
+# FFmpeg's names of the containers that are read, those of sound to be told so. Playlists, which name other files, and
+# guesses at text are not.
 _CONTAINERS = (
     "apng,asf,av1,avi,cavsvideo,dv,flv,gif,h261,h263,h264,hevc,ivf,live_flv,m4v,matroska,mjpeg,mov,mpeg,mpegts,"
-    "mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe"
+    "mpegvideo,mxf,nut,obu,ogg,rm,vc1,vvc,wtv,yuv4mpegpipe,aac,ac3,aiff,amr,flac,mp3,wav"
 )
 # In these, each packet is a picture that is shown; elsewhere it may be half of one, or one that others refer to.
 _ONE_PICTURE_A_PACKET = ("mov,mp4", "avi")

@@ -1,6 +1,7 @@
 """Images as videos: a folder of frames, a photograph, an animation."""
 
 import errno
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from fakedetect_jax.faces.frame import Frame, Video, VideoError, check_size
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 IMAGES_FPS = 25.0
+_REMEDY = "extract the frame again or remove it"
 # Pillow's names of the formats whose files may hold many pictures that follow each other in time.
 _ANIMATED = frozenset({"PNG", "WEBP"})
 # An animation that states no time for a picture is shown at this pace by browsers.
@@ -45,7 +47,7 @@ def open_folder(folder: Path, *, stride: int, max_frames: int | None) -> Video:
 
 def open_image(path: Path, *, stride: int, max_frames: int | None) -> Video:
     """Open an image: a video of one frame, or of all pictures of an animated WebP or PNG."""
-    with _opened(path) as image:
+    with _opened(path, path) as image:
         stated = getattr(image, "n_frames", 1) if image.format in _ANIMATED else 1
     if stated == 1:
         return _of_files([path][:max_frames], stride)
@@ -68,7 +70,7 @@ def _image_frames(video: Video, paths: list[Path], stride: int) -> Iterator[Fram
     faults = []
     for index in range(0, len(paths), stride):
         try:
-            image = _decode(paths[index])
+            image = decode_image(paths[index].read_bytes(), paths[index])
         except VideoError as error:
             faults.append(error)
             continue
@@ -80,29 +82,53 @@ def _image_frames(video: Video, paths: list[Path], stride: int) -> Iterator[Fram
         video.damage = f"{len(faults)} of {len(paths)} images cannot be decoded; the first is {faults[0]}"
 
 
-def _decode(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    with _opened(path) as image:
-        check_size(path, *image.size)
-    # OpenCV and NumPy say nothing of a disk that fails, and imread cannot open every name on Windows.
-    data = path.read_bytes()
-    if path.suffix.lower() in (".jpg", ".jpeg") and _is_cut_short(data):
-        raise VideoError(f"{path}: the image is cut short; extract the frame again or remove it")
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+def decode_image(data: bytes, where: object, *, remedy: str = _REMEDY) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode an image to BGR, upright as its EXIF says.
+
+    Args:
+        data: The file's content.
+        where: Names the image in errors.
+        remedy: Ends them.
+
+    Raises:
+        VideoError: It is not an image, is larger than `MAX_PIXELS`, cut short, or damaged.
+        cv2.error: There is no memory for it.
+    """
+    kind, size = read_header(data, where, remedy=remedy)
+    check_size(where, *size)
+    if kind == "JPEG" and _is_cut_short(data):
+        raise VideoError(f"{where}: the image is cut short; {remedy}")
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        if getattr(error, "code", None) == cv2.Error.StsNoMem:
+            raise
+        raise VideoError(f"{where}: OpenCV cannot decode it ({error}); {remedy}") from error
     if decoded is None:
-        raise _broken(path)
+        raise _broken(where, remedy)
     return decoded
 
 
-def _opened(path: Path) -> Image.Image:
+def read_header(data: bytes, where: object, *, remedy: str = _REMEDY) -> tuple[str, tuple[int, int]]:
+    """Return Pillow's name of an image's format, and the width and height that it states, without decoding.
+
+    Raises:
+        VideoError: It is not an image.
+    """
+    with _opened(io.BytesIO(data), where, remedy) as image:
+        return image.format or "", image.size
+
+
+def _opened(file: Path | io.BytesIO, where: object, remedy: str = _REMEDY) -> Image.Image:
     """Read an image's header."""
     try:
-        return Image.open(path)
+        return Image.open(file)
     except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise VideoError(f"{path}: not an image that can be decoded ({error})") from error
+        raise VideoError(f"{where}: not an image that can be decoded ({error}); {remedy}") from error
     except OSError as error:
         if _is_of_the_disk(error):
             raise
-        raise _broken(path) from error
+        raise _broken(where, remedy) from error
 
 
 def _is_of_the_disk(error: Exception) -> bool:
@@ -110,8 +136,8 @@ def _is_of_the_disk(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
-def _broken(path: Path) -> VideoError:
-    return VideoError(f"{path}: not an image that can be decoded; extract the frame again or remove it")
+def _broken(where: object, remedy: str = _REMEDY) -> VideoError:
+    return VideoError(f"{where}: not an image that can be decoded; {remedy}")
 
 
 def _is_cut_short(jpeg: bytes) -> bool:
@@ -125,7 +151,7 @@ def _is_cut_short(jpeg: bytes) -> bool:
 def _times(path: Path) -> list[float]:
     """Return the time in seconds at which each picture of an animation appears, as far as they can be decoded."""
     times, now = [], 0.0
-    with _opened(path) as image:
+    with _opened(path, path) as image:
         check_size(path, *image.size)
         try:
             for picture in ImageSequence.Iterator(image):
@@ -141,7 +167,7 @@ def _times(path: Path) -> list[float]:
 
 
 def _animation(video: Video, path: Path, times: list[float], stride: int) -> Iterator[Frame]:
-    with _opened(path) as image:
+    with _opened(path, path) as image:
         for index in range(0, len(times), stride):
             image.seek(index)
             picture = cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)

@@ -23,8 +23,7 @@ from fakedetect_jax.inspection.survey import Card, Measured, Survey, sample, wor
 MEASURED = 2000
 """How many tracks are measured at most."""
 
-_NAMED_FAILURES = 20
-_COUNTS = ("videos", "failed", "tracks", "frames", "seen", "missed")
+_NAMED = 20
 
 
 class Group(NamedTuple):
@@ -78,14 +77,17 @@ def write_contact_sheet(
     extremes = [(measure, worst(figures, measure, tracks)) for measure in MEASURES]
     chosen = [entries for *_, entries in samples] + [entries for _, entries in extremes]
     cards = survey.show([entry for entries in chosen for entry in entries])
+    # The rows of the build report decide what is counted.
+    counts = [name for name in report["summary"][0] if name not in ("split", "method")]
     html = load_template(Path(__file__).with_name("inspect.html.j2")).render(
         dataset=dataset,
         about=_about(folder),
-        counts=_COUNTS,
+        counts=counts,
         summary=report["summary"],
-        totals={name: sum(row[name] for row in report["summary"]) for name in _COUNTS},
-        failures=group_failures(report["videos"]),
-        named_failures=_NAMED_FAILURES,
+        totals={name: sum(row[name] for row in report["summary"]) for name in counts},
+        failures=group_reasons(report["videos"], "failure"),
+        damages=group_reasons(report["videos"], "damage"),
+        named=_NAMED,
         groups=[Group(*about, [cards[entry] for entry in entries]) for *about, entries in samples],
         extremes=[
             Extreme(measure, _spread(figures, measure), [cards[entry] for entry in entries])
@@ -140,21 +142,21 @@ def _in_words(value: Any) -> str:
     return ", ".join(parts).replace("_", " ")
 
 
-class FailureGroup(NamedTuple):
-    """The videos that failed for one reason, as split/method/video_id."""
+class ReasonGroup(NamedTuple):
+    """The videos that have one reason, as split/method/video_id."""
 
     reason: str
     videos: list[str]
 
 
-def group_failures(videos: Sequence[Mapping[str, Any]]) -> list[FailureGroup]:
-    """Group the failed videos of a build report by reason, the most common one first."""
+def group_reasons(videos: Sequence[Mapping[str, Any]], field: str) -> list[ReasonGroup]:
+    """Group the videos of a build report that have a 'failure' or 'damage', by reason, the most common one first."""
     groups: dict[str, list[str]] = collections.defaultdict(list)
     for video in videos:
-        if video["failure"]:
+        if video[field]:
             name = f"{video['split']}/{video['method']}/{video['video_id']}"
-            groups[generalise(video["failure"])].append(name)
-    return sorted((FailureGroup(*group) for group in groups.items()), key=lambda group: -len(group.videos))
+            groups[generalise(video[field])].append(name)
+    return sorted((ReasonGroup(*group) for group in groups.items()), key=lambda group: -len(group.videos))
 
 
 def generalise(reason: str) -> str:

@@ -1,13 +1,17 @@
 """Files of every kind give the frames that the ffmpeg program gives, at the times that the file states."""
 
+import itertools
 from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from fakedetect_jax.faces.decoder import _Clock
 from fakedetect_jax.faces.video import VideoError, open_video
 from tests.faces.encoding import add_sound, as_ffmpeg_shows, encode, moving_scene
 
@@ -233,6 +237,22 @@ def test_files_joined_end_to_end_go_on_in_time_and_may_change_their_size(scene, 
     np.testing.assert_allclose([f.timestamp for f in frames], 0.04 * np.arange(24), atol=1e-3)
 
 
+@given(
+    st.lists(st.none() | st.integers(-(2**40), 2**40) | st.integers(0, 3000), min_size=1, max_size=40),
+    st.none() | st.integers(-(10**9), 10**12),
+    st.sampled_from([0.5, 25.0, 120.0]),
+)
+def test_times_rise_and_differ_whatever_the_file_states(stamps, start, fps):
+    clock = _Clock(start, fps)
+    times = []
+    for stamp in stamps:
+        picture = av.VideoFrame(2, 2)
+        picture.pts, picture.time_base = stamp, Fraction(1, 1000)
+        times.append(clock.time_of(picture))
+    assert times[0] >= 0
+    assert all(after > before for before, after in itertools.pairwise(times))
+
+
 def test_frames_that_are_kept_do_not_change(scene, tmp_path):
     path = encode(tmp_path / "a.mp4", scene)
     kept, copies = [], []
@@ -263,6 +283,38 @@ def test_sound_alone_is_no_video(scene, tmp_path):
                 packet.stream = stream
                 out.mux(packet)
     with pytest.raises(VideoError, match=r"song\.m4a: holds sound, no video"):
+        open_video(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "cover"),
+    [
+        ("song.mp3", "libmp3lame", False),
+        ("song.wav", "pcm_s16le", False),
+        ("song.flac", "flac", False),
+        ("song.ogg", "flac", False),
+        ("song.mp3", "libmp3lame", True),
+    ],
+)
+def test_a_song_is_said_to_be_sound_with_or_without_a_cover(name, codec, cover, tmp_path):
+    path = tmp_path / name
+    with av.open(str(path), "w") as file:
+        sound = file.add_stream(codec, rate=44100, layout="mono")
+        picture = file.add_stream("mjpeg", rate=1) if cover else None
+        if picture is not None:
+            picture.width, picture.height, picture.pix_fmt = 64, 64, "yuvj420p"
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="bgr24")
+            file.mux([*picture.encode(frame), *picture.encode()])
+        kind = sound.codec_context.format.name
+        types = {"f": np.float32, "s16": np.int16, "s32": np.int32}
+        samples = np.zeros((1, 44100), types["f" if kind.startswith("f") else kind[:3]])
+        for start in range(0, 44100, 1152):
+            part = av.AudioFrame.from_ndarray(samples[:, start : start + 1152], kind, "mono")
+            part.sample_rate, part.pts, part.time_base = 44100, start, Fraction(1, 44100)
+            file.mux(sound.encode(part))
+        file.mux(sound.encode())
+    what = "sound and a cover picture" if cover else "sound"
+    with pytest.raises(VideoError, match=rf"{name}: holds {what}, no video"):
         open_video(path)
 
 

@@ -4,6 +4,8 @@ import dataclasses
 import re
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from fakedetect_jax.data.index import DatasetNotBuilt
 from fakedetect_jax.data_builders.engine.build import prepare
 from fakedetect_jax.data_builders.engine.video_item import Listing, VideoItem
 from fakedetect_jax.inspection import contact_sheet, survey
-from fakedetect_jax.inspection.contact_sheet import generalise, group_failures
+from fakedetect_jax.inspection.contact_sheet import generalise, group_reasons
 from fakedetect_jax.inspection.distribution import BINS, distribution
 from fakedetect_jax.inspection.quality import MEASURES, Quality
 from fakedetect_jax.inspection.strip import TILE, draw_landmarks
@@ -26,13 +28,16 @@ CONFIDENCE, SIZE, JITTER, SHARPNESS = MEASURES
 
 
 class OddFaces(TinyFaces):
-    """A dataset with markup as ids, and with more failures than the page names."""
+    """A dataset with markup as ids, more failures than the page names, and `cut`, a video whose end is missing."""
+
+    cut: ClassVar[Path]
 
     def listing(self):
         faces = [VideoItem(f"{EVIL}{number}", "train", "real", FACE, f"p{number}") for number in range(2)]
         fake = [VideoItem("fake0", "test", "swap", FACE, "p9")]
         broken = [VideoItem(f"broken{number}", "test", "real", BROKEN, f"q{number}") for number in range(23)]
-        return Listing(faces + fake + broken)
+        cut = VideoItem("cut", "train", "real", self.cut, "p8")
+        return Listing([*faces, *fake, *broken, cut])
 
 
 class Page(HTMLParser):
@@ -70,6 +75,8 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def odd_data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("odd")
+    OddFaces.cut = folder / "cut.mp4"
+    OddFaces.cut.write_bytes(FACE.read_bytes()[: FACE.stat().st_size * 3 // 4])
     prepare(OddFaces(data_dir=folder), workers=IN_THIS_PROCESS)
     return folder
 
@@ -104,7 +111,7 @@ def test_strips_say_what_they_show(tiny_data, tmp_path):
 
 def test_counts_and_metadata_are_the_builds(tiny_data, tmp_path):
     page = page_of(tiny_data, "tiny_faces", tmp_path)
-    assert "test swap 3 1 2 48 48 0" in page.text
+    assert "test swap 3 1 0 2 48 48 0" in page.text
     assert "all 9 2 7 168 168 0" in page.text
     assert "Version 1.0.0" in page.text
     assert "size 256, margin 0.3, quality 95" in page.text
@@ -132,6 +139,14 @@ def test_many_failures_are_counted_and_the_first_are_named(odd_data, tmp_path):
     assert "test/real/broken20" not in text
     assert "and 3 more" in text
     assert "0 of 0 main tracks" in text
+
+
+def test_damaged_videos_are_named_with_what_of_them_was_decoded(odd_data, tiny_data, tmp_path):
+    text = page_of(odd_data, "odd_faces", tmp_path).text
+    assert re.search(
+        r"Damaged videos.*1 × decoded N of N frames; the file ends too early.*train/real/cut", text, re.S
+    )
+    assert "Damaged videos" not in page_of(tiny_data, "tiny_faces", tmp_path).text
 
 
 def test_a_large_dataset_is_measured_in_part_and_the_page_says_so(tiny_data, tmp_path, monkeypatch):
@@ -241,7 +256,7 @@ def test_failures_come_by_reason_the_most_common_first():
         row | {"video_id": name, "failure": failure}
         for name, failure in (("a", "x"), ("b", ""), ("c", "y"), ("d", "y"))
     ]
-    assert group_failures(videos) == [("y", ["test/real/c", "test/real/d"]), ("x", ["test/real/a"])]
+    assert group_reasons(videos, "failure") == [("y", ["test/real/c", "test/real/d"]), ("x", ["test/real/a"])]
 
 
 @pytest.mark.parametrize("skin", [0, 128, 255])

@@ -92,14 +92,16 @@ def test_an_archive_that_changed_after_the_listing(items, tmp_path, crops):
 
 
 CUT = cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1].tobytes()[:40]
+WEBP = cv2.imencode(".webp", np.zeros((9, 9, 3), np.uint8))[1].tobytes()
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "not an image in PNG or JPEG"),
-        (b"no image", "not an image in PNG or JPEG"),
-        (CUT, "not an image that OpenCV can decode"),
+        (b"", "not an image that can be decoded; fetch the archive again"),
+        (b"no image", "not an image that can be decoded; fetch the archive again"),
+        (CUT, "not an image that can be decoded; fetch the archive again"),
+        (WEBP, "not an image in PNG or JPEG; fetch the archive again"),
     ],
 )
 def test_an_image_that_cannot_be_decoded_is_named(tmp_path, data, message):
