@@ -125,7 +125,7 @@ class FaceSequenceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             raise SourceError(f"{self.name}: give --source DIR: {self.SOURCE_HINT}")
         if is_url(self._source):
             raise SourceError(
-                f"{self.name}: --source {self._source}: OpenCV cannot read videos from a bucket; copy them to a local "
+                f"{self.name}: --source {self._source}: FFmpeg cannot read videos from a bucket; copy them to a local "
                 f"disk, e.g. `gcloud storage cp -r {self._source} FOLDER`, or mount the bucket, e.g. with gcsfuse"
             )
         path = Path(self._source).absolute()

@@ -16,6 +16,8 @@ from fakedetect_jax.errors import FakedetectError
 
 # What file systems say that have no locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+# Where Linux has a name of its own for each start of the machine.
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class BuildLocked(FakedetectError):
@@ -38,7 +40,7 @@ class _Owner(NamedTuple):
     @classmethod
     def this(cls) -> _Owner:
         try:
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            boot = _BOOT_ID.read_text().strip()
         except OSError:
             boot = ""
         return cls(socket.gethostname(), boot, os.getpid())

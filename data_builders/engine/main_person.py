@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from fakedetect_jax.data_builders.engine.trouble import check_readable
 from fakedetect_jax.faces import FaceSequence, VideoError
 from fakedetect_jax.faces.video import open_video
 
@@ -39,8 +38,6 @@ def main_person(
     try:
         covered = _coverage(tracks, mask, progress)
     except VideoError:
-        if mask.is_file():
-            check_readable(mask)
         return 0, MASK_UNREADABLE
     if covered.max() > 0:
         return tracks[int(np.argmax(covered))].person, BY_MASK

@@ -12,7 +12,7 @@ import cv2
 from fakedetect_jax.data_builders.engine.journal import Journal
 from fakedetect_jax.data_builders.engine.main_person import main_person
 from fakedetect_jax.data_builders.engine.source_files import SourceError
-from fakedetect_jax.data_builders.engine.trouble import Trouble, check_readable
+from fakedetect_jax.data_builders.engine.trouble import Trouble
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.faces import ExtractedFaces, Extraction, VideoError, extract_faces
 
@@ -68,19 +68,17 @@ def _extract_item(
             faces = extract_faces(video, spool=folder, progress=progress, **vars(extraction))
             tracks, outcome = faces.tracks, describe(item, faces, progress)
         except (VideoError, SourceError, cv2.error) as error:
-            _check_blame(item, error, folder)
+            _check_blame(error, folder)
             tracks, outcome = [], failed(f"{type(error).__name__}: {error}")
         journal.write(item, outcome, tracks, progress)
 
 
-def _check_blame(item: VideoItem, error: Exception, folder: Path) -> None:
-    """Raise what is behind an error that only seems to be the video's fault: OpenCV gives few reasons."""
+def _check_blame(error: Exception, folder: Path) -> None:
+    """Raise what is behind an error that only seems to be the video's fault."""
     if isinstance(error, cv2.error) and getattr(error, "code", None) == cv2.Error.StsNoMem:
         raise error
     # If this build's parent is dead, the build that took over sweeps the folder away.
     folder.stat()
-    if isinstance(item.source, Path) and item.source.is_file():
-        check_readable(item.source)
 
 
 def describe(item: VideoItem, faces: ExtractedFaces, progress: Progress) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import collections
 import csv
 import errno
 import hashlib
@@ -159,7 +160,8 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the object of a JSON file, in which Python would take the last of several values for one name."""
     given = dict(pairs)
     if len(given) < len(pairs):
-        name = next(name for count, (name, _) in enumerate(pairs) if name in dict(pairs[:count]))
+        counts = collections.Counter(name for name, _ in pairs)
+        name = next(name for name, count in counts.items() if count > 1)
         raise ValueError(f"{name[:80]!a} is there twice")
     return given
 

@@ -64,17 +64,6 @@ def no_room(folder: Path, words: str) -> NoRoom:
     )
 
 
-def check_readable(path: Path) -> None:
-    """Read a file to its end, because a decoder may say the same of a damaged file and of a failing disk.
-
-    Raises:
-        OSError: The disk or the network fails.
-    """
-    with path.open("rb") as file:
-        while file.read(1 << 20):
-            pass
-
-
 class TroubleLog:
     """A text file with the tracebacks of one build's troubles; it exists only if there are any."""
 

@@ -73,7 +73,11 @@ class _Tree:
         self._places = [os.path.realpath(source / name) for name in self.tops]
 
     def walk(self, top: str) -> Iterator[Footage]:
-        """Yield the videos below a folder."""
+        """Yield the videos below a folder.
+
+        Raises:
+            SourceError: Images lie directly in it.
+        """
         for folder, below, names in os.walk(self._source / top, followlinks=True, onerror=self._note_error):
             here = Path(folder)
             below[:] = sorted(name for name in below if not is_clutter(name))
@@ -84,7 +88,11 @@ class _Tree:
             files = [name for name in shown if _suffix(name) in VIDEO_SUFFIXES]
             images = [name for name in shown if _suffix(name) in IMAGE_SUFFIXES]
             if images and not files:
-                _refuse_loose_frames(here, images, is_top=here == self._source / top)
+                if here == self._source / top:
+                    raise SourceError(
+                        f"{as_text(here)}: {as_text(images[0])} is directly in it; put the frames of each video into a "
+                        "folder of its own"
+                    )
                 # Masks and thumbnails are not videos of their own.
                 self._too_deep += [self._name(here / name) for name in below]
                 below.clear()
@@ -95,7 +103,8 @@ class _Tree:
                     self._outside.append(self._name(here))
             else:
                 yield from (Footage(self._name(here / name), is_folder=False) for name in files)
-            self._no_videos += [self._name(here / name) for name in shown if name not in set(files)]
+            used = set(files)
+            self._no_videos += [self._name(here / name) for name in shown if name not in used]
             below[:] = [name for name in below if self._enters(here / name)]
 
     def notes(self) -> list[str]:
@@ -142,14 +151,6 @@ class _Tree:
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._source).as_posix()
-
-
-def _refuse_loose_frames(folder: Path, images: list[str], *, is_top: bool) -> None:
-    if is_top:
-        raise SourceError(
-            f"{as_text(folder)}: {as_text(images[0])} is directly in it; put the frames of each video into a folder "
-            "of its own"
-        )
 
 
 def _is_fake(name: str) -> bool:

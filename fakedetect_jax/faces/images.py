@@ -126,10 +126,14 @@ def _opened(file: Path | io.BytesIO, where: object, remedy: str = _REMEDY) -> Im
     except (Image.DecompressionBombError, SyntaxError, ValueError) as error:
         raise VideoError(f"{where}: not an image that can be decoded ({error}); {remedy}") from error
     except OSError as error:
-        # An offset in a damaged file, and not the disk, is what makes an argument invalid.
-        if error.errno not in (None, errno.EINVAL):
+        if _is_of_the_disk(error):
             raise
         raise _broken(where, remedy) from error
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    # An offset in a damaged file, and not the disk, is what makes an argument invalid.
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def _broken(where: object, remedy: str = _REMEDY) -> VideoError:
@@ -155,6 +159,8 @@ def _times(path: Path) -> list[float]:
                 times.append(now)
                 now += picture.info.get("duration", 0) / 1000 or _DEFAULT_DURATION
         except (OSError, EOFError, SyntaxError, ValueError) as error:
+            if _is_of_the_disk(error):
+                raise
             if not times:
                 raise _broken(path) from error
     return times

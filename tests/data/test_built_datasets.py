@@ -22,6 +22,7 @@ from fakedetect_jax.data.index import DatasetNotBuilt, dataset_folder, load_inde
 from fakedetect_jax.data.records import DamagedDataset, Record
 from fakedetect_jax.data.videos import decode_jpeg, select
 from fakedetect_jax.errors import FakedetectError
+from tests.bit_flips import with_a_flipped_bit
 from tests.conftest import make_videos
 from tests.tiny_dataset import build_tiny
 
@@ -75,10 +76,7 @@ def test_any_bit_of_an_index_that_flips_is_found_or_means_nothing(folder):
     whole, path, draw = load_index(folder, "test"), folder / "index-test.safetensors", random.Random(0)
     data = path.read_bytes()
     for _ in range(60):
-        place = draw.randrange(8 * len(data))
-        changed = bytearray(data)
-        changed[place // 8] ^= 1 << place % 8
-        path.write_bytes(changed)
+        path.write_bytes(with_a_flipped_bit(data, draw))
         assert_same(load_index(folder, "test"), whole)
 
 
@@ -137,10 +135,7 @@ def test_a_flipped_bit_in_what_describes_a_dataset_is_found(folder, name):
     path, draw = folder / name, random.Random(name)
     data = path.read_bytes()
     for _ in range(20):
-        place = draw.randrange(8 * len(data))
-        changed = bytearray(data)
-        changed[place // 8] ^= 1 << place % 8
-        path.write_bytes(changed)
+        path.write_bytes(with_a_flipped_bit(data, draw))
         with pytest.raises((DamagedDataset, DatasetNotBuilt), match=re.escape(str(folder))):
             dataset_folder(folder.parents[1], "tiny_faces")
 

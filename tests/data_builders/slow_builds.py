@@ -15,14 +15,15 @@ from pathlib import Path
 def started(folder: Path, *, seconds: float, workers: int = 1) -> Iterator[subprocess.Popen]:
     """Start a build that spends so many seconds on each video; kill it at the end if it still runs.
 
-    It is the first of a process group, as a program in a terminal.
+    It is the first of a process group, as a program in a terminal. Its workers share its `stdout`; each writes a line
+    there when it begins with a video.
     """
     arguments = [str(folder), str(seconds), str(workers)]
     # A file, because a pipe stays open for as long as any worker of a killed build lives.
     with (folder / f"stderr{seconds}.txt").open("w") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.data_builders.tiny_build", *arguments],
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=said,
             start_new_session=True,
         )
@@ -31,6 +32,7 @@ def started(folder: Path, *, seconds: float, workers: int = 1) -> Iterator[subpr
         finally:
             process.kill()
             process.wait()
+            process.stdout.close()
 
 
 def said(folder: Path, *, seconds: float) -> str:

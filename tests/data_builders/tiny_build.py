@@ -14,6 +14,7 @@ SECONDS = "TINY_BUILD_SECONDS"
 
 
 def slow_path(item, folder):
+    print(os.getpid(), flush=True)
     # As a decoder that keeps the lock of the interpreter: nothing else in its process goes on.
     ctypes.PyDLL(None).usleep(int(1e6 * float(os.environ[SECONDS])))
     return Path(item.source)

@@ -13,6 +13,7 @@ from fakedetect_jax.deployment import export
 from fakedetect_jax.deployment.inference import DIGESTED, FORMAT, DetectorError, load_detector
 from fakedetect_jax.digests import write_digests
 from fakedetect_jax.errors import FakedetectError
+from tests.bit_flips import with_a_flipped_bit
 from tests.tiny_detector import write_tiny_detector
 
 
@@ -39,10 +40,7 @@ def test_it_can_be_read_and_its_card_may_be_edited(folder):
 
 
 def flip(path):
-    data, draw = bytearray(path.read_bytes()), random.Random(path.name)
-    place = draw.randrange(8 * len(data))
-    data[place // 8] ^= 1 << place % 8
-    path.write_bytes(data)
+    path.write_bytes(with_a_flipped_bit(path.read_bytes(), random.Random(path.name)))
 
 
 def folder_of_that_name(path):

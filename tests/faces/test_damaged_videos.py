@@ -9,10 +9,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from fakedetect_jax.faces import FrameChoice, extract_faces
+from fakedetect_jax.faces import FrameChoice, decoder, extract_faces
 from fakedetect_jax.faces.video import VideoError, open_video
 from tests.faces.encoding import add_sound, encode, moving_scene
+from tests.failing_disk import fail_beyond
 
 COUNT = 48
 
@@ -297,22 +299,33 @@ def test_a_part_that_states_a_length_of_exabytes_is_passed_over(scene, tmp_path)
     assert len(read(path)[0]) == COUNT
 
 
-def test_a_failing_disk_is_not_the_videos_fault(scene, tmp_path, monkeypatch):
-    path = encode(tmp_path / "a.mp4", scene)
-    from fakedetect_jax.faces import decoder
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.avi", "a.ts", "a.mpg", "a.flv"])
+def test_a_failing_disk_is_not_the_videos_fault(name, scene, tmp_path, monkeypatch):
+    codec = {"a.webm": "libvpx", "a.avi": "mpeg4", "a.mpg": "mpeg2video", "a.flv": "flv"}.get(name, "libx264")
+    path = encode(tmp_path / name, scene, codec)
+    size = path.stat().st_size
+    # Small pieces, so that the opening succeeds and a later read fails.
+    monkeypatch.setattr(decoder, "_BUFFER", 1024)
+    for place in (0, size // 4, size // 2, size - 1):
+        with monkeypatch.context() as patch:
+            fail_beyond(patch, path, place)
+            with pytest.raises(OSError, match="Input/output error"):
+                read(path)
 
-    class Failing(decoder._Nameless):
-        def __init__(self, file):
-            super().__init__(file)
-            self._read, self._calls = file.read, 0
-            self.read = self.failing
 
-        def failing(self, size):
-            self._calls += 1
-            if self._calls > 2:
-                raise OSError(5, "Input/output error")
-            return self._read(min(size, 4096))
-
-    monkeypatch.setattr(decoder, "_Nameless", Failing)
+@pytest.mark.parametrize("name", ["frames", "one.png", "one.jpg", "moving.png", "moving.webp"])
+def test_a_failing_disk_is_not_the_images_fault(name, scene, tmp_path, monkeypatch):
+    path = tmp_path / name
+    if name.startswith("moving"):
+        pictures = [Image.fromarray(frame) for frame in scene[:3]]
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], lossless=True)
+    elif name == "frames":
+        path.mkdir()
+        for number, frame in enumerate(scene[:3]):
+            cv2.imwrite(str(path / f"{number}.png"), frame)
+    else:
+        cv2.imwrite(str(path), scene[0])
+    assert read(path)[0]
+    fail_beyond(monkeypatch, path, 2000)
     with pytest.raises(OSError, match="Input/output error"):
         read(path)

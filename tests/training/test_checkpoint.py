@@ -20,6 +20,7 @@ from fakedetect_jax.training.checkpoint import (
     Checkpoints,
     DamagedCheckpoint,
 )
+from tests.bit_flips import with_a_flipped_bit
 
 
 def test_a_state_on_eight_devices_is_saved_without_compiling_and_restored_on_one(tmp_path):
@@ -138,10 +139,7 @@ def cut(path, data):
 
 
 def flip(path, data):
-    place = random.Random(path.name + str(len(data))).randrange(8 * len(data))
-    changed = bytearray(data)
-    changed[place // 8] ^= 1 << place % 8
-    path.write_bytes(changed)
+    path.write_bytes(with_a_flipped_bit(data, random.Random(path.name + str(len(data)))))
 
 
 DAMAGE = {

@@ -1,5 +1,3 @@
-import errno
-
 import cv2
 import numpy as np
 import pytest
@@ -8,8 +6,9 @@ from fakedetect_jax.data_builders.engine.build import prepare
 from fakedetect_jax.data_builders.engine.main_person import main_person
 from fakedetect_jax.data_builders.engine.report import describe_build
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
-from fakedetect_jax.faces import Extraction
+from fakedetect_jax.faces import Extraction, decoder
 from tests.data_builders.engine.test_journal import sequence
+from tests.failing_disk import fail_beyond
 from tests.listed_videos import ListedVideos
 from tests.tiny_dataset import FACE
 
@@ -48,16 +47,13 @@ def test_a_mask_that_cannot_be_read_is_told_from_none(tmp_path):
     assert main_person(tracks, tmp_path / "none.avi") == (0, "unreadable mask")
 
 
-def test_a_failing_disk_is_not_an_unreadable_mask(tmp_path, monkeypatch):
-    tracks, _ = people(tmp_path)
-    (tmp_path / "damaged.avi").write_bytes(b"not a video")
-
-    def fail(path):
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr("fakedetect_jax.data_builders.engine.main_person.check_readable", fail)
+@pytest.mark.parametrize("place", [0, 4000])
+def test_a_failing_disk_is_not_an_unreadable_mask(tmp_path, monkeypatch, place):
+    tracks, mask = people(tmp_path)
+    monkeypatch.setattr(decoder, "_BUFFER", 1024)
+    fail_beyond(monkeypatch, mask, place)
     with pytest.raises(OSError, match="Input/output"):
-        main_person(tracks, tmp_path / "damaged.avi")
+        main_person(tracks, mask)
 
 
 def test_the_report_counts_and_names_unreadable_masks(tmp_path):

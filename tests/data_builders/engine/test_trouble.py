@@ -17,7 +17,8 @@ from fakedetect_jax.data_builders.engine.one_video import extract_item
 from fakedetect_jax.data_builders.engine.trouble import NoRoom, VideosUndone
 from fakedetect_jax.data_builders.engine.video_item import VideoItem
 from fakedetect_jax.data_builders.engine.workers import Workers
-from fakedetect_jax.faces import Extraction, VideoError
+from fakedetect_jax.faces import Extraction, decoder
+from tests.failing_disk import fail_beyond
 from tests.tiny_dataset import BROKEN, FACE, IN_THIS_PROCESS, TinyFaces, build_tiny
 
 VICTIM = "test0_real"
@@ -103,12 +104,12 @@ def test_want_of_memory_in_opencv_is_not_the_videos_fault(tmp_path, monkeypatch)
     assert not journal.has(item)
 
 
-def test_a_file_that_cannot_be_read_is_not_a_broken_video(tmp_path, monkeypatch):
-    # OpenCV says of both that it cannot open them.
+@pytest.mark.parametrize("place", [0, 8000])
+def test_a_file_that_cannot_be_read_is_not_a_broken_video(tmp_path, monkeypatch, place):
     video = tmp_path / "v.mp4"
     shutil.copy(FACE, video)
-    monkeypatch.setattr(one_video, "extract_faces", raising(VideoError("not a video")))
-    monkeypatch.setattr(Path, "open", raising(OSError(errno.EIO, "Input/output error")))
+    monkeypatch.setattr(decoder, "_BUFFER", 1024)
+    fail_beyond(monkeypatch, video, place)
     journal = Journal(tmp_path / "journal", {})
     item, trouble = extracted(journal, source=video)
     assert "Input/output error" in trouble.reason
