@@ -1,4 +1,4 @@
-"""From a video or a folder of frames to face sequences, with OpenCV and NumPy alone and vendored weights."""
+"""From a video or a folder of frames to face sequences, with PyAV, OpenCV and Pillow and vendored weights."""
 
 from fakedetect_jax.faces.extract import extract_faces
 from fakedetect_jax.faces.options import Extraction, FrameChoice
