@@ -16,8 +16,9 @@ from fakedetect_jax import models, parallel
 from fakedetect_jax.config import Config, model_options
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, train_batches
+from fakedetect_jax.deployment.detector_folder import FORMAT
 from fakedetect_jax.deployment.export import write_detector
-from fakedetect_jax.deployment.inference import FORMAT, load_detector
+from fakedetect_jax.deployment.inference import load_detector
 from fakedetect_jax.deployment.model_card import describe_sources
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.evaluate import evaluate_detector

@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from fakedetect_jax.deployment import export
-from fakedetect_jax.deployment.inference import DIGESTED, FORMAT, DetectorError, load_detector
+from fakedetect_jax.deployment.detector_folder import DIGESTED, FORMAT, DetectorError
+from fakedetect_jax.deployment.inference import load_detector
 from fakedetect_jax.digests import write_digests
 from fakedetect_jax.errors import FakedetectError
 from tests.tiny_detector import write_tiny_detector
