@@ -214,7 +214,7 @@ def _imported(config: Config) -> tuple[nn.Module, Any, dict[str, Any]]:
     if report.missing:
         raise WeightsError(
             f"config.model.init_from={place!r} lacks {len(report.missing)} weights of the model, such as"
-            f" {report.missing[0]}, and nothing was trained yet; train first with --mode=train"
+            f" {report.missing[0]}, and nothing was trained yet; train first with `fakedetect train`"
         )
     trained = describe_import(config.to_dict(), clip)
     return model, jax.device_get(variables), {"step": 0, "validation": {}, **trained}
