@@ -71,8 +71,9 @@ def _check_weights(folder: AnyPath, spec: dict[str, Any], flat: dict[str, np.nda
         model: Any = models.create(spec["model"]["name"], **spec["model"]["options"])
         wanted = _variable_shapes(model, ClipSpec.parse(spec["clip"]))
         _check_provenance(spec["trained"])
-    # A model whose options make no sense may raise nearly anything.
-    except Exception as error:
+    # What Flax and JAX raise on options that make no sense, and Python on those nested too deeply; a FakedetectError of
+    # our own checks is a ValueError.
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         raise DetectorError(
             f"{folder / SPEC}: a field is missing or wrong ({type(error).__name__}: {brief(error)}); make the detector "
             "anew with `fakedetect export`"
