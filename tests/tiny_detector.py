@@ -13,8 +13,9 @@ import fakedetect_jax
 from fakedetect_jax import experiment
 from fakedetect_jax.config import model_options
 from fakedetect_jax.data.clips import ClipSpec
+from fakedetect_jax.deployment.detector_folder import FORMAT
 from fakedetect_jax.deployment.export import write_detector
-from fakedetect_jax.deployment.inference import FORMAT, Detector
+from fakedetect_jax.deployment.inference import Detector
 from fakedetect_jax.faces import Extraction
 from fakedetect_jax.training.provenance import describe_import
 from fakedetect_jax.training.state import create_state

@@ -162,10 +162,7 @@ def _report(video: str, detector: str, verdicts: VideoVerdict, out: AnyPath) -> 
     if not verdicts:
         where = "the part that could be decoded" if verdicts.damage else "it"
         lines.append(f"no face found in {where}; nothing was scored")
-    if verdicts.damage:
-        lines.append(f"only a part was judged: {verdicts.damage}")
-    if verdicts.looked_at != "every frame":
-        lines.append(f"looked at: {verdicts.looked_at}")
+    lines += verdicts.omissions
     try:
         written = [str(write_json(out / VERDICT, video, detector, verdicts))]
     except OSError:

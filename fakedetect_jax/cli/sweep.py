@@ -49,6 +49,8 @@ def run_sweep(reference: str, workdir: AnyPath, overrides: Sequence[str]) -> Non
         FakedetectError: some runs failed; names them.
     """
     with importing(NAME):
+        from fakedetect_jax.files import write_text
+
         runs = _load_runs(reference, overrides)
         experiment.start_jax()
         works = [mode.load() for mode in experiment.MODES.values()]
@@ -66,7 +68,7 @@ def run_sweep(reference: str, workdir: AnyPath, overrides: Sequence[str]) -> Non
             print(f"{name} failed: {error}")
             failed[name] = str(error)
         else:
-            (folder / DONE).write_text(json.dumps(config.to_dict(), indent=1), encoding="utf-8")
+            write_text(folder / DONE, json.dumps(config.to_dict(), indent=1))
     print(f"done: {', '.join(name for name in runs if name not in failed) or 'none'}")
     if failed:
         lines = "\n".join(f"{name}: {error}" for name, error in failed.items())
@@ -103,7 +105,7 @@ def _folder_name(changes: Mapping[str, Any]) -> str:
 def _is_done(folder: AnyPath, config: Config) -> bool:
     try:
         saved = json.loads((folder / DONE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # killed before or while it was written
+    except (FileNotFoundError, ValueError):  # killed before it was written, or damaged since
         return False
     return not differences(saved, config.to_dict())
 

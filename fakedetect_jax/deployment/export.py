@@ -14,7 +14,8 @@ from flax import linen as nn
 from flax import traverse_util
 
 from fakedetect_jax.data.clips import ClipSpec
-from fakedetect_jax.deployment.inference import CARD, DIGESTED, PROGRAM, SPEC, WEIGHTS, make_forward
+from fakedetect_jax.deployment.detector_folder import CARD, DIGESTED, PROGRAM, SPEC, WEIGHTS
+from fakedetect_jax.deployment.inference import make_forward
 from fakedetect_jax.deployment.model_card import model_card
 from fakedetect_jax.digests import write_digests
 from fakedetect_jax.errors import FakedetectError

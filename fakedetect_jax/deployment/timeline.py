@@ -131,10 +131,8 @@ def draw_timeline(path: AnyPath, video: str, verdicts: VideoVerdict) -> AnyPath:
 def title_lines(video: str, verdicts: VideoVerdict, *, shown: int) -> list[str]:
     """Return the lines of the title: the name as it is, and what of the video or of its people is missing."""
     lines = _lines_of(printable(Path(video).name))
-    if verdicts.damage:
-        lines += _lines_of(f"only a part was judged: {verdicts.damage}")
-    if verdicts.looked_at != "every frame":
-        lines.append(f"looked at: {verdicts.looked_at}")
+    for omission in verdicts.omissions:
+        lines += _lines_of(omission)
     if shown < len(verdicts):
         lines.append(f"the first {shown} of {len(verdicts)} people")
     return lines

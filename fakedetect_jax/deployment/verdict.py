@@ -112,6 +112,13 @@ class VideoVerdict(Sequence[PersonVerdict]):
         return spacing if self.max_seconds is None else f"{spacing} of the first {self.max_seconds:g} s"
 
     @property
+    def omissions(self) -> list[str]:
+        """What of the video the verdicts do not cover, in words: what could not be decoded, and what was left out."""
+        damage = [f"only a part was judged: {self.damage}"] if self.damage else []
+        everything = self.frames == FrameChoice() and self.max_seconds is None
+        return damage if everything else [*damage, f"looked at: {self.looked_at}"]
+
+    @property
     def judged(self) -> bool:
         """Whether there is a score of at least one person."""
         return any(person.score is not None for person in self.people)

@@ -99,7 +99,7 @@ def summarise(
     """
     videos = aggregate(scores, failures=failures)
     not_judged = _not_judged(videos)
-    if len(not_judged) + len(failures) == len(videos):
+    if all(video.failed for video in videos):
         why = (
             f"the detector cannot judge any: {not_judged[0].reason}"
             if not_judged

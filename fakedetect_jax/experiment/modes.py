@@ -16,8 +16,9 @@ from fakedetect_jax import models, parallel
 from fakedetect_jax.config import Config, model_options
 from fakedetect_jax.data.clips import ClipSpec
 from fakedetect_jax.data.pipeline import Loading, Shard, evaluation_batches, train_batches
+from fakedetect_jax.deployment.detector_folder import FORMAT
 from fakedetect_jax.deployment.export import write_detector
-from fakedetect_jax.deployment.inference import FORMAT, load_detector
+from fakedetect_jax.deployment.inference import load_detector
 from fakedetect_jax.deployment.model_card import describe_sources
 from fakedetect_jax.errors import FakedetectError
 from fakedetect_jax.evaluation.evaluate import evaluate_detector
@@ -213,7 +214,7 @@ def _imported(config: Config) -> tuple[nn.Module, Any, dict[str, Any]]:
     if report.missing:
         raise WeightsError(
             f"config.model.init_from={place!r} lacks {len(report.missing)} weights of the model, such as"
-            f" {report.missing[0]}, and nothing was trained yet; train first with --mode=train"
+            f" {report.missing[0]}, and nothing was trained yet; train first with `fakedetect train`"
         )
     trained = describe_import(config.to_dict(), clip)
     return model, jax.device_get(variables), {"step": 0, "validation": {}, **trained}

@@ -120,7 +120,9 @@ class Checkpoints:
         """
         step = self._manager.best_step()
         if step is None:
-            raise CheckpointMismatch(f"{self.folder}: no validated checkpoint; train first with --mode=train")
+            raise CheckpointMismatch(
+                f"{self.folder}: no validated checkpoint; train first with `fakedetect train`"
+            )
         return step
 
     def save(self, step: int, state: Any, about: dict[str, Any], metrics: dict[str, float] | None) -> None:

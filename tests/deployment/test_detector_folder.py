@@ -1,6 +1,7 @@
 """The folder of a detector: whole or not at all, and refused when anything in it was changed."""
 
 import errno
+import functools
 import json
 import random
 import shutil
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from fakedetect_jax import models
 from fakedetect_jax.deployment import export
-from fakedetect_jax.deployment.inference import DIGESTED, FORMAT, DetectorError, load_detector
+from fakedetect_jax.deployment.detector_folder import DIGESTED, FORMAT, DetectorError
+from fakedetect_jax.deployment.inference import load_detector
 from fakedetect_jax.digests import write_digests
 from fakedetect_jax.errors import FakedetectError
 from tests.bit_flips import with_a_flipped_bit
@@ -127,6 +130,7 @@ def test_where_there_is_no_detector_the_remedy_is_to_make_one(folder, place):
         ("model.name", 3),
         ("model.options.spatial.depths", [10**9, 1]),
         ("model.options.spatial.dims", [8, -16]),
+        ("model.options.spatial.dims", functools.reduce(lambda inner, _: [inner], range(600), 8)),
         ("trained", None),
         ("trained.people", None),
         ("trained.people", [3]),
@@ -146,6 +150,15 @@ def test_a_field_of_the_detector_that_makes_no_sense_is_named(folder, field, val
         seal(folder)
         with pytest.raises(DetectorError, match=r"detector\.json: "):
             load_detector(folder)
+
+
+def test_a_bug_in_a_model_is_no_fault_of_the_detector(folder, monkeypatch):
+    def create(name, **options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(models, "create", create)
+    with pytest.raises(RuntimeError, match="a bug"):
+        load_detector(folder)
 
 
 class Full(OSError):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from fakedetect_jax.deployment.inference import DetectorError, load_detector
+from fakedetect_jax.deployment.detector_folder import DetectorError
+from fakedetect_jax.deployment.inference import load_detector
 from fakedetect_jax.errors import FakedetectError, Stopped
 from fakedetect_jax.evaluation.scores import read_csv
 from fakedetect_jax.experiment import evaluate, export, train

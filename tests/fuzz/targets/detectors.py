@@ -11,7 +11,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from fakedetect_jax.deployment.inference import DIGESTED, SPEC, DetectorError, load_detector
+from fakedetect_jax.deployment.detector_folder import DIGESTED, SPEC, DetectorError
+from fakedetect_jax.deployment.inference import load_detector
 from fakedetect_jax.digests import write_digests
 from tests.fuzz.folder_mutations import damage_folder
 from tests.fuzz.json_mutations import damage_json
